@@ -1,0 +1,52 @@
+# Every target makes what it needs; nothing has to be installed beforehand but Python.
+#   PYTHON=python3.10   the interpreter to use instead of the one that is found
+#   VENV=folder         the virtual environment, .venv if not given
+#   ARGS="..."          further arguments for pytest or the demo
+
+VENV ?= .venv
+RUN = "$(VENV)/bin/python"
+# A test that hangs shall be named and end, not hold up the run.
+PYTEST = $(RUN) -m pytest --timeout=1200
+export VENV PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help venv install test test-slow test-all lint format demo clean
+
+help:
+	@echo 'make demo       the whole chain on generated phantoms: train, evaluate, register, pictures'
+	@echo 'make test       the tests, without the slow ones'
+	@echo 'make test-slow  the slow tests alone'
+	@echo 'make test-all   all tests'
+	@echo 'make lint       ruff: check the code and its formatting'
+	@echo 'make format     ruff: correct both'
+	@echo 'make install    only make the virtual environment with every package (also: make venv)'
+	@echo 'make clean      delete build products, caches and the output of the demo'
+
+install:
+	@sh scripts/bootstrap.sh
+
+venv: install
+
+test: install
+	$(PYTEST) -m "not slow" $(ARGS)
+
+test-slow: install
+	$(PYTEST) -m slow $(ARGS)
+
+test-all: install
+	$(PYTEST) $(ARGS)
+
+lint: install
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+format: install
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+demo: install
+	$(RUN) -m experiments.demo $(ARGS)
+
+clean:
+	rm -rf build dist ./*.egg-info demo .pytest_cache .ruff_cache
+	find ldr_tf data experiments tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,169 @@
+"""Scans in HDF5 files: one group a scan, with `volume` and optionally `segmentation`, `point`."""
+
+import dataclasses
+import threading
+from typing import Optional
+
+import h5py
+import numpy as np
+
+from data.manifest import scan_id
+from ldr_tf.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Scan:
+    """One scan on the data set's grid.
+
+    Attributes:
+      id: the key with "/" as "_".
+      volume: uint8 [x, y, z], intensities 0..255.
+      segmentation: integers [x, y, z]: 0/255 or label values; None without one.
+      point: float32 [n, 3], landmarks in voxels, negative = absent; None without any.
+    """
+
+    id: str
+    volume: np.ndarray
+    segmentation: Optional[np.ndarray] = None
+    point: Optional[np.ndarray] = None
+
+
+class VolumeReader:
+    """Reads scans by key; opens each HDF5 file at its first use and keeps it open.
+
+    Only what is asked for is in memory. Safe to use from several threads. A context manager; or
+    call `close`.
+    """
+
+    def __init__(self, manifest):
+        self._manifest = manifest
+        self._open = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    def close(self):
+        """Closes the files."""
+        with self._lock:
+            for file in self._open.values():
+                file.close()
+            self._open.clear()
+
+    def check(self, keys):
+        """Looks at the headers of the scans `keys`, without reading voxels.
+
+        Raises:
+          InputError: as `read` does, but for damage inside the voxel data.
+        """
+        for key in keys:
+            self._volume(key)
+
+    def read_volume(self, key):
+        """Returns the volume of one scan alone, uint8 [x, y, z]; raises InputError as `read`."""
+        return self._load(self._volume(key), key)
+
+    def read(self, key):
+        """Reads one scan with all it has.
+
+        Raises:
+          InputError: the file is missing, truncated or no HDF5, it lacks the key or its volume,
+            or volume, segmentation or point is of another size or type than the form wants.
+        """
+        group = self._group(key)
+        return Scan(
+            id=scan_id(key),
+            volume=self.read_volume(key),
+            segmentation=self._segmentation(group, key) if "segmentation" in group else None,
+            point=self._point(group, key) if "point" in group else None,
+        )
+
+    def _file(self, name):
+        with self._lock:
+            if name not in self._open:
+                path = self._manifest.file_path(name)
+                try:
+                    self._open[name] = h5py.File(path, "r")
+                except OSError as error:
+                    raise InputError(f"{path}: cannot be read as HDF5 ({error}).") from error
+            return self._open[name]
+
+    def _group(self, key):
+        name, inside = self._manifest.locate(key)
+        file = self._file(name)
+        group = file.get(inside)
+        if not isinstance(group, h5py.Group):
+            raise InputError(f"{file.filename}: has no scan {inside!r} (key {key!r}).")
+        return group
+
+    def _where(self, key):
+        return f"{self._manifest.path}: scan {key!r}"
+
+    def _volume(self, key):
+        volume = self._group(key).get("volume")
+        if not isinstance(volume, h5py.Dataset):
+            raise InputError(f"{self._where(key)} has no data set 'volume'.")
+        if volume.dtype != np.uint8:
+            raise InputError(f"{self._where(key)}: volume must be uint8, not {volume.dtype}.")
+        self._check_size(volume, "volume", key)
+        return volume
+
+    def _check_size(self, dataset, field, key):
+        size = self._manifest.image_size
+        if dataset.shape != size:
+            raise InputError(
+                f"{self._where(key)}: {field} must have image_size {size}, not {dataset.shape}."
+            )
+
+    def _load(self, dataset, key):
+        try:
+            return dataset[()]
+        except OSError as error:
+            raise InputError(f"{self._where(key)} cannot be read ({error}).") from error
+
+    def _segmentation(self, group, key):
+        self._check_size(group["segmentation"], "segmentation", key)
+        labels = self._load(group["segmentation"], key)
+        if labels.dtype.kind == "f" and np.array_equal(labels, np.rint(labels)):
+            labels = labels.astype(np.int32)
+        if labels.dtype.kind not in "iub":
+            raise InputError(
+                f"{self._where(key)}: segmentation must hold whole numbers, not {labels.dtype}."
+            )
+        return labels
+
+    def _point(self, group, key):
+        point = np.asarray(self._load(group["point"], key))
+        if point.ndim != 2 or point.shape[1] != 3 or point.dtype.kind not in "fiu":
+            raise InputError(
+                f"{self._where(key)}: point must be numbers of shape (n, 3), not {point.shape}."
+            )
+        return point.astype(np.float32)
+
+
+def write_scan(file, key, volume, segmentation=None, point=None, attributes=None):
+    """Writes one scan as the group `key` of an open HDF5 file.
+
+    Volumes are stored plain: training reads them again and again, and noise hardly compresses.
+
+    Args:
+      file: h5py.File open for writing.
+      key: the group's name, without the file's prefix.
+      volume: uint8 [x, y, z].
+      segmentation: integers [x, y, z].
+      point: [n, 3] voxels.
+      attributes: name -> value, kept as attributes of the group.
+    """
+    if volume.dtype != np.uint8:
+        raise ValueError(f"volume must be uint8, not {volume.dtype}.")
+    group = file.create_group(key)
+    group.create_dataset("volume", data=volume)
+    if segmentation is not None:
+        group.create_dataset("segmentation", data=segmentation, compression="gzip", chunks=True)
+    if point is not None:
+        group.create_dataset("point", data=np.asarray(point, np.float32))
+    for name, value in (attributes or {}).items():
+        group.attrs[name] = value

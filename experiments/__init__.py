@@ -1,0 +1,1 @@
+"""Commands for research: each turns flags into a config and makes one call of the library."""

@@ -1,0 +1,146 @@
+"""The whole chain on generated phantoms, in minutes: data, teacher, student, figures, pictures.
+
+    python -m experiments.demo --output=demo
+
+Every stage is a command of its own, shown before it runs. An interrupted demo goes on where it
+stopped when it is called again.
+"""
+
+import os
+import shlex
+import sys
+import time
+
+from absl import flags
+
+from experiments import evaluate, export, make_phantoms, train
+from ldr_tf.commands import cli, register
+
+FLAGS = cli.new_flags()
+_OUTPUT = flags.DEFINE_string("output", "demo", "folder for all results", flag_values=FLAGS)
+_SEED = flags.DEFINE_integer(
+    "seed", 1, "of phantoms and networks", lower_bound=0, flag_values=FLAGS
+)
+
+_CONFIGS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "configs")
+_SUBJECTS = 40
+
+
+def stages(folder, seed):
+    """Returns (title, file that shows the stage is done or None, module, flags) of each stage."""
+    dataset = os.path.join(folder, "phantoms", "phantoms.json")
+    runs = {name: os.path.join(folder, name) for name in ("teacher", "student")}
+    model = os.path.join(folder, "model")
+
+    def training(name, *more):
+        return [
+            f"--stage={name}",
+            f"--dataset={dataset}",
+            f"--config={os.path.join(_CONFIGS, f'demo_{name}.json')}",
+            f"--seed={seed}",
+            f"--output={runs[name]}",
+            *more,
+        ]
+
+    fixed, moving = (
+        os.path.join(folder, "phantoms", "nifti", f"{number:03d}")
+        for number in (_SUBJECTS - 2, _SUBJECTS - 1)
+    )
+    return [
+        (
+            "phantoms whose true deformation is known",
+            dataset,
+            make_phantoms,
+            [
+                f"--output={os.path.dirname(dataset)}",
+                f"--count={_SUBJECTS}",
+                f"--seed={seed}",
+                "--nifti=2",
+            ],
+        ),
+        ("the teacher, a VTN", None, train, training("teacher")),
+        (
+            "the student, LDR, with its teacher and a critic (ALDK)",
+            None,
+            train,
+            training("student", f"--teacher={runs['teacher']}"),
+        ),
+        (
+            "the student as a SavedModel",
+            os.path.join(model, "1", "saved_model.pb"),
+            export,
+            [f"--run={runs['student']}", f"--output={model}"],
+        ),
+        (
+            "one held-out pair, from file to file",
+            None,
+            register,
+            [
+                f"--model={runs['student']}",
+                f"--fixed={fixed}.nii.gz",
+                f"--moving={moving}.nii.gz",
+                f"--fixed_labels={fixed}_seg.nii.gz",
+                f"--moving_labels={moving}_seg.nii.gz",
+                f"--output={os.path.join(folder, 'registered')}",
+            ],
+        ),
+        (
+            "both on held-out phantoms",
+            None,
+            evaluate,
+            [
+                f"--run={runs['teacher']}",
+                f"--run={runs['student']}",
+                f"--dataset={dataset}",
+                "--subset=test",
+                "--paired",
+                f"--output={os.path.join(folder, 'evaluation')}",
+            ],
+        ),
+    ]
+
+
+def run():
+    started = time.monotonic()
+    folder = _OUTPUT.value
+    plan = stages(folder, _SEED.value)
+    for number, (title, done, module, arguments) in enumerate(plan, 1):
+        name = _command_name(module)
+        print(f"\n== {number} of {len(plan)}: {title}", flush=True)
+        print(f"$ {name} {shlex.join(arguments)}", flush=True)
+        if done is not None and os.path.exists(done):
+            print(f"there already: {done}")
+            continue
+        code = module.main([name, *arguments])
+        if code:
+            print(f"demo: stopped at stage {number}; the same command goes on.", file=sys.stderr)
+            return code
+    _conclude(folder, time.monotonic() - started)
+    return 0
+
+
+def _command_name(module):
+    if module is register:
+        return "ldr-register"
+    return f"python -m {module.__name__}"
+
+
+def _conclude(folder, seconds):
+    evaluation = os.path.join(folder, "evaluation")
+    print(f"""
+== done in {seconds / 60:.1f} minutes
+look at   {os.path.join(folder, "registered", "preview.png")}
+figures   {os.path.join(evaluation, "pairs.csv")}, {os.path.join(evaluation, "summary.json")}
+curves    tensorboard --logdir={folder}
+
+next      register two scans of your own with your own network: see "Your own scans" in README.md
+          train longer: change "steps" in experiments/configs/demo_student.json""")
+
+
+def main(argv=None):
+    """Runs the command; returns the exit code."""
+    return cli.main(run, FLAGS, __doc__, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,230 @@
+"""Trains a teacher, or a student with or without its teacher's help.
+
+    python -m experiments.train --stage=teacher --dataset=X.json --output=TEACHER
+    python -m experiments.train --stage=student --dataset=X.json --teacher=TEACHER --output=STUDENT
+
+The same command resumes a training that was interrupted. Settings come from --config, a JSON file
+of config fields, and from the flags, which win.
+"""
+
+import os
+import signal
+import sys
+
+from absl import flags
+
+from experiments import config_flags
+from ldr_tf import config as configs
+from ldr_tf.commands import cli
+from ldr_tf.errors import InputError
+
+FLAGS = cli.new_flags()
+_STAGE = flags.DEFINE_enum(
+    "stage", None, ["teacher", "student"], "what is trained", required=True, flag_values=FLAGS
+)
+_DATASET = flags.DEFINE_string(
+    "dataset", None, "JSON of the data set", required=True, flag_values=FLAGS
+)
+_SUBSET = flags.DEFINE_string("subset", "1", "scheme or subset to train on", flag_values=FLAGS)
+_VALIDATION = flags.DEFINE_string(
+    "validation", "2", "scheme or subset to validate on; empty for none", flag_values=FLAGS
+)
+_VALIDATION_PAIRS = flags.DEFINE_integer(
+    "validation_pairs", 20, "pairs of it that are used", lower_bound=1, flag_values=FLAGS
+)
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "run folder, made or resumed", required=True, flag_values=FLAGS
+)
+_TEACHER = flags.DEFINE_string("teacher", None, "the teacher's run folder", flag_values=FLAGS)
+_INIT = flags.DEFINE_string(
+    "init", None, "run folder whose weights the training starts from", flag_values=FLAGS
+)
+_CONFIG = flags.DEFINE_string("config", None, "JSON file of config fields", flag_values=FLAGS)
+config_flags.define(FLAGS)
+
+# What each stage is where neither --config nor a flag says otherwise.
+_STAGE_DEFAULTS = {
+    "teacher": {"network": {"base_network": "VTN"}},
+    "student": {"network": {"base_network": "LDR"}},
+}
+
+
+def build_config(manifest):
+    """Returns the RunConfig that stage, config file, flags and data set make together."""
+    values = dict(_STAGE_DEFAULTS[_STAGE.value])
+    if _TEACHER.value is not None:
+        values["distillation"] = {"kind": "aldk"}
+    layers = [configs.read_json(_CONFIG.value)] if _CONFIG.value else []
+    for layer in [*layers, config_flags.overrides(FLAGS)]:
+        if not isinstance(layer, dict):
+            raise InputError(f"{_CONFIG.value}: must hold a JSON object of config fields.")
+        values = _merged(values, layer)
+    values = _merged(
+        values,
+        {
+            "stage": _STAGE.value,
+            "network": {"image_size": list(manifest.image_size)},
+            "dataset": _DATASET.value,
+            "subset": _SUBSET.value,
+            "teacher": _TEACHER.value,
+            "image": configs.to_dict(manifest.image) if manifest.image else {},
+        },
+    )
+    return configs.from_dict(configs.RunConfig, values)
+
+
+def _merged(base, layer):
+    result = dict(base)
+    for key, value in layer.items():
+        nested = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = _merged(result[key], value) if nested else value
+    return result
+
+
+def check_distillation(config):
+    """Refuses a config whose distillation and teacher do not fit."""
+    if config.distillation.kind != "none" and config.teacher is None:
+        raise InputError(f"--distillation={config.distillation.kind} needs --teacher=RUN.")
+    if config.distillation.kind == "none" and config.teacher is not None:
+        raise InputError("--teacher is given, but --distillation=none makes no use of it.")
+    if config.stage == "teacher" and config.teacher is not None:
+        raise InputError("--teacher belongs to --stage=student.")
+
+
+def open_run(folder, config):
+    """Makes the run folder, or checks that the one there was trained with the same config."""
+    from ldr_tf import checkpoints
+
+    if not os.path.exists(os.path.join(folder, checkpoints.CONFIG_NAME)):
+        checkpoints.write_config(folder, config)
+        return
+    rows = configs.differences(checkpoints.read_config(folder), config)
+    if rows:
+        fields = "; ".join(f"{name} was {old!r}, now {new!r}" for name, old, new in rows)
+        raise InputError(
+            f"{folder}: holds a run with another config ({fields}); choose another --output or "
+            "give the same settings."
+        )
+
+
+def load_teacher(config):
+    """Returns the teacher's network, checked to take the student's volumes; None without one."""
+    if config.teacher is None:
+        return None
+    from ldr_tf.checkpoints import load_run
+
+    teacher = load_run(config.teacher)
+    size = teacher.config.network.image_size
+    if size != config.network.image_size:
+        raise InputError(
+            f"{config.teacher}: was trained at {size}, the data set holds "
+            f"{config.network.image_size}; teacher and student must share one size."
+        )
+    return teacher
+
+
+def validation(manifest, network):
+    """Returns the callable that gives validation figures, or None without a validation subset."""
+    import itertools
+
+    from data.pipeline import evaluation_pairs
+    from ldr_tf.evaluation import Predictor, evaluate, summarize
+
+    name = _VALIDATION.value
+    if not name or (name == "2" and name not in manifest.schemes and name not in manifest.subsets):
+        return None
+    evaluation_pairs(manifest, name)  # a wrong name is found before training, not after
+    predictor = Predictor(network)
+
+    def figures():
+        pairs = itertools.islice(evaluation_pairs(manifest, name), _VALIDATION_PAIRS.value)
+        summary = summarize(evaluate(predictor, pairs, manifest.segmentation_class_value))
+        wanted = ("dice", "folds_percent", "correlation")
+        return {key: summary[key]["mean"] for key in wanted if summary[key]["count"]}
+
+    return figures
+
+
+def run():
+    from data.manifest import read_manifest
+
+    manifest = read_manifest(_DATASET.value)
+    config = build_config(manifest)
+    check_distillation(config)
+
+    from data.pipeline import training_dataset
+    from experiments.progress import TrainingProgress
+    from ldr_tf import checkpoints
+    from ldr_tf.training.loop import TrainingError, resume, train
+    from ldr_tf.training.state import TrainingState
+    from ldr_tf.training.step import TrainingStep
+
+    training = config.training
+    teacher = load_teacher(config)
+    batches = training_dataset(manifest, _SUBSET.value, training.batch_size, training.seed)
+    open_run(_OUTPUT.value, config)
+    state = TrainingState(config)
+    first = resume(state, _OUTPUT.value)
+    if first == 0 and _INIT.value is not None:
+        initial = checkpoints.load_run(_INIT.value)
+        _copy_weights(initial, state.network)
+    if first:
+        batches = training_dataset(
+            manifest, _SUBSET.value, training.batch_size, training.seed, first_step=first
+        )
+    print(
+        f"{config.stage}: {config.network.base_network}, "
+        f"{state.network.count_params():,} parameters, "
+        f"{'resuming at step ' + str(first) if first else 'from the start'}"
+    )
+    stopping = _stop_on_signals()
+    try:
+        finished = train(
+            state,
+            TrainingStep(state, teacher),
+            batches,
+            _OUTPUT.value,
+            validate=validation(manifest, state.network),
+            observer=TrainingProgress(),
+            should_stop=stopping,
+        )
+    except TrainingError as error:
+        print(f"train: {error}", file=sys.stderr)
+        return cli.FAILURE
+    if not finished:
+        print(f"stopped at step {int(state.step)}, saved; the same command resumes.")
+        return cli.FAILURE
+    print(f"trained: {_OUTPUT.value}")
+    return 0
+
+
+def _copy_weights(source, target):
+    rows = configs.differences(source.config.network, target.config.network, "network.")
+    if rows:
+        raise InputError(
+            f"{_INIT.value}: is another network ({rows[0][0]} is {rows[0][1]!r}, not "
+            f"{rows[0][2]!r}); its weights cannot be taken."
+        )
+    target.set_weights(source.get_weights())
+
+
+def _stop_on_signals():
+    """Makes SIGINT and SIGTERM ask the loop to save and leave; a second SIGINT interrupts."""
+    asked = []
+
+    def ask(number, _):
+        asked.append(number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, ask)
+    return lambda: bool(asked)
+
+
+def main(argv=None):
+    """Runs the command; returns the exit code."""
+    return cli.main(run, FLAGS, __doc__, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,22 @@
+"""Fast deformable registration of 3D scans: a light student network taught by a heavy teacher.
+
+`import ldr_tf` is cheap: TensorFlow is imported when a name that needs it is first used.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "load_run": "ldr_tf.checkpoints",
+    "register": "ldr_tf.registration",
+    "InputError": "ldr_tf.errors",
+}
+
+__all__ = ["InputError", "__version__", "load_run", "register"]
+
+
+def __getattr__(name):
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,81 @@
+"""Run folders: config.json, checkpoints/ and whatever the training logs beside them."""
+
+import os
+
+import tensorflow as tf
+
+from ldr_tf import config as configs
+from ldr_tf.errors import InputError
+from ldr_tf.files import write_json
+from ldr_tf.networks.cascade import CascadeNetwork
+
+CONFIG_NAME = "config.json"
+CHECKPOINTS_NAME = "checkpoints"
+
+
+def write_config(folder, config):
+    """Creates the run folder where needed and writes its config.json."""
+    os.makedirs(folder, exist_ok=True)
+    write_json(os.path.join(folder, CONFIG_NAME), configs.to_dict(config))
+
+
+def read_config(folder):
+    """Returns the RunConfig of a run folder; InputError says what is missing or wrong in it."""
+    path = os.path.join(folder, CONFIG_NAME)
+    if not os.path.isdir(folder):
+        raise InputError(f"{folder}: is not a run folder (no such folder).")
+    if not os.path.isfile(path):
+        raise InputError(f"{folder}: is not a run folder (it has no {CONFIG_NAME}).")
+    try:
+        return configs.from_dict(configs.RunConfig, configs.read_json(path))
+    except InputError as error:
+        sentence = str(error)
+        raise InputError(sentence if path in sentence else f"{path}: {sentence}") from error
+
+
+def manager(checkpoint, folder, keep):
+    """Returns the tf.train.CheckpointManager of a run folder, keeping the last `keep`."""
+    return tf.train.CheckpointManager(
+        checkpoint, os.path.join(folder, CHECKPOINTS_NAME), max_to_keep=keep
+    )
+
+
+def latest_checkpoint(folder):
+    """Returns the path of the run's last checkpoint, or None."""
+    return tf.train.latest_checkpoint(os.path.join(folder, CHECKPOINTS_NAME))
+
+
+def restore(checkpoint, path):
+    """Restores every object of `checkpoint` that has values; InputError where they do not fit."""
+    try:
+        status = checkpoint.restore(path)
+        status.assert_existing_objects_matched()
+        status.expect_partial()
+    except (tf.errors.OpError, AssertionError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"{path}: is not a readable checkpoint of this network ({reason})."
+        ) from error
+
+
+def load_run(folder, compiled_warp=True):
+    """Loads the network of a run folder.
+
+    Args:
+      folder: of a training run or an import.
+      compiled_warp: False keeps the network to plain TensorFlow operations, for exports.
+
+    Returns:
+      The `CascadeNetwork`, called as `network(fixed, moving)` on float32 volumes
+      [B, x, y, z, 1] in 0..1; its `config` is the run's.
+
+    Raises:
+      InputError: the folder is no run, has no checkpoint, or one that does not fit.
+    """
+    config = read_config(folder)
+    path = latest_checkpoint(folder)
+    if path is None:
+        raise InputError(f"{folder}: has no checkpoint yet; train it first.")
+    network = CascadeNetwork(config, compiled_warp)
+    restore(tf.train.Checkpoint(network=network), path)
+    return network

@@ -1,0 +1,74 @@
+"""What every command line shares: flags of its own, help, exit codes.
+
+Exit codes: 0, 2 for bad input (flags included), 1 for a failure of ours or an interruption. A
+command keeps its flags in a `FlagValues` of its own, so that several can live in one process:
+
+    FLAGS = cli.new_flags()
+    _RUN = flags.DEFINE_string("run", None, "...", required=True, flag_values=FLAGS)
+
+    def run():                     # imports TensorFlow inside: bad flags answer at once
+        ...
+
+    def main(argv=None):
+        return cli.main(run, FLAGS, __doc__, argv)
+
+`main` returns the exit code, as console entry points and `sys.exit(main())` want it.
+"""
+
+import os
+import sys
+
+from absl import flags
+
+from ldr_tf.errors import InputError
+
+BAD_INPUT = 2
+FAILURE = 1
+
+
+def new_flags():
+    """Returns the empty flag set of one command."""
+    return flags.FlagValues()
+
+
+def main(run, flag_values, description, argv=None):
+    """Parses `argv` (default: the process's own) into `flag_values`, calls `run()`.
+
+    Returns the exit code; a traceback appears only for a failure of ours.
+    """
+    argv = list(sys.argv if argv is None else argv)
+    if any(word in ("--help", "-h", "-help", "--helpfull") for word in argv[1:]):
+        print(_help(description, flag_values))
+        return 0
+    # Quiet unless asked otherwise: TensorFlow's start-up lines would hide our own.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        flag_values.unparse_flags()
+        for name in flag_values:
+            flag_values[name].unparse()
+        rest = flag_values(argv)
+        if len(rest) > 1:
+            raise InputError(f"unexpected argument {rest[1]!r}; values are given as --flag=value.")
+        return run() or 0
+    except flags.Error as error:
+        return _refuse(argv[0], str(error).replace("\n", " "))
+    except InputError as error:
+        return _refuse(argv[0], str(error))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return FAILURE
+
+
+def _refuse(command, sentence):
+    name = os.path.splitext(os.path.basename(command))[0]
+    print(f"{name}: {sentence}", file=sys.stderr)
+    return BAD_INPUT
+
+
+def _help(description, flag_values):
+    lines = [description.strip(), "", "Flags:"]
+    for name in sorted(flag_values):
+        flag = flag_values[name]
+        default = "" if flag.default is None else f" (default: {flag.default})"
+        lines.append(f"  --{name}: {flag.help}{default}")
+    return "\n".join(lines)

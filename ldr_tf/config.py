@@ -1,0 +1,323 @@
+"""What defines a run: frozen records, saved as JSON beside the weights.
+
+A record is built from plain dictionaries by `from_dict`, which refuses unknown keys, wrong types
+and values out of range with an InputError that names the field.
+"""
+
+import dataclasses
+import json
+import typing
+from typing import Optional
+
+from ldr_tf.errors import InputError
+
+BASE_NETWORKS = ("LDR", "VTN")
+AFFINE_STEMS = ("none", "vtn")
+INTENSITIES = ("percentile", "minmax", "none")
+SIMILARITIES = ("correlation", "local_correlation", "mse")
+SCHEDULES = ("constant", "cosine", "rcn")
+DISTILLATIONS = ("none", "flow", "aldk")
+CRITIC_OBJECTIVES = ("game", "joint")
+FEATURE_REDUCTIONS = ("mean", "sum")
+
+
+def _require(condition, sentence):
+    if not condition:
+        raise InputError(sentence)
+
+
+def _require_choice(value, choices, field):
+    _require(value in choices, f"{field} must be one of {', '.join(choices)}, not {value!r}.")
+
+
+def _require_range(value, low, high, field):
+    _require(low <= value <= high, f"{field} must lie in {low}..{high}, not {value}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkConfig:
+    """A registration network: an affine stem, then a recursive cascade of dense stems.
+
+    Attributes:
+      base_network: the dense stem, one of BASE_NETWORKS.
+      cascades: number of dense stems, each with weights of its own.
+      rep: how often each dense stem is applied in a row with shared weights.
+      affine_stem: "vtn" or "none".
+      image_size: voxels along x, y, z; binding only where an affine stem is present.
+      channels: channels of the first layer, all others in proportion; 16 is the papers' value.
+    """
+
+    base_network: str = "LDR"
+    cascades: int = 1
+    rep: int = 1
+    affine_stem: str = "none"
+    image_size: tuple[int, int, int] = (128, 128, 128)
+    channels: int = 16
+
+    def __post_init__(self):
+        _require_choice(self.base_network, BASE_NETWORKS, "network.base_network")
+        _require_choice(self.affine_stem, AFFINE_STEMS, "network.affine_stem")
+        for field in ("cascades", "rep", "channels"):
+            value = getattr(self, field)
+            _require(value >= 1, f"network.{field} must be at least 1, not {value}.")
+        _require(
+            min(self.image_size) >= 16,
+            f"network.image_size must be at least 16 voxels a side, not {self.image_size}.",
+        )
+        if self.affine_stem == "vtn":
+            _require(
+                all(size % 64 == 0 for size in self.image_size),
+                "network.image_size must be a multiple of 64 on every side for the affine stem "
+                f"'vtn', not {self.image_size}.",
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageConfig:
+    """How a scan becomes the input of a network.
+
+    Attributes:
+      orientation: directions in which the grid's axes x, y, z point, three of the letters L or R,
+        P or A, S or I; "LPS" is ITK's identity.
+      spacing: voxel size in mm along x, y, z, the grid then centred on the head or body; None
+        stretches the whole scan onto the grid.
+      intensity: how intensities come to 0..255: "percentile" (0 and the foreground's 99.5th
+        percentile), "minmax", or "none" (they already are).
+    """
+
+    orientation: str = "LPS"
+    spacing: Optional[tuple[float, float, float]] = None
+    intensity: str = "percentile"
+
+    def __post_init__(self):
+        axes = {"L": 0, "R": 0, "P": 1, "A": 1, "S": 2, "I": 2}
+        _require(
+            sorted(axes.get(letter, -1) for letter in self.orientation) == [0, 1, 2],
+            f"image.orientation must be three letters such as LPS, not {self.orientation!r}.",
+        )
+        _require_choice(self.intensity, INTENSITIES, "image.intensity")
+        _require(
+            self.spacing is None or min(self.spacing) > 0,
+            f"image.spacing must be above zero, not {self.spacing}.",
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class DistillationConfig:
+    """How the student learns from its teacher (design: the ALDK paper's losses).
+
+    Attributes:
+      kind: "none" (reconstruction alone), "flow" (regression to the teacher's flow) or "aldk".
+      objective: "game": the critic maximises the distance and the student minimises it; "joint":
+        both minimise one loss.
+      gamma: weight of the reconstruction; 1 - gamma is the weight of the distillation.
+      beta: the teacher's share in the joint deformation.
+      penalty: lambda, the weight of the gradient penalty.
+      feature_reduction: "mean" or "sum" of the squared differences over the critic's features. The
+        sum is the paper's equation to the letter; its critic saturates within some fifty steps.
+      flow_unit: voxels that count as one before flows enter the critic.
+      critic_size: voxels a side at which the critic works; None: the volume's own size.
+      critic_learning_rate: of the critic's own Adam.
+      critic_steps: critic steps for each full step of the student.
+      reconstruction_steps: reconstruction-only steps before each full step (Algorithm 1).
+      until_step: from this step on `afterwards` holds; None: never.
+      afterwards: "reconstruction", "full" or "same" (the period goes on).
+    """
+
+    kind: str = "none"
+    objective: str = "game"
+    gamma: float = 0.3
+    beta: float = 0.1
+    penalty: float = 10.0
+    feature_reduction: str = "mean"
+    flow_unit: float = 10.0
+    critic_size: Optional[tuple[int, int, int]] = None
+    critic_learning_rate: float = 1e-4
+    critic_steps: int = 1
+    reconstruction_steps: int = 2
+    until_step: Optional[int] = None
+    afterwards: str = "same"
+
+    def __post_init__(self):
+        _require_choice(self.kind, DISTILLATIONS, "distillation.kind")
+        _require_choice(self.objective, CRITIC_OBJECTIVES, "distillation.objective")
+        _require_choice(
+            self.feature_reduction, FEATURE_REDUCTIONS, "distillation.feature_reduction"
+        )
+        _require_choice(
+            self.afterwards, ("reconstruction", "full", "same"), "distillation.afterwards"
+        )
+        _require_range(self.gamma, 0.0, 1.0, "distillation.gamma")
+        _require_range(self.beta, 0.0, 1.0, "distillation.beta")
+        _require(
+            self.penalty >= 0, f"distillation.penalty must not be below 0, not {self.penalty}."
+        )
+        _require(
+            self.flow_unit > 0, f"distillation.flow_unit must be above 0, not {self.flow_unit}."
+        )
+        _require(
+            self.critic_steps >= 1,
+            f"distillation.critic_steps must be at least 1, not {self.critic_steps}.",
+        )
+        _require(
+            self.reconstruction_steps >= 0,
+            "distillation.reconstruction_steps must not be below 0, "
+            f"not {self.reconstruction_steps}.",
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """Data, losses and schedule of one training.
+
+    Attributes:
+      steps: optimiser steps in all.
+      batch_size: pairs a step.
+      learning_rate: of Adam, before the schedule.
+      schedule: "constant", "cosine" (to zero at the last step) or "rcn" (design: halvings).
+      seed: of initial weights, data order and augmentation.
+      similarity: one of SIMILARITIES.
+      regularization: weight of the flow's smoothness.
+      augmentation: largest offset of the free-form deformation's control points as a fraction of
+        their spacing; 0.4 is the originals' value, 0 switches it off.
+      flip_axis: axis mirrored in half of the pairs (the left-right axis), None for none.
+      validate_every, checkpoint_every, summarize_every: steps between those.
+      keep_checkpoints: how many of the last ones stay.
+    """
+
+    steps: int = 20000
+    batch_size: int = 1
+    learning_rate: float = 1e-4
+    schedule: str = "cosine"
+    seed: int = 1
+    similarity: str = "correlation"
+    regularization: float = 1.0
+    augmentation: float = 0.4
+    flip_axis: Optional[int] = None
+    validate_every: int = 1000
+    checkpoint_every: int = 500
+    summarize_every: int = 50
+    keep_checkpoints: int = 3
+
+    def __post_init__(self):
+        _require_choice(self.schedule, SCHEDULES, "training.schedule")
+        _require_choice(self.similarity, SIMILARITIES, "training.similarity")
+        for field in (
+            "steps",
+            "batch_size",
+            "validate_every",
+            "checkpoint_every",
+            "summarize_every",
+            "keep_checkpoints",
+        ):
+            value = getattr(self, field)
+            _require(value >= 1, f"training.{field} must be at least 1, not {value}.")
+        _require(
+            self.learning_rate > 0,
+            f"training.learning_rate must be above 0, not {self.learning_rate}.",
+        )
+        _require_range(self.augmentation, 0.0, 1.0, "training.augmentation")
+        _require(
+            self.regularization >= 0,
+            f"training.regularization must not be below 0, not {self.regularization}.",
+        )
+        _require(
+            self.flip_axis in (None, 0, 1, 2),
+            f"training.flip_axis must be 0, 1, 2 or null, not {self.flip_axis!r}.",
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """Everything that a run folder's config.json holds.
+
+    Attributes:
+      stage: "teacher" or "student".
+      network, image, training, distillation: the records above.
+      dataset: the JSON manifest it was trained on, as given.
+      subset: the scheme or subset it was trained on.
+      teacher: the teacher's run folder, as given; None without one.
+    """
+
+    stage: str = "student"
+    network: NetworkConfig = NetworkConfig()
+    image: ImageConfig = ImageConfig()
+    training: TrainingConfig = TrainingConfig()
+    distillation: DistillationConfig = DistillationConfig()
+    dataset: str = ""
+    subset: str = "1"
+    teacher: Optional[str] = None
+
+    def __post_init__(self):
+        _require_choice(self.stage, ("teacher", "student"), "stage")
+
+
+def to_dict(record):
+    """Returns a record as plain dictionaries, lists and numbers."""
+    return dataclasses.asdict(record)
+
+
+def from_dict(cls, values, where=""):
+    """Builds the record `cls` from a plain dictionary; absent keys keep their defaults.
+
+    Args:
+      cls: one of the dataclasses above.
+      values: dictionary, nested for nested records.
+      where: dotted prefix used in messages, for example "training.".
+
+    Raises:
+      InputError: unknown key, wrong type or value out of range.
+    """
+    _require(isinstance(values, dict), f"{where or 'the config'} must be an object with fields.")
+    types = typing.get_type_hints(cls)
+    unknown = sorted(set(values) - set(types))
+    _require(
+        not unknown,
+        f"unknown field {where}{unknown[0] if unknown else ''}; known: {', '.join(sorted(types))}.",
+    )
+    return cls(**{key: _convert(types[key], value, where + key) for key, value in values.items()})
+
+
+def _convert(wanted, value, field):
+    """Returns `value` as the type `wanted` of `field`, refused where it is something else."""
+    if dataclasses.is_dataclass(wanted):
+        return from_dict(wanted, value, field + ".")
+    arguments = typing.get_args(wanted)
+    if typing.get_origin(wanted) is typing.Union:
+        return None if value is None else _convert(arguments[0], value, field)
+    if typing.get_origin(wanted) is tuple:
+        _require(
+            isinstance(value, (list, tuple)) and len(value) == len(arguments),
+            f"{field} must be a list of {len(arguments)} numbers, not {value!r}.",
+        )
+        return tuple(_convert(kind, item, field) for kind, item in zip(arguments, value))
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    _require(
+        isinstance(value, wanted) and not (wanted is int and isinstance(value, bool)),
+        f"{field} must be a {wanted.__name__}, not {value!r}.",
+    )
+    return value
+
+
+def read_json(path):
+    """Returns the content of a JSON file; InputError names a file that is missing or broken."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    except ValueError as error:
+        raise InputError(f"{path}: is not valid JSON ({error}).") from error
+
+
+def differences(first, second, prefix=""):
+    """Lists the fields in which two records differ, as (field, first's value, second's value)."""
+    rows = []
+    for field in dataclasses.fields(first):
+        a, b = getattr(first, field.name), getattr(second, field.name)
+        if dataclasses.is_dataclass(a):
+            rows += differences(a, b, f"{prefix}{field.name}.")
+        elif a != b:
+            rows.append((prefix + field.name, a, b))
+    return rows

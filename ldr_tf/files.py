@@ -1,0 +1,32 @@
+"""Outputs that are whole or absent: written under a temporary name, then renamed."""
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+
+
+@contextlib.contextmanager
+def atomic_path(path):
+    """Yields a temporary path beside `path` with its ending; renames it to `path` on success.
+
+    On any exception, Ctrl-C included, the temporary file is removed and `path` stays as it was.
+    """
+    path = os.fspath(path)
+    folder, name = os.path.split(os.path.abspath(path))
+    # The name stays last: writers choose the format by its ending.
+    holder = tempfile.mkdtemp(prefix=".writing-", dir=folder)
+    try:
+        temporary = os.path.join(holder, name)
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(holder, ignore_errors=True)
+
+
+def write_json(path, content):
+    """Writes `content` as indented JSON, atomically."""
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        json.dump(content, file, indent=2)
+        file.write("\n")

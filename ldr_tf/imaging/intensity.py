@@ -1,0 +1,62 @@
+"""Intensities as the networks want them: whole numbers 0..255."""
+
+import numpy as np
+
+from ldr_tf.conventions import INTENSITY_MAX
+
+_ENOUGH = 2**21
+
+
+def scale_intensity(array, method):
+    """Returns intensities scaled to whole numbers 0..255, float32, as the data files hold them.
+
+    Rounded here and not only where a file stores bytes, so that a network meets in use exactly
+    what it met in training.
+
+    Args:
+      array: numbers of any type, one volume.
+      method: of ImageConfig.intensity.
+        "percentile": 0 stays 0 and the 99.5th percentile of the foreground becomes 255. Where
+          more than 0.5 percent of the voxels are negative (CT), the 0.5th percentile becomes 0
+          instead; fewer (ringing of an interpolation) are clipped.
+        "minmax": the minimum becomes 0, the maximum 255.
+        "none": intensities are taken to lie in 0..255 already.
+        What lies outside is clipped. A constant array becomes 0 ("none" excepted).
+
+    Raises:
+      ValueError: unknown method.
+    """
+    array = np.asarray(array, np.float32)
+    if method == "percentile":
+        low = min(0.0, float(np.percentile(array, 0.5)))
+        foreground = array[array > foreground_threshold(array)]
+        high = float(np.percentile(foreground, 99.5)) if foreground.size else low
+    elif method == "minmax":
+        low, high = float(array.min()), float(array.max())
+    elif method == "none":
+        low, high = 0.0, INTENSITY_MAX
+    else:
+        raise ValueError(f"unknown intensity method {method!r}.")
+    if high <= low:
+        return np.zeros_like(array)
+    return np.rint(np.clip((array - low) * (INTENSITY_MAX / (high - low)), 0.0, INTENSITY_MAX))
+
+
+def foreground_threshold(array):
+    """Returns the intensity above which a voxel counts as foreground (head or body).
+
+    Halfway between the background and Otsu's threshold (Otsu 1979), which alone would also cut off
+    the dark tissues; the brightest and darkest thousandth are disregarded. Of large volumes every
+    n-th voxel along each axis is looked at.
+    """
+    step = int(np.ceil((array.size / _ENOUGH) ** (1 / array.ndim)))
+    array = array[(slice(None, None, step),) * array.ndim]
+    low, high = np.percentile(array, (0.1, 99.9))
+    counts, edges = np.histogram(np.clip(array, low, high), bins=256)
+    middles = (edges[:-1] + edges[1:]) / 2
+    weight = np.cumsum(counts) / counts.sum()
+    mean = np.cumsum(counts * middles) / counts.sum()
+    split = weight * (1 - weight)
+    between = np.where(split > 0, (mean[-1] * weight - mean) ** 2 / np.maximum(split, 1e-12), 0.0)
+    otsu = edges[1:][np.argmax(between)]
+    return float(low + (otsu - low) / 2) if high > low else float(low)

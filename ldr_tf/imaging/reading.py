@@ -1,0 +1,232 @@
+"""Image files in, checked so that nothing odd reaches a network, and out, whole or not at all."""
+
+import os
+
+import numpy as np
+import SimpleITK as sitk
+
+from ldr_tf.errors import InputError
+from ldr_tf.files import atomic_path
+from ldr_tf.imaging.headers import check_file
+
+WRITABLE = (".nii.gz", ".nii", ".mha", ".nrrd")
+"""Endings of the files that `write_image` writes; each is one file that keeps the whole grid."""
+
+_SCALAR = {
+    getattr(sitk, "sitk" + name)
+    for name in (
+        "UInt8",
+        "Int8",
+        "UInt16",
+        "Int16",
+        "UInt32",
+        "Int32",
+        "UInt64",
+        "Int64",
+        "Float32",
+        "Float64",
+    )
+}
+_FLOAT = {sitk.sitkFloat32, sitk.sitkFloat64}
+
+
+def read_image(path):
+    """Reads a 3D scalar image in its own voxel type.
+
+    Args:
+      path: NIfTI, MHA or MHD, NRRD, Analyze, or a folder that holds a DICOM series (of several
+        the one with most slices). A 4D image of one frame counts as 3D.
+
+    Returns:
+      A SimpleITK image of three dimensions, at least two voxels along each, finite values.
+
+    Raises:
+      InputError: one sentence naming the file: missing, empty, cut off or of an unknown kind; not
+        3D; several values a voxel; NaN or infinite voxels; a spacing not above zero; a direction
+        matrix that is not orthonormal.
+    """
+    path = os.fspath(path)
+    check_file(path)
+    image = _read_series(path) if os.path.isdir(path) else _read(path)
+    components = image.GetNumberOfComponentsPerPixel()
+    if components != 1 or image.GetPixelID() not in _SCALAR:
+        raise InputError(
+            f"{path}: a scan must hold one real number a voxel, "
+            f"not {image.GetPixelIDTypeAsString()} ({components} values a voxel)."
+        )
+    image = _three_dimensional(image, path)
+    _check_geometry(image, path)
+    if image.GetPixelID() in _FLOAT and not np.isfinite(sitk.GetArrayViewFromImage(image)).all():
+        raise InputError(f"{path}: holds NaN or infinite voxels; a scan must be finite everywhere.")
+    return image
+
+
+def read_scan(path):
+    """Reads a scan: as `read_image`, as float32, and not the same value everywhere.
+
+    Raises:
+      InputError: as `read_image`; a constant image.
+    """
+    image = read_image(path)
+    array = sitk.GetArrayViewFromImage(image)
+    if array.min() == array.max():
+        raise InputError(
+            f"{os.fspath(path)}: every voxel has the value {array.min():g}; "
+            "there is nothing to register in a constant image."
+        )
+    image = sitk.Cast(image, sitk.sitkFloat32)
+    if not np.isfinite(sitk.GetArrayViewFromImage(image)).all():
+        raise InputError(f"{os.fspath(path)}: holds values beyond the range of float32.")
+    return image
+
+
+def read_labels(path):
+    """Reads a label image in its own integer type; whole numbers kept as floats become int32.
+
+    Raises:
+      InputError: as `read_image`; values that are not whole numbers.
+    """
+    image = read_image(path)
+    if image.GetPixelID() not in _FLOAT:
+        return image
+    array = sitk.GetArrayViewFromImage(image)
+    if (array != np.rint(array)).any() or np.abs(array).max() > np.iinfo(np.int32).max:
+        raise InputError(f"{os.fspath(path)}: a label image must hold whole numbers only.")
+    return sitk.Cast(image, sitk.sitkInt32)
+
+
+def read_displacement(path):
+    """Reads an ITK displacement field: a 3D image of vectors in mm, LPS.
+
+    Returns:
+      A SimpleITK vector image, float64.
+
+    Raises:
+      InputError: as `read_image`; not three numbers a voxel.
+    """
+    path = os.fspath(path)
+    check_file(path)
+    if os.path.isdir(path):
+        raise InputError(f"{path}: is a folder, a displacement field was expected.")
+    image = _read(path)
+    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 3:
+        raise InputError(
+            f"{path}: a displacement field is a 3D image of three numbers a voxel, "
+            f"not {image.GetDimension()}D with {image.GetNumberOfComponentsPerPixel()}."
+        )
+    _check_geometry(image, path)
+    image = sitk.Cast(image, sitk.sitkVectorFloat64)
+    if not np.isfinite(sitk.GetArrayViewFromImage(image)).all():
+        raise InputError(f"{path}: the displacement field holds NaN or infinite values.")
+    return image
+
+
+def check_output(path):
+    """Refuses, with InputError, an output file whose format or folder `write_image` cannot take."""
+    path = os.fspath(path)
+    if not path.lower().endswith(WRITABLE):
+        raise InputError(f"{path}: an image is written as one of {', '.join(WRITABLE)}.")
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise InputError(f"{path}: the folder {folder} does not exist.")
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"{path}: the folder {folder} is not writable.")
+    if os.path.isdir(path):
+        raise InputError(f"{path}: is a folder, an image file was expected.")
+
+
+def write_image(image, path):
+    """Writes an image, packed, in the format of its ending; whole or not at all.
+
+    A vector image in NIfTI gets the intent code 1007, by which ITK tools know it.
+
+    Raises:
+      InputError: as `check_output`; the disk refuses the file.
+    """
+    path = os.fspath(path)
+    check_output(path)
+    try:
+        with atomic_path(path) as temporary:
+            sitk.WriteImage(image, temporary, useCompression=not path.lower().endswith(".nii"))
+    except (OSError, RuntimeError) as error:  # SimpleITK's errors are RuntimeErrors
+        raise InputError(f"{path}: cannot be written.") from error
+
+
+def _read(path):
+    try:
+        return sitk.ReadImage(path)
+    except RuntimeError as error:
+        raise InputError(f"{path}: {_reason(error)}.") from error
+
+
+def _reason(error):
+    """Returns ITK's reason in a few words; its own text is a trace of many lines."""
+    text = str(error)
+    if "orthonormal" in text:
+        return "the direction matrix must be orthonormal (axes at right angles)"
+    if "spacing" in text.lower():
+        return "the voxel spacing must be above zero"
+    return "damaged, or no NIfTI, MHA, NRRD or Analyze image and no DICOM folder"
+
+
+def _read_series(folder):
+    """Reads the DICOM series with most slices in a folder."""
+    reader = sitk.ImageSeriesReader()
+    names = []
+    # A series without a UID goes by the empty name.
+    for series in reader.GetGDCMSeriesIDs(folder):
+        found = reader.GetGDCMSeriesFileNames(folder, series)
+        names = found if len(found) > len(names) else names
+    if not names:
+        raise InputError(f"{folder}: the folder holds no DICOM series.")
+    reader.SetFileNames(names)
+    try:
+        steps = _slice_steps(names)
+        image = reader.Execute()
+    except RuntimeError as error:
+        raise InputError(
+            f"{folder}: the DICOM series of {len(names)} files cannot be read as one volume."
+        ) from error
+    if steps.size and np.ptp(steps) > 0.1 * np.median(steps):
+        raise InputError(
+            f"{folder}: the slices of the DICOM series lie {steps.min():.3g} to {steps.max():.3g} "
+            "mm apart; some are missing or damaged."
+        )
+    return image
+
+
+def _slice_steps(names):
+    """Returns the mm from each slice to the next."""
+    reader, places = sitk.ImageFileReader(), []
+    for name in names:
+        reader.SetFileName(name)
+        reader.ReadImageInformation()
+        places.append(reader.GetOrigin()[:3])
+    return np.linalg.norm(np.diff(places, axis=0), axis=1)
+
+
+def _three_dimensional(image, path):
+    if image.GetDimension() == 4 and image.GetSize()[3] == 1:
+        image = image[:, :, :, 0]
+    if image.GetDimension() != 3:
+        shape = "x".join(map(str, image.GetSize()))
+        raise InputError(
+            f"{path}: a 3D scan was expected, not a {image.GetDimension()}D image ({shape})."
+        )
+    if min(image.GetSize()) < 2:
+        shape = "x".join(map(str, image.GetSize()))
+        raise InputError(f"{path}: a 3D scan was expected, not a single slice ({shape}).")
+    return image
+
+
+def _check_geometry(image, path):
+    spacing = image.GetSpacing()
+    if not all(value > 0 for value in spacing):
+        raise InputError(f"{path}: the voxel spacing must be above zero, not {spacing}.")
+    if not np.isfinite(image.GetOrigin()).all():
+        raise InputError(f"{path}: the origin must be finite, not {image.GetOrigin()}.")
+    direction = np.reshape(image.GetDirection(), (3, 3))
+    if not np.allclose(direction.T @ direction, np.eye(3), atol=1e-3):
+        raise InputError(
+            f"{path}: the direction matrix must be orthonormal (axes at right angles)."
+        )

@@ -1,0 +1,21 @@
+"""The seam between the two supported stacks: everything takes `keras` from here.
+
+TensorFlow up to 2.15 carries Keras 2 as `tf.keras`. Later versions carry Keras 3, whose
+subclassed models differ; there Keras 2 lives on in the package tf_keras.
+"""
+
+import tensorflow as tf
+
+
+def _keras_two():
+    major, minor = (int(part) for part in tf.__version__.split(".")[:2])
+    if (major, minor) <= (2, 15):
+        return tf.keras
+    import tf_keras
+
+    return tf_keras
+
+
+keras = _keras_two()
+
+__all__ = ["keras"]

@@ -1,0 +1,60 @@
+"""The losses of Adversarial Learning with Distilling Knowledge (ALDK).
+
+A critic D maps a deformation phi to features M. With the student's phi_s and the teacher's phi_t:
+
+    phi_hat = beta phi_t + (1 - beta) phi_s
+    l_dis   = ||D(phi_s) - D(phi_t)||^2 + lambda (||grad D(phi_hat)|| - 1)^2
+    L_adv   = gamma l_rec + (1 - gamma) l_dis
+
+Source: the ALDK paper; the penalty is that of Gulrajani et al., "Improved Training of Wasserstein
+GANs", 2017. All functions work per example.
+"""
+
+import tensorflow as tf
+
+
+def feature_distance(student_features, teacher_features, reduction="mean"):
+    """Squared distance of two feature vectors.
+
+    Args:
+      student_features, teacher_features: [batch, features].
+      reduction: "sum" over the features, as the equation reads, or their "mean".
+
+    Returns:
+      [batch].
+    """
+    squared = tf.math.squared_difference(student_features, teacher_features)
+    reduce = {"sum": tf.reduce_sum, "mean": tf.reduce_mean}[reduction]
+    return reduce(squared, axis=-1)
+
+
+def joint_deformation(student, teacher, beta):
+    """`beta * teacher + (1 - beta) * student`."""
+    return beta * teacher + (1.0 - beta) * student
+
+
+def gradient_penalty(critic, deformation):
+    """`(||grad D|| - 1)^2`, D being the mean of the critic's features.
+
+    The norm is taken over all voxels and channels of an example. Differentiable again, with
+    respect to the critic's weights and to the deformation.
+
+    Args:
+      critic: callable, [batch, ...] to [batch, features].
+      deformation: [batch, ...].
+
+    Returns:
+      The penalty and the norm, each [batch].
+    """
+    with tf.GradientTape() as tape:
+        tape.watch(deformation)
+        output = tf.reduce_mean(critic(deformation), axis=-1)
+    gradient = tape.gradient(output, deformation)
+    squared = tf.reduce_sum(tf.square(gradient), axis=list(range(1, len(gradient.shape))))
+    norm = tf.sqrt(squared + 1e-12)  # the root's own gradient at 0 is infinite
+    return tf.square(norm - 1.0), norm
+
+
+def adversarial_loss(reconstruction, discrimination, gamma):
+    """`gamma * l_rec + (1 - gamma) * l_dis`."""
+    return gamma * reconstruction + (1.0 - gamma) * discrimination

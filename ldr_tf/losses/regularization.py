@@ -1,0 +1,54 @@
+"""What keeps a flow smooth and an affine map rigid-like; every loss returns [batch]."""
+
+import tensorflow as tf
+
+from ldr_tf.conventions import AXES, check_flow
+
+_ORTHOGONALITY_EPSILON = 1e-5
+
+
+def flow_smoothness(flow):
+    """Sum over axes of half the squared forward differences, divided by x * y * z * 3.
+
+    Source: the regularisation loss of the VTN and RCN code.
+
+    Args:
+      flow: [batch, x, y, z, 3], voxels.
+
+    Returns:
+      [batch].
+    """
+    check_flow(flow, "flow")
+    total = 0.0
+    for axis in AXES:
+        length = tf.shape(flow)[axis]
+        ahead = tf.gather(flow, tf.range(1, length), axis=axis)
+        behind = tf.gather(flow, tf.range(length - 1), axis=axis)
+        total += tf.reduce_sum(tf.math.squared_difference(ahead, behind), (*AXES, 4)) / 2.0
+    return total / tf.cast(tf.reduce_prod(tf.shape(flow)[1:]), flow.dtype)
+
+
+def determinant_loss(matrix):
+    """`(det A - 1)^2 / 2` of A = W + I; `matrix` is W, [batch, 3, 3]."""
+    return tf.square(tf.linalg.det(matrix + tf.eye(3)) - 1.0) / 2.0
+
+
+def orthogonality_loss(matrix):
+    """How far A = W + I is from a rotation, zero for one; `matrix` is W, [batch, 3, 3].
+
+    `s1 + (1 + e)^2 s2 / s3 - 6 (1 + e)` with the elementary symmetric polynomials s1, s2, s3 of
+    the eigenvalues of A'A + e I, e = 1e-5. Source: VTN's affine stem.
+    """
+    e = _ORTHOGONALITY_EPSILON
+    a = matrix + tf.eye(3)
+    gram = tf.matmul(a, a, transpose_a=True) + e * tf.eye(3)
+    # Polynomials of the eigenvalues are polynomials of the matrix: no decomposition is needed.
+    s1 = tf.linalg.trace(gram)
+    s2 = (tf.square(s1) - tf.linalg.trace(tf.matmul(gram, gram))) / 2.0
+    s3 = tf.linalg.det(gram)
+    return s1 + (1.0 + e) ** 2 * s2 / s3 - 6.0 * (1.0 + e)
+
+
+def affine_loss(matrix):
+    """`0.1 det + 0.1 ortho` of an affine stem's W, [batch, 3, 3]."""
+    return 0.1 * determinant_loss(matrix) + 0.1 * orthogonality_loss(matrix)

@@ -1,0 +1,118 @@
+"""How unlike two images are; every loss returns [batch]."""
+
+import tensorflow as tf
+
+from ldr_tf.conventions import AXES, check_same_grid, check_volume
+
+_EPSILON = 1e-6
+
+
+def correlation_loss(fixed, warped):
+    """One minus the correlation coefficient over the whole volume.
+
+    `1 - cov / sqrt((var_fixed + 1e-6) (var_warped + 1e-6))`, as in the VTN and RCN code.
+
+    Args:
+      fixed, warped: [batch, x, y, z, 1].
+
+    Returns:
+      [batch], in 0..2.
+    """
+    _check(fixed, warped)
+    axes = (*AXES, 4)
+    a = fixed - tf.reduce_mean(fixed, axes, keepdims=True)
+    b = warped - tf.reduce_mean(warped, axes, keepdims=True)
+    covariance = tf.reduce_mean(a * b, axes)
+    variances = (tf.reduce_mean(a * a, axes) + _EPSILON) * (tf.reduce_mean(b * b, axes) + _EPSILON)
+    return 1.0 - covariance * tf.math.rsqrt(variances)
+
+
+def local_correlation_loss(fixed, warped, window=9):
+    """One minus the mean squared correlation coefficient of local windows.
+
+    `1 - mean(cov^2 / (var_fixed var_warped))` over cubes of `window` voxels a side, fewer at the
+    border. Source: Avants et al., "Symmetric diffeomorphic image registration with
+    cross-correlation", 2008, as VoxelMorph uses it.
+
+    Args:
+      fixed, warped: [batch, x, y, z, 1], intensities 0..1.
+      window: odd number of voxels a side.
+
+    Returns:
+      [batch], in 0..1.
+    """
+    _check(fixed, warped)
+    moments = tf.concat([fixed, warped, fixed * fixed, warped * warped, fixed * warped], axis=-1)
+    ones = tf.ones_like(fixed[:1])
+    sums, counts = box_sum(moments, window), box_sum(ones, window)
+    mean_f, mean_w, ff, ww, fw = tf.unstack(sums / counts, axis=-1)
+    covariance = fw - mean_f * mean_w
+    variances = (ff - mean_f * mean_f) * (ww - mean_w * mean_w)
+    # Rounding can take a flat window's variance below zero.
+    squared = covariance * covariance / (tf.maximum(variances, 0.0) + 1e-5)
+    return 1.0 - tf.reduce_mean(squared, AXES)
+
+
+def mse_loss(fixed, warped):
+    """Mean squared difference over the volume, [batch]."""
+    _check(fixed, warped)
+    return tf.reduce_mean(tf.math.squared_difference(fixed, warped), (*AXES, 4))
+
+
+def box_sum(volume, window):
+    """Sums over cubes of `window` voxels a side centred on each voxel, zeros outside.
+
+    The gradient is the same sum, since the window is symmetric.
+
+    Args:
+      volume: [batch, x, y, z, channels].
+      window: odd number of voxels.
+
+    Returns:
+      The same shape.
+    """
+
+    @tf.custom_gradient
+    def summed(tensor):
+        return _box_sum(tensor, window), lambda upstream: _box_sum(upstream, window)
+
+    return summed(check_volume(volume, "volume"))
+
+
+@tf.function(jit_compile=True, autograph=False)
+def _box_sum(volume, window):
+    for axis in AXES:
+        length = volume.shape[axis]
+        padding = [[0, 0] for _ in range(5)]
+        padding[axis] = [window // 2, window // 2]
+        volume = _running_sum(tf.pad(volume, padding), window, length, axis)
+    return volume
+
+
+def _running_sum(volume, window, length, axis):
+    """Sums `window` neighbours from each of the first `length` places on, by doubling."""
+    if window == 1:
+        return _part(volume, 0, length, axis)
+    half = window // 2
+    partial = _running_sum(volume, half, length + half, axis)
+    total = _part(partial, 0, length, axis) + _part(partial, half, length, axis)
+    return total + _part(volume, window - 1, length, axis) if window % 2 else total
+
+
+def _part(volume, start, length, axis):
+    begin, size = [0] * 5, [-1] * 5
+    begin[axis], size[axis] = start, length
+    return tf.slice(volume, begin, size)
+
+
+SIMILARITY_LOSSES = {
+    "correlation": correlation_loss,
+    "local_correlation": local_correlation_loss,
+    "mse": mse_loss,
+}
+
+
+def _check(fixed, warped):
+    check_volume(fixed, "fixed")
+    check_volume(warped, "warped")
+    check_same_grid(fixed, warped, "fixed", "warped")

@@ -1,0 +1,61 @@
+"""Distance between corresponding landmarks after registration, in voxels.
+
+A landmark travels with the flow, from the fixed to the moving image: its error is the distance
+from p + flow(p) to the moving image's landmark. A negative coordinate marks an absent landmark.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from ldr_tf.ops.warp import sample, sample_zero_border
+
+
+def landmark_distances(flow, fixed_points, moving_points):
+    """Returns the error of every landmark, NaN where it is absent on either side.
+
+    Args:
+      flow: [x, y, z, 3], voxels, array or tensor; sampled trilinearly, clamped to the volume.
+      fixed_points, moving_points: [n, 3], voxels.
+
+    Returns:
+      float64 array [n], voxels.
+    """
+    fixed_points, moving_points = np.asarray(fixed_points), np.asarray(moving_points)
+    present = _present(fixed_points, moving_points)
+    carried = fixed_points + _at_points(sample, flow, np.where(present[:, None], fixed_points, 0))
+    return np.where(present, np.linalg.norm(carried - moving_points, axis=-1), np.nan)
+
+
+def landmark_distance(flow, fixed_points, moving_points):
+    """Returns the mean error over the landmarks that both sides have, NaN where there is none.
+
+    Arguments as for `landmark_distances`.
+    """
+    present = _present(np.asarray(fixed_points), np.asarray(moving_points))
+    if not present.any():
+        return np.nan
+    return float(np.mean(landmark_distances(flow, fixed_points, moving_points)[present]))
+
+
+def original_landmark_distance(flow, fixed_points, moving_points):
+    """Returns the mean error as the originals (RCN, LDR_ALDK) measure it.
+
+    Fixed points are clamped at 0 from below, the flow is 0 outside the volume, absent points take
+    part like any other; 0 only where one side has no point at all. Arguments as for
+    `landmark_distances`.
+    """
+    fixed_points, moving_points = np.asarray(fixed_points), np.asarray(moving_points)
+    if not (np.any(fixed_points >= 0) and np.any(moving_points >= 0)):
+        return 0.0
+    fixed_points = np.maximum(fixed_points, 0)
+    carried = fixed_points + _at_points(sample_zero_border, flow, fixed_points)
+    return float(np.mean(np.linalg.norm(carried - moving_points, axis=-1)))
+
+
+def _present(fixed_points, moving_points):
+    return np.all(fixed_points >= 0, axis=-1) & np.all(moving_points >= 0, axis=-1)
+
+
+def _at_points(sampler, flow, points):
+    flow, points = [tf.cast(array, tf.float32)[tf.newaxis] for array in (flow, points)]
+    return sampler(flow, points, compiled=False).numpy()[0].astype(np.float64)

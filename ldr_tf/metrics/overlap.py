@@ -1,0 +1,102 @@
+"""Overlap of segmentations: Dice 2 |A and B| / (|A| + |B|), Jaccard |A and B| / |A or B|.
+
+All functions take one pair, as NumPy arrays, and return NumPy numbers. A label that is on neither
+side has no overlap to speak of: NaN, to be left out of means.
+"""
+
+import typing
+
+import numpy as np
+import tensorflow as tf
+
+from ldr_tf.conventions import INTENSITY_MAX
+from ldr_tf.ops.warp import warp
+
+MASK_THRESHOLD = 128
+"""A voxel of a 0..255 mask belongs to the organ above this value, as in the originals."""
+
+
+class Overlap(typing.NamedTuple):
+    """Dice and Jaccard, each in 0..1 or NaN: numbers, or arrays with one entry a label."""
+
+    dice: np.ndarray
+    jaccard: np.ndarray
+
+
+def label_overlap(fixed, warped, label_values):
+    """Returns the overlap of every label of two label maps.
+
+    Args:
+      fixed: label map [x, y, z], integers.
+      warped: the moving label map, warped by nearest neighbour, same shape.
+      label_values: the labels to compare, n integers.
+
+    Returns:
+      Overlap of two float64 arrays [n].
+
+    Raises:
+      ValueError: the shapes differ.
+    """
+    _check_same_shape(fixed, warped)
+    overlaps = [_overlap(fixed == value, warped == value) for value in label_values]
+    return Overlap(*np.array(overlaps, np.float64).reshape(-1, 2).T)
+
+
+def mask_overlap(fixed, warped):
+    """Returns the overlap of two masks with values 0..255, cut at MASK_THRESHOLD.
+
+    The originals' measure: `warped` is the moving mask after trilinear warping.
+
+    Args:
+      fixed, warped: [x, y, z], 0..255.
+
+    Returns:
+      Overlap of two numbers.
+
+    Raises:
+      ValueError: the shapes differ.
+    """
+    _check_same_shape(fixed, warped)
+    return Overlap(*_overlap(fixed > MASK_THRESHOLD, warped > MASK_THRESHOLD))
+
+
+def original_overlap(fixed_labels, moving_labels, flow, label_values):
+    """Returns the overlap of every label as the originals (RCN, LDR_ALDK) measure it.
+
+    Each label's mask times 255 is warped trilinearly and cut at MASK_THRESHOLD. With label_values
+    (255,) this is their measure of a 0/255 mask.
+
+    Args:
+      fixed_labels, moving_labels: label maps [x, y, z], integers.
+      flow: [x, y, z, 3], voxels.
+      label_values: n integers.
+
+    Returns:
+      Overlap of two float64 arrays [n].
+    """
+    flow = tf.cast(flow, tf.float32)[tf.newaxis]
+    overlaps = []
+    for value in label_values:
+        fixed, moving = [
+            np.where(labels == value, np.float32(INTENSITY_MAX), np.float32(0))
+            for labels in (fixed_labels, moving_labels)
+        ]
+        warped = warp(tf.constant(moving[None, ..., None]), flow).numpy()[0, ..., 0]
+        overlaps.append(mask_overlap(fixed, warped))
+    return Overlap(*np.array(overlaps, np.float64).reshape(-1, 2).T)
+
+
+def _overlap(first, second):
+    """Returns Dice and Jaccard of two boolean arrays."""
+    total = np.count_nonzero(first) + np.count_nonzero(second)
+    if total == 0:
+        return np.nan, np.nan
+    both = np.count_nonzero(first & second)
+    return 2.0 * both / total, both / (total - both)
+
+
+def _check_same_shape(fixed, warped):
+    if fixed.shape != warped.shape:
+        raise ValueError(
+            f"fixed and warped must have one shape, not {fixed.shape} and {warped.shape}."
+        )

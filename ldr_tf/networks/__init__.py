@@ -1,0 +1,1 @@
+"""The networks: student, teacher, affine stems, their cascade, and the critic."""

@@ -1,0 +1,132 @@
+"""The recursive cascade: stems that each register what the ones before have warped."""
+
+from typing import NamedTuple, Optional
+
+import tensorflow as tf
+
+from ldr_tf import layers
+from ldr_tf.config import RunConfig
+from ldr_tf.conventions import check_same_grid, check_volume
+from ldr_tf.keras import keras
+from ldr_tf.networks.affine import VTNAffineStem
+from ldr_tf.networks.student import LDR
+from ldr_tf.networks.vtn import VTN
+from ldr_tf.ops.flow import compose, compose_affine
+from ldr_tf.ops.warp import warp
+
+_DENSE_STEMS = {"LDR": LDR, "VTN": VTN}
+
+
+class Stage(NamedTuple):
+    """What one stem adds.
+
+    Attributes:
+      flow: of this stem alone, [B, x, y, z, 3], voxels.
+      composed: of all stems so far.
+      warped: the moving image warped by `composed`, [B, x, y, z, 1].
+      matrix: W of an affine stem's map, [B, 3, 3]; None for a dense stem.
+    """
+
+    flow: tf.Tensor
+    composed: tf.Tensor
+    warped: tf.Tensor
+    matrix: Optional[tf.Tensor]
+
+
+class Registration(NamedTuple):
+    """A network's answer: the final, composed flow, the warped moving image, and all stages."""
+
+    flow: tf.Tensor
+    warped: tf.Tensor
+    stages: list[Stage]
+
+
+class CascadeNetwork(keras.Model):
+    """A registration network as a run's config describes it.
+
+    Order: the affine stem, then every dense stem `rep` times. Each stem sees the fixed image and
+    the moving image as warped so far; every stage warps the original moving image once, by the
+    flow composed so far. Dense flows are scaled by 1 / cascades.
+
+    Source: Zhao et al., "Recursive Cascaded Networks for Unsupervised Medical Image
+    Registration", 2019.
+
+    Attributes:
+      config: the RunConfig; the network is built from its field `network`, and who feeds it with
+        scans needs its field `image`.
+      free_size: whether volumes of any size are taken (False where an affine stem binds it).
+    """
+
+    def __init__(self, config: RunConfig, compiled_warp=True, **kwargs):
+        """Creates the weights.
+
+        Args:
+          config: the run's config.
+          compiled_warp: False keeps to plain TensorFlow operations, for exports.
+        """
+        super().__init__(**kwargs)
+        self.config = config
+        self.compiled_warp = compiled_warp
+        network = config.network
+        self.free_size = network.affine_stem == "none"
+        self.affine_stem = None
+        if network.affine_stem == "vtn":
+            self.affine_stem = VTNAffineStem(network.image_size, network.channels)
+        stem_class = _DENSE_STEMS[network.base_network]
+        self.stems = [
+            stem_class(channels=network.channels, multiplier=1.0 / network.cascades)
+            for _ in range(network.cascades)
+        ]
+        self.built = True  # the weights exist
+
+    def call(self, fixed, moving):
+        """Registers.
+
+        Args:
+          fixed, moving: [B, x, y, z, 1], intensities 0..1. A side that the stems cannot take is
+            padded inside and the flow cropped, with no trace outside.
+
+        Returns:
+          A `Registration`.
+
+        Raises:
+          ValueError: the shapes differ, or are not those of the affine stem.
+        """
+        self._check(fixed, moving)
+        stages = []
+        if self.affine_stem is not None:
+            flow, matrix = self.affine_stem(fixed, moving)
+            stages.append(self._stage(moving, flow, flow, matrix))
+        for stem in self.stems:
+            for _ in range(self.config.network.rep):
+                warped = stages[-1].warped if stages else moving
+                flow = _padded(stem, fixed, warped)
+                stages.append(self._stage(moving, flow, self._compose(stages, flow)))
+        return Registration(stages[-1].composed, stages[-1].warped, stages)
+
+    def _compose(self, stages, flow):
+        if not stages:
+            return flow
+        if stages[-1].matrix is not None:
+            return compose_affine(stages[-1].matrix, stages[-1].composed, flow)
+        return compose(stages[-1].composed, flow, self.compiled_warp)
+
+    def _stage(self, moving, flow, composed, matrix=None):
+        return Stage(flow, composed, warp(moving, composed, self.compiled_warp), matrix)
+
+    def _check(self, fixed, moving):
+        check_volume(fixed, "fixed")
+        check_volume(moving, "moving")
+        for name, tensor in (("fixed", fixed), ("moving", moving)):
+            if tensor.shape[-1] != 1:
+                raise ValueError(f"{name} must have one channel, not {tensor.shape[-1]}.")
+        check_same_grid(fixed, moving, "fixed", "moving")
+        size, wanted = tuple(fixed.shape[1:4]), tuple(self.config.network.image_size)
+        if not self.free_size and None not in size and size != wanted:
+            raise ValueError(f"this network's affine stem takes volumes of {wanted}, not {size}.")
+
+
+def _padded(stem, fixed, moving):
+    fixed, crop = layers.pad_to_multiple(fixed, stem.size_multiple)
+    moving, _ = layers.pad_to_multiple(moving, stem.size_multiple)
+    return crop(stem(fixed, moving))

@@ -1,0 +1,114 @@
+"""Flows as mappings: composition, affine maps, Jacobian determinant, resizing."""
+
+import numpy as np
+import tensorflow as tf
+
+from ldr_tf.conventions import check_flow, check_same_grid, check_volume
+from ldr_tf.ops.warp import identity_grid, spatial_size, warp
+
+
+def compose(first, second, compiled=True):
+    """Composes two flows, the second found on the image that the first has already warped.
+
+    `composed(p) = second(p) + first(p + second(p))`, so that warping by the composition equals
+    warping by `first` and then by `second` (up to interpolation).
+
+    Args:
+      first, second: [batch, x, y, z, 3], voxels.
+      compiled: see `ldr_tf.ops.warp.warp`.
+
+    Returns:
+      [batch, x, y, z, 3], voxels.
+    """
+    check_flow(first, "first")
+    check_flow(second, "second")
+    return second + warp(first, second, compiled)
+
+
+def compose_affine(matrix, affine, second):
+    """Composes an affine map's flow with a later flow, exactly: `(W + I) second + affine`.
+
+    Args:
+      matrix: W of the affine map p -> p + W (p - centre) + b, [batch, 3, 3].
+      affine: the affine map's flow, [batch, x, y, z, 3], voxels.
+      second: flow found on the image that the affine map has warped, same shape.
+
+    Returns:
+      [batch, x, y, z, 3], voxels.
+    """
+    check_flow(affine, "affine")
+    check_flow(second, "second")
+    check_same_grid(affine, second, "affine", "second")
+    return second + tf.einsum("bij,bxyzj->bxyzi", matrix, second) + affine
+
+
+def affine_flow(matrix, translation, size):
+    """Returns the flow of an affine map about the volume's centre, `W (p - centre) + b`.
+
+    Args:
+      matrix: W, [batch, 3, 3]; zero is the identity.
+      translation: b, [batch, 3], voxels.
+      size: voxels along x, y, z; the centre is (size - 1) / 2.
+
+    Returns:
+      [batch, x, y, z, 3], voxels.
+    """
+    centre = (tf.cast(tf.stack(size), tf.float32) - 1.0) / 2.0
+    offsets = identity_grid(size) - centre
+    return tf.einsum("bij,xyzj->bxyzi", matrix, offsets) + translation[:, None, None, None, :]
+
+
+def jacobian_determinant(flow):
+    """Returns det(d(p + flow(p)) / dp) by forward differences on the voxel grid.
+
+    Args:
+      flow: [batch, x, y, z, 3], voxels.
+
+    Returns:
+      [batch, x - 1, y - 1, z - 1]; 1 where nothing moves, not above 0 at a fold.
+    """
+    check_flow(flow, "flow")
+    origin = flow[:, :-1, :-1, :-1]
+    a = flow[:, 1:, :-1, :-1] - origin + tf.constant([1.0, 0.0, 0.0])
+    b = flow[:, :-1, 1:, :-1] - origin + tf.constant([0.0, 1.0, 0.0])
+    c = flow[:, :-1, :-1, 1:] - origin + tf.constant([0.0, 0.0, 1.0])
+    return tf.reduce_sum(a * tf.linalg.cross(b, c), axis=-1)
+
+
+def resize(volume, size):
+    """Resizes a volume trilinearly, values unchanged, voxel centres at half-integer positions.
+
+    Separable products with constant matrices, so that it has gradients of any order.
+
+    Args:
+      volume: [batch, x, y, z, channels] with known x, y, z.
+      size: the new voxels along x, y, z.
+
+    Returns:
+      [batch, *size, channels].
+    """
+    check_volume(volume, "volume")
+    for axis, (old, new) in enumerate(zip(volume.shape[1:4], size)):
+        if old != new:
+            matrix = tf.constant(_interpolation_matrix(old, new))
+            equation = ["bxyzc,ix->biyzc", "bxyzc,iy->bxizc", "bxyzc,iz->bxyic"][axis]
+            volume = tf.einsum(equation, volume, matrix)
+    return volume
+
+
+def resize_flow(flow, size):
+    """Resizes a flow to another grid of the same extent: its voxels become those of that grid."""
+    check_flow(flow, "flow")
+    factor = [new / old for old, new in zip(spatial_size(flow), size)]
+    return resize(flow, size) * tf.constant(factor, tf.float32)
+
+
+def _interpolation_matrix(old, new):
+    """Returns the [new, old] matrix of linear interpolation between half-integer centres."""
+    position = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
+    lower = np.minimum(np.floor(position).astype(int), max(old - 2, 0))
+    matrix = np.zeros((new, old), np.float32)
+    matrix[np.arange(new), lower] = 1 - (position - lower)
+    if old > 1:
+        matrix[np.arange(new), lower + 1] += position - lower
+    return matrix

@@ -1,0 +1,1 @@
+"""Training: augmentation, schedules, the step, the loop."""

@@ -1,0 +1,20 @@
+"""Who listens to a training."""
+
+
+class Observer:
+    """What the training loop tells; this one listens to nothing."""
+
+    def on_start(self, first_step, last_step):
+        """The loop is about to take the steps `first_step` to `last_step - 1`."""
+
+    def on_step(self, step):
+        """A step was taken; `step` counts from 1."""
+
+    def on_scalars(self, step, scalars):
+        """Losses by name, every `summarize_every` steps."""
+
+    def on_validation(self, step, figures):
+        """Figures of the validation, by name."""
+
+    def on_end(self):
+        """The loop leaves, finished or not."""

@@ -1,0 +1,197 @@
+import json
+import os
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+import ldr_tf.checkpoints
+from ldr_tf import config as configs
+from ldr_tf.commands import register
+from ldr_tf.imaging import Grid, same_grid, to_array, to_image
+
+LIA = (1.0, 0, 0, 0, 0, -1.0, 0, -1.0, 0)
+RAS = (-1.0, 0, 0, 0, -1.0, 0, 0, 0, 1.0)
+
+
+class FakeNetwork:
+    """Moves the content 4 mm towards the patient's right."""
+
+    config = configs.RunConfig(
+        network=configs.NetworkConfig(image_size=(16, 16, 16)),
+        image=configs.ImageConfig("LIA", (2.0, 2.0, 2.0)),
+    )
+
+    def __call__(self, fixed, moving):
+        return SimpleNamespace(flow=np.zeros((*fixed.shape[:4], 3), np.float32) + (2, 0, 0))
+
+
+def scan(x, direction, size=(32, 34, 36)):
+    """A ball of 6 mm at the point (x, 0, 0), in a field of view about the origin."""
+    axes = np.reshape(direction, (3, 3))
+    grid = Grid(size, (1.0, 1.0, 1.0), tuple(-axes @ ((np.array(size) - 1) / 2)), direction)
+    distance = np.linalg.norm(grid.points(np.indices(size).reshape(3, -1).T) - (x, 0, 0), axis=1)
+    return to_image((500 * np.exp(-((distance / 6) ** 2))).reshape(size).astype(np.float32), grid)
+
+
+@pytest.fixture
+def case(tmp_path, monkeypatch):
+    """Writes a pair with labels; returns a function that calls the command on it."""
+    monkeypatch.setattr(ldr_tf.checkpoints, "load_run", lambda folder: FakeNetwork())
+    images = {"fixed": scan(0.0, LIA), "moving": scan(4.0, RAS)}
+    for name, image in images.items():
+        sitk.WriteImage(image, str(tmp_path / f"{name}.nii.gz"))
+        labels = sitk.Cast(image > 200, sitk.sitkUInt16) * 3
+        sitk.WriteImage(labels, str(tmp_path / f"{name}_labels.nii.gz"))
+
+    def call(*flags, **changed):
+        values = {name: tmp_path / f"{name}.nii.gz" for name in images}
+        values.update(model=tmp_path / "run", output=tmp_path / "out")
+        values.update(changed)
+        return register.main(["ldr-register", *[f"--{k}={v}" for k, v in values.items()], *flags])
+
+    return SimpleNamespace(call=call, folder=tmp_path, **images)
+
+
+def labels_flags(case):
+    return [f"--{n}_labels={case.folder / (n + '_labels.nii.gz')}" for n in ("fixed", "moving")]
+
+
+def test_everything_is_written_and_right(case, capsys):
+    assert case.call(*labels_flags(case)) == 0
+    out = case.folder / "out"
+    assert sorted(os.listdir(out)) == [
+        "displacement.nii.gz",
+        "preview.png",
+        "summary.json",
+        "warped.nii.gz",
+        "warped_labels.nii.gz",
+    ]
+    warped = sitk.ReadImage(str(out / "warped.nii.gz"))
+    assert warped.GetPixelID() == sitk.sitkFloat32 and same_grid(warped, case.fixed)
+    field = sitk.ReadImage(str(out / "displacement.nii.gz"), sitk.sitkVectorFloat64)
+    np.testing.assert_allclose(to_array(field) - (4.0, 0, 0), 0, atol=1e-5)
+    again = sitk.Resample(case.moving, case.fixed, sitk.DisplacementFieldTransform(field))
+    np.testing.assert_allclose(to_array(again), to_array(warped), atol=0.5)
+    assert np.abs(to_array(warped) - to_array(case.fixed)).max() < 30
+    labels = sitk.ReadImage(str(out / "warped_labels.nii.gz"))
+    assert labels.GetPixelID() == sitk.sitkUInt16
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["similarity"]["after"] > 0.99 > summary["similarity"]["before"]
+    assert summary["dice"]["after"]["3"] > 0.95 > summary["dice"]["before"]["3"]
+    assert summary["folds_percent"] == 0
+    assert {"read", "network", "write"} <= set(summary["seconds"])
+    assert {"tensorflow", "SimpleITK", "ldr_tf"} <= set(summary["versions"])
+    printed = capsys.readouterr().out
+    for word in (str(out / "warped.nii.gz"), "correlation", "Dice", "folds", "seconds"):
+        assert word in printed
+
+
+def test_an_existing_folder_keeps_other_files_and_loses_stale_labels(case):
+    out = case.folder / "out"
+    assert case.call(*labels_flags(case)) == 0
+    (out / "notes.txt").write_text("mine")
+    (out / "warped.nii.gz").write_text("old")
+    assert case.call() == 0
+    assert sorted(os.listdir(out)) == [
+        "displacement.nii.gz",
+        "notes.txt",
+        "preview.png",
+        "summary.json",
+        "warped.nii.gz",
+    ]
+    assert json.loads((out / "summary.json").read_text())["dice"] is None
+    sitk.ReadImage(str(out / "warped.nii.gz"))
+
+
+def test_the_output_folder_may_be_deep_and_is_open_to_others(case):
+    assert case.call(output=case.folder / "a" / "b") == 0
+    assert os.listdir(case.folder / "a") == ["b"]
+    plain = case.folder / "plain"
+    plain.mkdir()
+    assert (case.folder / "a" / "b").stat().st_mode == plain.stat().st_mode
+
+
+def spoil(case, what):
+    """Returns the flags of a bad call and the word that must be in the answer."""
+    path = case.folder / "bad.nii.gz"
+    image = scan(4.0, RAS)
+    if what == "missing":
+        return {"moving": path}, path
+    if what == "2D":
+        image = image[:, :, 3]
+    elif what == "4D":
+        image = sitk.JoinSeries([image, image])
+    elif what == "constant":
+        image = image * 0 + 5
+    elif what == "NaN":
+        image[3, 4, 5] = float("nan")
+    elif what == "RGB":
+        image = sitk.Compose([image] * 3)
+    elif what == "far away":
+        image.SetOrigin((900.0, 0.0, 0.0))
+    elif what == "labels":
+        labels = sitk.Cast(scan(4.0, RAS, (32, 34, 35)) > 200, sitk.sitkUInt8)
+        sitk.WriteImage(labels, str(path))
+        return {"moving_labels": path}, path
+    elif what == "fractions":
+        sitk.WriteImage(image, str(path))
+        return {"moving_labels": path}, path
+    elif what == "fixed labels alone":
+        return {"fixed_labels": case.folder / "fixed_labels.nii.gz"}, "--moving_labels"
+    elif what == "flag":
+        return {"colour": "red"}, "colour"
+    elif what == "output":
+        path.write_text("a file")
+        return {"output": path}, path
+    sitk.WriteImage(image, str(path))
+    if what in ("empty", "truncated"):
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) // 2] if what == "truncated" else b"")
+    return {"moving": path}, "moving scan" if what == "far away" else path
+
+
+BAD = ["missing", "empty", "truncated", "2D", "4D", "NaN", "constant", "RGB", "far away", "labels"]
+
+
+@pytest.mark.parametrize("what", [*BAD, "fractions", "fixed labels alone", "flag", "output"])
+def test_bad_input_ends_in_one_sentence_and_leaves_nothing(case, capfd, what):
+    flags, word = spoil(case, what)
+    before = sorted(os.listdir(case.folder))
+    capfd.readouterr()
+    assert case.call(**flags) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith("ldr-register: ") and err.count("\n") == 1 and str(word) in err
+    assert sorted(os.listdir(case.folder)) == before
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty folder", "broken config"])
+def test_a_model_folder_that_is_none(case, monkeypatch, capfd, kind):
+    monkeypatch.undo()
+    run = case.folder / "run"
+    if kind != "missing":
+        run.mkdir()
+    if kind == "broken config":
+        (run / "config.json").write_text("{")
+    before = sorted(os.listdir(case.folder))
+    assert case.call() == 2
+    err = capfd.readouterr().err
+    assert err.startswith("ldr-register: ") and err.count("\n") == 1 and str(run) in err
+    assert sorted(os.listdir(case.folder)) == before
+
+
+def test_a_failure_while_writing_leaves_nothing(case, monkeypatch):
+    def fail(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ldr_tf.preview.write_preview", fail)
+    before = sorted(os.listdir(case.folder))
+    assert case.call() == 1
+    assert sorted(os.listdir(case.folder)) == before
+
+
+def test_missing_flags(capsys):
+    assert register.main(["ldr-register", "--fixed=a.nii"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

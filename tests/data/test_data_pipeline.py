@@ -1,0 +1,92 @@
+"""Batches for training: what is in them, and that they resume; pairs for evaluation."""
+
+import h5py
+import numpy as np
+import pytest
+
+from data.manifest import write_manifest
+from data.pairs import list_pairs, training_pairs
+from data.pipeline import evaluation_pairs, training_dataset
+from data.volumes import VolumeReader, write_scan
+from ldr_tf.errors import InputError
+
+SIZE = (16, 17, 18)
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    generator = np.random.default_rng(0)
+    with h5py.File(tmp_path / "v.h5", "w") as file:
+        for index in range(5):
+            volume = generator.integers(0, 256, SIZE).astype(np.uint8)
+            points = generator.uniform(0, 15, (6, 3)) if index else None
+            write_scan(file, f"s{index}", volume, volume // 100 if index else None, points)
+    subsets = {"s": [f"v/s{index}" for index in range(5)]}
+    path = tmp_path / "set.json"
+    return write_manifest(path, {"v": "v.h5"}, subsets, {"1": {"s": 1.0}}, SIZE)
+
+
+def take(dataset, count):
+    return list(dataset.take(count).as_numpy_iterator())
+
+
+def test_batches_hold_the_pairs_of_their_step(manifest):
+    reader = VolumeReader(manifest)
+    batches = take(training_dataset(manifest, "1", 3, seed=4), 9)
+    assert [batch["step"] for batch in batches] == list(range(9))
+    for step, batch in enumerate(batches):
+        assert batch["fixed"].dtype == np.uint8
+        assert batch["fixed"].shape == batch["moving"].shape == (3, *SIZE, 1)
+        for item, (fixed, moving) in enumerate(training_pairs(manifest, "1", 3, 4, step)):
+            np.testing.assert_array_equal(batch["fixed"][item, ..., 0], reader.read_volume(fixed))
+            np.testing.assert_array_equal(batch["moving"][item, ..., 0], reader.read_volume(moving))
+
+
+def test_shapes_and_types_are_known_beforehand(manifest):
+    spec = training_dataset(manifest, "1", 2, seed=0).element_spec
+    assert spec["fixed"].shape == spec["moving"].shape == (2, *SIZE, 1)
+    assert spec["fixed"].dtype == "uint8"
+    assert spec["step"].dtype == "int64"
+    assert spec["step"].shape == ()
+
+
+def test_resumes_at_any_step(manifest):
+    whole = take(training_dataset(manifest, "1", 2, seed=9), 8)
+    resumed = take(training_dataset(manifest, "1", 2, seed=9, first_step=5), 3)
+    for expected, batch in zip(whole[5:], resumed):
+        assert batch["step"] == expected["step"]
+        np.testing.assert_array_equal(batch["fixed"], expected["fixed"])
+        np.testing.assert_array_equal(batch["moving"], expected["moving"])
+
+
+def test_bad_data_are_refused_before_the_first_batch(manifest, tmp_path):
+    with h5py.File(tmp_path / "v.h5", "a") as file:
+        del file["s3"]["volume"]
+        file["s3"]["volume"] = np.zeros((16, 16, 16), np.uint8)
+    with pytest.raises(InputError, match="'v/s3': volume must have image_size"):
+        training_dataset(manifest, "1", 1, seed=0)
+    with pytest.raises(InputError, match="'v/s3': volume must have image_size"):
+        evaluation_pairs(manifest, "s")
+    with pytest.raises(InputError, match="no scheme or subset '7'"):
+        training_dataset(manifest, "7", 1, seed=0)
+    with pytest.raises(InputError, match="no scheme or subset '7'"):
+        evaluation_pairs(manifest, "7")
+
+
+def test_evaluation_pairs_come_in_order_with_all_they_have(manifest):
+    reader = VolumeReader(manifest)
+    pairs = list(evaluation_pairs(manifest, "1"))
+    names = [
+        (key[0].replace("/", "_"), key[1].replace("/", "_")) for key in list_pairs(manifest, "1")
+    ]
+    assert [(pair.fixed_id, pair.moving_id) for pair in pairs] == names
+    last = pairs[-1]
+    assert (last.fixed_id, last.moving_id) == ("v_s4", "v_s3")
+    fixed, moving = reader.read("v/s4"), reader.read("v/s3")
+    np.testing.assert_array_equal(last.fixed, fixed.volume)
+    np.testing.assert_array_equal(last.moving, moving.volume)
+    np.testing.assert_array_equal(last.moving_labels, moving.segmentation)
+    np.testing.assert_array_equal(last.fixed_points, fixed.point)
+    assert pairs[0].fixed_labels is None
+    assert pairs[0].fixed_points is None
+    assert len(list(evaluation_pairs(manifest, "1", paired=True))) == 4

@@ -1,0 +1,253 @@
+"""The evaluation script on a tiny data set, with fake networks of known flow."""
+
+import collections
+import csv
+import json
+import math
+import types
+
+import h5py
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import ldr_tf
+from experiments import evaluate
+from ldr_tf.config import NetworkConfig, RunConfig
+from ldr_tf.errors import InputError
+
+SIZE = 16
+Output = collections.namedtuple("Output", "flow warped")
+
+
+class ShiftNetwork:
+    """Moves by two voxels along x, which registers scan 1 to scan 0."""
+
+    def __init__(self, affine_stem="none", size=(64, 64, 64)):
+        self.config = RunConfig(network=NetworkConfig(affine_stem=affine_stem, image_size=size))
+
+    def count_params(self):
+        return 1234567
+
+    def __call__(self, fixed, moving):
+        flow = tf.zeros_like(tf.repeat(fixed, 3, axis=-1)) + [2.0, 0.0, 0.0]
+        return Output(flow, tf.roll(moving, -2, axis=1))
+
+
+@pytest.fixture(name="dataset")
+def make_dataset(tmp_path):
+    """Three scans in RCN's form: a cube that lies at x = 2, 4 and 6."""
+    with h5py.File(tmp_path / "scans.h5", "w") as file:
+        for index, start in enumerate((2, 4, 6)):
+            labels = np.zeros((SIZE,) * 3, np.uint8)
+            labels[start : start + 4, 4:8, 4:8] = 1
+            group = file.create_group(str(index))
+            group["volume"] = labels * np.uint8(200)
+            group["segmentation"] = labels
+            group["point"] = np.float32([[start, 4, 4]] + [[-1, -1, -1]] * 5)
+    manifest = {
+        "files": {"tiny": {"type": "HDF5", "path": "scans.h5"}},
+        "subsets": {"all": ["tiny/0", "tiny/1", "tiny/2"], "two": ["tiny/0", "tiny/1"], "none": []},
+        "schemes": {"1": {"all": 1.0}, "2": {"two": 1.0}},
+        "image_size": [SIZE] * 3,
+        "image_type": "liver",
+        "segmentation_class_value": {"cube": 1, "other": 7},
+    }
+    path = tmp_path / "tiny.json"
+    path.write_text(json.dumps(manifest))
+    return path
+
+
+@pytest.fixture(name="runs", autouse=True)
+def fake_runs(monkeypatch):
+    """Stands in for `ldr_tf.load_run`: run paths to networks."""
+    runs = {"runs/student": ShiftNetwork(), "runs/teacher": ShiftNetwork()}
+    monkeypatch.setitem(ldr_tf.__dict__, "load_run", lambda path: runs[path])
+    return runs
+
+
+def call(dataset, *others, run="runs/student"):
+    output = dataset.parent / "results"
+    arguments = [f"--run={run}", f"--dataset={dataset}", f"--output={output}", *others]
+    return evaluate.main(["evaluate", *arguments]), output
+
+
+def read_csv(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_results(dataset, capsys):
+    code, output = call(dataset)
+    assert code == 0
+    assert sorted(path.name for path in output.iterdir()) == [
+        "labels.csv",
+        "pairs.csv",
+        "summary.json",
+    ]
+
+    rows = read_csv(output / "pairs.csv")
+    assert [(row["method"], row["fixed"], row["moving"]) for row in rows] == [
+        ("identity", "tiny_0", "tiny_1"),
+        ("identity", "tiny_1", "tiny_0"),
+        ("student", "tiny_0", "tiny_1"),
+        ("student", "tiny_1", "tiny_0"),
+    ]
+    # Two of four layers overlap before; all of them, or none, after.
+    assert [float(row["dice"]) for row in rows] == [0.5, 0.5, 1, 0]
+    assert [float(row["landmark"]) for row in rows] == [2, 2, 0, 4]
+    assert [row["parameters"] for row in rows] == ["0", "0", "1234567", "1234567"]
+    assert "labels" not in rows[0]
+
+    labels = read_csv(output / "labels.csv")
+    assert len(labels) == 8
+    assert labels[4] == {
+        "method": "student",
+        "fixed": "tiny_0",
+        "moving": "tiny_1",
+        "label": "cube",
+        "dice": "1",
+    }
+    assert (labels[5]["label"], labels[5]["dice"]) == ("other", "")
+
+    summary = json.loads((output / "summary.json").read_text())
+    student = summary["methods"]["student"]
+    assert student["dice"] == {"mean": 0.5, "std": 0.5, "count": 2}
+    assert student["parameters"] == 1234567
+    assert student["seconds"]["mean"] > 0
+    assert student["labels"]["other"] == {"mean": None, "std": None, "count": 0}
+
+    shown = capsys.readouterr()
+    assert "evaluated 4 of 4 pairs" in shown.err
+    printed = shown.out.splitlines()
+    assert printed[0].split()[:3] == ["method", "Dice", "Jaccard"]
+    assert printed[1].split()[:2] == ["identity", "0.500"]
+    assert printed[2].split()[-1] == "1,234,567"
+
+
+def test_subset_paired_limit_names_and_originals(dataset):
+    code, output = call(
+        dataset,
+        "--run=runs/teacher",
+        "--names=light,heavy",
+        "--subset=all",
+        "--limit=3",
+        "--original_metrics",
+    )
+    assert code == 0
+    rows = read_csv(output / "pairs.csv")
+    assert [row["method"] for row in rows] == ["identity"] * 3 + ["light"] * 3 + ["heavy"] * 3
+    assert rows[3]["original_dice"] == "1"
+    # Five absent fixed points are taken as (0, 0, 0), moved by two: sqrt(11) from (-1, -1, -1).
+    assert float(rows[3]["original_landmark"]) == pytest.approx(5 * math.sqrt(11) / 6, rel=1e-5)
+
+    code, output = call(dataset, "--subset=all", "--paired")
+    assert code == 0
+    assert len(read_csv(output / "pairs.csv")) == 4  # (0,1) and (1,0) alone, two methods
+
+
+def test_no_half_written_results(dataset, monkeypatch):
+    assert call(dataset)[0] == 0
+    before = {path.name: path.read_bytes() for path in (dataset.parent / "results").iterdir()}
+
+    def fail(value):
+        raise RuntimeError
+
+    monkeypatch.setattr(evaluate, "_cell", fail)
+    with pytest.raises(RuntimeError):
+        call(dataset)
+    after = {path.name: path.read_bytes() for path in (dataset.parent / "results").iterdir()}
+    assert after == before
+
+
+@pytest.mark.parametrize(
+    "others, culprit",
+    [
+        (["--subset=nowhere"], "nowhere"),
+        (["--subset=none"], "none"),
+        (["--dataset=missing.json"], "missing.json"),
+        (["--names=a,b"], "--names"),
+        (["--names=identity"], "--names"),
+        (["--limit=0"], "limit"),
+        (["--unheard_of=1"], "unheard_of"),
+    ],
+)
+def test_bad_input(dataset, capsys, others, culprit):
+    code, output = call(dataset, *others)
+    message = capsys.readouterr().err
+    assert code == 2
+    assert culprit in message
+    assert len(message.splitlines()) == 1
+    assert not output.exists()
+
+
+def test_no_run(dataset, capsys):
+    output = dataset.parent / "results"
+    assert evaluate.main(["evaluate", f"--dataset={dataset}", f"--output={output}"]) == 2
+    assert "--run" in capsys.readouterr().err
+
+
+def test_folder_that_is_no_run(dataset, capsys, monkeypatch):
+    monkeypatch.delitem(ldr_tf.__dict__, "load_run")  # the real one
+    code, output = call(dataset, run=str(dataset.parent))
+    assert code == 2
+    assert str(dataset.parent) in capsys.readouterr().err
+    assert not output.exists()
+
+
+def test_output_that_is_a_file(dataset, capsys):
+    (dataset.parent / "results").write_text("mine")
+    code, output = call(dataset)
+    assert code == 2
+    assert "results" in capsys.readouterr().err
+    assert output.read_text() == "mine"
+
+
+def test_network_bound_to_another_size(dataset, runs, capsys):
+    runs["runs/student"] = ShiftNetwork("vtn", (64, 64, 64))
+    code, output = call(dataset)
+    message = capsys.readouterr().err
+    assert code == 2
+    assert "64x64x64" in message
+    assert "16x16x16" in message
+    assert not output.exists()
+
+
+def test_check_size_lets_fitting_networks_pass():
+    manifest = types.SimpleNamespace(path="x.json", image_size=(64, 64, 128))
+    evaluate.check_size("a", NetworkConfig(affine_stem="vtn", image_size=(64, 64, 128)), manifest)
+    evaluate.check_size("a", NetworkConfig(affine_stem="none", image_size=(32, 32, 32)), manifest)
+    with pytest.raises(InputError):
+        evaluate.check_size(
+            "a", NetworkConfig(affine_stem="vtn", image_size=(64, 128, 64)), manifest
+        )
+
+
+def test_run_names():
+    assert evaluate.run_names(["runs/a/", "runs/b"], []) == ["a", "b"]
+    assert evaluate.run_names(["x/best", "y/best"], []) == ["x/best", "y/best"]
+    with pytest.raises(InputError, match="differ"):
+        evaluate.run_names(["x", "x"], [])
+
+
+def test_table_shows_what_is_missing_as_a_dash():
+    row = {
+        "method": "student",
+        "parameters": 10,
+        "fixed": "a",
+        "moving": "b",
+        "dice": 0.75,
+        "jaccard": 0.6,
+        "landmark": math.nan,
+        "std_jacobian": 0.1,
+        "folds_percent": 0.0,
+        "correlation": 0.9,
+        "seconds": 0.1234,
+        "labels": {},
+    }
+    heading, line = evaluate.table([row]).splitlines()
+    assert " ".join(heading.split()) == (
+        "method Dice Jaccard landmark std|J| folds % seconds parameters"
+    )
+    assert " ".join(line.split()) == "student 0.750 0.600 - 0.100 0.000 0.123 10"
+    assert len(heading) == len(line)

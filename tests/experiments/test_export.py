@@ -1,0 +1,59 @@
+"""The exported SavedModel answers as the run's network does."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import ldr_tf
+from experiments import export
+
+
+@pytest.fixture(scope="module")
+def exported(student_run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    assert export.main(["export", f"--run={student_run}", f"--output={folder}"]) == 0
+    return folder / "1"
+
+
+def test_signature_equals_the_network_in_file_intensities(exported, student_run, volumes):
+    loaded = tf.saved_model.load(str(exported))
+    fixed, moving = (np.tile(volume * 255, (2, 1, 1, 1, 1)) for volume in volumes)
+    served = loaded.signatures["serving_default"](
+        fixed=tf.constant(fixed), moving=tf.constant(moving)
+    )
+    wanted = ldr_tf.load_run(str(student_run))(fixed / 255, moving / 255)
+    np.testing.assert_allclose(served["flow"], wanted.flow, atol=1e-4)
+    np.testing.assert_allclose(served["warped"] / 255, wanted.warped, atol=1e-4)
+
+
+def test_graph_holds_plain_operations_only(exported):
+    model = tf.compat.v1.saved_model.loader_impl.parse_saved_model(str(exported))
+    functions = model.meta_graphs[0].graph_def.library.function
+    operations = {node.op for function in functions for node in function.node_def}
+    assert "GatherV2" in operations  # the search looks where the warp is
+    assert not any("Xla" in operation for operation in operations)
+    assert not any(function.attr["_XlaMustCompile"].b for function in functions)
+
+
+def test_student_alone_travels(exported, student_run):
+    variables = tf.train.list_variables(str(exported / "variables" / "variables"))
+    floats = [shape for _, shape in variables if shape and len(shape) != 0]
+    count = sum(int(np.prod(shape)) for shape in floats)
+    network = ldr_tf.load_run(str(student_run))
+    assert count - network.count_params() < 10  # a string of the object graph at the most
+
+
+def test_an_existing_version_is_kept(exported, student_run, capfd):
+    before = (exported / "saved_model.pb").read_bytes()
+    command = ["export", f"--run={student_run}", f"--output={exported.parent}"]
+    assert export.main(command) == 2
+    assert "exists already" in capfd.readouterr().err
+    assert (exported / "saved_model.pb").read_bytes() == before
+    assert export.main([*command, "--version=2"]) == 0
+    assert (exported.parent / "2" / "saved_model.pb").exists()
+
+
+def test_no_run_no_export(tmp_path, capfd):
+    assert export.main(["export", f"--run={tmp_path}", f"--output={tmp_path / 'out'}"]) == 2
+    assert "is not a run folder" in capfd.readouterr().err
+    assert not (tmp_path / "out").exists()

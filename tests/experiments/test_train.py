@@ -1,0 +1,160 @@
+"""The training command: it learns, resumes, and refuses."""
+
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+
+import ldr_tf
+from experiments import train
+from ldr_tf.config import RunConfig, from_dict
+
+
+def flags(dataset, output, *more):
+    return [
+        "train",
+        f"--dataset={dataset}",
+        f"--output={output}",
+        "--channels=4",
+        "--steps=6",
+        "--checkpoint_every=2",
+        "--summarize_every=1",
+        *more,
+    ]
+
+
+def losses(folder, name="loss"):
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return {line["step"]: line[name] for line in lines if name in line}
+
+
+def test_run_folder_is_complete(phantoms, student_run):
+    config = from_dict(RunConfig, json.loads((student_run / "config.json").read_text()))
+    assert config.stage == "student"
+    assert config.dataset == str(phantoms)
+    assert config.network.image_size == (32, 32, 32)
+    assert config.image.orientation == "RAS"
+    assert list(student_run.glob("checkpoints/*.index"))
+    assert list(student_run.glob("events/*"))
+    validation = losses(student_run, "validation/dice")
+    assert set(validation) == {6} and 0.0 < validation[6] < 1.0
+
+
+def test_load_run_answers_as_the_interface_says(student_run, volumes):
+    network = ldr_tf.load_run(str(student_run))
+    answer = network(*volumes)
+    assert answer.flow.shape == (1, 32, 32, 32, 3)
+    np.testing.assert_array_equal(answer.stages[-1].composed, answer.flow)
+    np.testing.assert_array_equal(answer.stages[0].warped, answer.warped)
+
+
+def test_student_learns_with_its_teacher(phantoms, tmp_path, capfd):
+    teacher, student = tmp_path / "teacher", tmp_path / "student"
+    base = ["--base_network=LDR", "--learning_rate=3e-3", "--augmentation=0", "--validation="]
+    code = train.main(flags(phantoms, teacher, "--stage=teacher", "--steps=80", *base))
+    assert code == 0
+    course = list(losses(teacher).values())
+    assert np.mean(course[-12:]) < 0.7 * np.mean(course[:12])  # twelve pairs make an epoch
+    more = ["--stage=student", f"--teacher={teacher}", "--validation="]
+    assert train.main(flags(phantoms, student, *more)) == 0
+    assert sorted(losses(student, "critic_distance")) == [3, 6]  # every third step is full
+    assert "step 6/6" in capfd.readouterr().err  # plain lines off a terminal
+
+
+def test_a_stopped_training_resumes_to_the_same_weights(phantoms, tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    common = ["--stage=student", "--validation=", "--augmentation=0.4", "--flip_axis=0"]
+    assert train.main(flags(phantoms, whole, *common)) == 0
+
+    from ldr_tf.training import loop
+
+    taken, original = [], loop._take
+
+    def interrupted(state, step, batch, index):
+        taken.append(index)
+        if len(taken) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(state, step, batch, index)
+
+    loop._take = interrupted
+    try:
+        assert train.main(flags(phantoms, parts, *common)) == 1
+    finally:
+        loop._take = original
+    assert taken == [0, 1, 2]
+    assert train.main(flags(phantoms, parts, *common)) == 0
+    for a, b in zip(*(ldr_tf.load_run(str(run)).get_weights() for run in (whole, parts))):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_init_takes_over_the_weights(phantoms, student_run, tmp_path):
+    common = ["--stage=student", "--validation=", "--learning_rate=1e-12", f"--init={student_run}"]
+    assert train.main(flags(phantoms, tmp_path / "run", *common, "--steps=1")) == 0
+    first, second = (ldr_tf.load_run(str(run)) for run in (student_run, tmp_path / "run"))
+    for a, b in zip(first.get_weights(), second.get_weights()):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "more, words",
+    [
+        (["--similarity=ssim"], "training.similarity"),
+        (["--gamma=1.5", "--teacher=RUN"], "distillation.gamma"),
+        (["--steps=many"], "steps"),
+        (["--steps=0"], "training.steps"),
+        (["--critic_size=8,eight,8"], "--critic_size"),
+        (["--distillation=aldk"], "needs --teacher"),
+        (["--teacher=nowhere"], "nowhere: is not a run folder"),
+        (["--subset=3"], "no scheme or subset '3'"),
+        (["--validation=5"], "no scheme or subset '5'"),
+        (["--config=CONFIG"], "training.stepz"),
+        (["--init=RUN", "--channels=2"], "another network"),
+        (["--stage=pupil"], "stage"),
+    ],
+)
+def test_bad_input_is_one_sentence(more, words, phantoms, student_run, tmp_path, capfd):
+    config = tmp_path / "config.json"
+    config.write_text('{"training": {"stepz": 3}}')
+    more = [flag.replace("RUN", str(student_run)) for flag in more]
+    more = [flag.replace("CONFIG", str(config)) for flag in more]
+    output = tmp_path / "run"
+    assert train.main(flags(phantoms, output, "--stage=student", *more)) == 2
+    shown = capfd.readouterr().err
+    assert words in shown
+    assert "Traceback" not in shown
+    assert len([line for line in shown.splitlines() if line.startswith("train: ")]) == 1
+    assert not output.exists()
+
+
+def test_another_config_is_refused_with_the_difference(phantoms, student_run, capfd):
+    again = ["--stage=student", f"--dataset={phantoms}", f"--output={student_run}", "--channels=4"]
+    assert train.main(["train", *again, "--steps=6", "--learning_rate=2e-3"]) == 2
+    assert "training.learning_rate was 0.001, now 0.002" in capfd.readouterr().err
+
+
+def test_teacher_of_another_size_is_refused(phantoms, student_run, tmp_path, capfd):
+    config = json.loads((student_run / "config.json").read_text())
+    config["network"]["image_size"] = [48, 48, 48]
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "config.json").write_text(json.dumps(config))
+    (other / "checkpoints").symlink_to(student_run / "checkpoints")
+    more = ["--stage=student", f"--teacher={other}"]
+    assert train.main(flags(phantoms, tmp_path / "run", *more)) == 2
+    assert "must share one size" in capfd.readouterr().err
+
+
+def test_broken_checkpoint_is_refused(phantoms, student_run, tmp_path):
+    import shutil
+
+    broken = tmp_path / "broken"
+    shutil.copytree(student_run, broken)
+    for path in broken.glob("checkpoints/*.data*"):
+        path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(ldr_tf.InputError, match="not a readable checkpoint"):
+        ldr_tf.load_run(str(broken))
+    shutil.rmtree(broken / "checkpoints")
+    with pytest.raises(ldr_tf.InputError, match="has no checkpoint yet"):
+        ldr_tf.load_run(str(broken))

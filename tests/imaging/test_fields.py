@@ -1,0 +1,79 @@
+import numpy as np
+import SimpleITK as sitk
+
+from ldr_tf.imaging import (
+    Grid,
+    displacement_on,
+    displacement_to_flow,
+    flow_to_displacement,
+    to_array,
+)
+
+LIA = (1.0, 0, 0, 0, 0, -1.0, 0, -1.0, 0)
+
+
+def test_one_voxel_of_flow_by_hand():
+    grid = Grid((3, 3, 3), (1.0, 2.0, 3.0), (5.0, 6.0, 7.0), LIA)
+    flow = np.zeros((3, 3, 3, 3), np.float32)
+    flow[..., :] = (1.0, 1.0, 1.0)
+    # Axis 0 points to L (+x), axis 1 to I (-z), axis 2 to A (-y).
+    field = flow_to_displacement(flow, grid)
+    assert field.GetPixelID() == sitk.sitkVectorFloat64
+    np.testing.assert_allclose(field[1, 1, 1], (1.0, -3.0, -2.0))
+
+
+def oblique_grid():
+    turn = sitk.Euler3DTransform()
+    turn.SetRotation(0.3, -0.2, 0.1)
+    direction = np.reshape(turn.GetMatrix(), (3, 3)) @ np.reshape(LIA, (3, 3))
+    return Grid((8, 9, 10), (1.0, 2.0, 1.5), (5.0, -6.0, 7.0), tuple(direction.ravel()))
+
+
+def test_the_field_leads_to_the_point_of_the_moved_voxel():
+    grid = oblique_grid()
+    flow = np.random.default_rng(0).normal(size=(8, 9, 10, 3))
+    field = flow_to_displacement(flow, grid)
+    for index in ((0, 0, 0), (3, 4, 5), (7, 8, 9)):
+        start = field.TransformIndexToPhysicalPoint(index)
+        # Independent source: SimpleITK's own index to point conversion.
+        end = field.TransformContinuousIndexToPhysicalPoint(list(map(float, index + flow[index])))
+        np.testing.assert_allclose(np.add(start, field[index]), end, atol=1e-9)
+
+
+def test_flow_there_and_back():
+    flow = np.random.default_rng(0).normal(size=(8, 9, 10, 3))
+    np.testing.assert_allclose(
+        displacement_to_flow(flow_to_displacement(flow, oblique_grid())), flow, atol=1e-12
+    )
+
+
+def test_a_field_that_is_linear_in_space_is_carried_to_any_grid_exactly():
+    grid = oblique_grid()
+    matrix = np.array([[0.1, 0.02, 0.0], [0.0, -0.1, 0.05], [0.03, 0.0, 0.2]])
+    points = grid.points(np.indices(grid.size).reshape(3, -1).T)
+    displacement = (points @ matrix.T).reshape(*grid.size, 3)
+    axes = np.reshape(grid.direction, (3, 3))
+    field = flow_to_displacement(displacement @ axes / grid.spacing, grid)
+    inner = Grid((4, 4, 4), (0.7, 0.6, 0.8), tuple(grid.points([2.5, 3.0, 3.2])), grid.direction)
+    carried = to_array(displacement_on(field, inner))
+    wanted = inner.points(np.indices(inner.size).reshape(3, -1).T) @ matrix.T
+    np.testing.assert_allclose(carried.reshape(-1, 3), wanted, atol=1e-9)
+
+
+def test_outside_its_grid_the_edge_goes_on_and_is_not_cut_to_zero():
+    straight = (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0)
+    grid = Grid((4, 5, 6), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), straight)
+    flow = np.random.default_rng(0).normal(size=(4, 5, 6, 3))
+    around = Grid((12, 12, 12), (1.0, 1.0, 1.0), (-3.0, -4.0, -2.0), straight)
+    carried = to_array(displacement_on(flow_to_displacement(flow, grid), around))
+    # Independent source: NumPy's edge padding.
+    pads = [(3, 12 - 3 - 4), (4, 12 - 4 - 5), (2, 12 - 2 - 6), (0, 0)]
+    np.testing.assert_allclose(carried, np.pad(flow, pads, mode="edge"), atol=1e-9)
+
+
+def test_the_edge_goes_on_around_an_oblique_grid_too():
+    flow = np.zeros((8, 9, 10, 3)) + (1.0, -2.0, 0.5)
+    around = Grid((40, 40, 40), (1.1, 1.2, 1.3), (-20.0, -30.0, -15.0), LIA)
+    carried = to_array(displacement_on(flow_to_displacement(flow, oblique_grid()), around))
+    wanted = np.reshape(oblique_grid().direction, (3, 3)) @ (1.0, -4.0, 0.75)
+    np.testing.assert_allclose(carried - wanted, 0.0, atol=1e-9)

@@ -1,0 +1,160 @@
+"""One case list drives every network through tf.function, XLA, checkpoint and SavedModel."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ldr_tf.config import NetworkConfig, RunConfig
+from ldr_tf.networks.affine import VTNAffineStem
+from ldr_tf.networks.cascade import CascadeNetwork
+from ldr_tf.networks.critic import Critic
+from ldr_tf.networks.student import LDR
+from ldr_tf.networks.vtn import VTN
+from ldr_tf.ops.flow import compose, compose_affine, resize
+from ldr_tf.ops.warp import warp
+
+CASES = {
+    "ldr": NetworkConfig(image_size=(32, 16, 16), channels=2),
+    "ldr_cascade_rep": NetworkConfig(image_size=(16, 16, 16), channels=2, cascades=2, rep=2),
+    "ldr_padded": NetworkConfig(image_size=(18, 20, 24), channels=2),
+    "vtn": NetworkConfig(base_network="VTN", image_size=(64, 64, 64), channels=1),
+    "vtn_affine": NetworkConfig(
+        base_network="VTN", affine_stem="vtn", image_size=(64, 64, 64), channels=1, cascades=2
+    ),
+    "vtn_padded": NetworkConfig(base_network="VTN", image_size=(40, 48, 36), channels=1),
+}
+
+
+def build(case, compiled_warp=True):
+    """The case's network with weights large enough for flows of some voxels."""
+    network = CascadeNetwork(RunConfig(network=CASES[case]), compiled_warp)
+    rng = np.random.default_rng(1)
+    for variable in network.trainable_variables:
+        fan = max(np.prod(variable.shape[:4]), 1)
+        variable.assign(rng.uniform(-1, 1, variable.shape) * 2 * (3 / fan) ** 0.5)
+    if network.affine_stem is not None:
+        for variable in network.affine_stem.head.trainable_variables:
+            variable.assign(variable * 0.01)
+        for stem in network.stems:
+            stem.upsamp1to0.kernel.assign(stem.upsamp1to0.kernel * 0.1)
+    return network
+
+
+def pair(case, batch=1):
+    """Smooth volumes: on noise, cascades would blow rounding up."""
+    rng = np.random.default_rng(2)
+    coarse = rng.uniform(size=(2, batch, 5, 5, 5, 1)).astype("float32")
+    return [resize(volume, CASES[case].image_size) for volume in coarse]
+
+
+def assert_same(answer, wanted):
+    assert np.abs(wanted.flow).max() > 0.1
+    np.testing.assert_allclose(answer.flow, wanted.flow, atol=2e-3)
+    np.testing.assert_allclose(answer.warped, wanted.warped, atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    "network, count",
+    [
+        (lambda: LDR(), 1_548_528),
+        (lambda: VTN(), 28_252_203),
+        (lambda: VTNAffineStem((128, 128, 128)), 14_166_288),
+        (lambda: Critic(), 2_789_427),
+    ],
+    ids=["LDR", "VTN", "VTNAffineStem", "Critic"],
+)
+def test_parameter_counts(network, count):
+    assert network().count_params() == count
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_shapes_stages_and_batch(case):
+    config, network = CASES[case], build(case)
+    answer = network(*pair(case, batch=2))
+    assert answer.flow.shape == (2, *config.image_size, 3)
+    assert answer.warped.shape == (2, *config.image_size, 1)
+    affine = config.affine_stem != "none"
+    assert len(answer.stages) == affine + config.cascades * config.rep
+    alone = network(*(volume[1:] for volume in pair(case, batch=2)))
+    np.testing.assert_allclose(alone.flow[0], answer.flow[1], atol=2e-3)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_stages_compose(case):
+    _, moving = pair(case)
+    answer = build(case)(*pair(case))
+    composed = None
+    for before, stage in zip([None, *answer.stages], answer.stages):
+        if before is None:
+            composed = stage.flow
+        elif before.matrix is not None:
+            composed = compose_affine(before.matrix, composed, stage.flow)
+        else:
+            composed = compose(composed, stage.flow)
+        np.testing.assert_allclose(stage.composed, composed, atol=1e-3)
+        np.testing.assert_allclose(stage.warped, warp(moving, composed), atol=1e-3)
+    np.testing.assert_array_equal(answer.flow, answer.stages[-1].composed)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_traced_plain_and_eager_agree(case):
+    fixed, moving = pair(case)
+    wanted = build(case)(fixed, moving)
+    assert_same(tf.function(build(case))(fixed, moving), wanted)
+    assert_same(tf.function(build(case, compiled_warp=False))(fixed, moving), wanted)
+
+
+@pytest.mark.parametrize("case", ["ldr", "ldr_cascade_rep", "vtn_affine"])
+def test_whole_network_compiles_with_xla(case):
+    fixed, moving = pair(case)
+    network = build(case)
+    compiled = tf.function(lambda f, m: network(f, m)[:2], jit_compile=True)
+    flow, warped = compiled(fixed, moving)
+    wanted = network(fixed, moving)
+    np.testing.assert_allclose(flow, wanted.flow, atol=5e-3)
+    np.testing.assert_allclose(warped, wanted.warped, atol=5e-3)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_checkpoint_round_trip(case, tmp_path):
+    fixed, moving = pair(case)
+    network = build(case)
+    path = tf.train.Checkpoint(network=network).write(str(tmp_path / "weights"))
+    other = CascadeNetwork(RunConfig(network=CASES[case]))
+    assert np.abs(other(fixed, moving).flow - network(fixed, moving).flow).max() > 0.1
+    tf.train.Checkpoint(network=other).read(path).assert_consumed()
+    assert_same(other(fixed, moving), network(fixed, moving))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_saved_model_round_trip(case, tmp_path):
+    fixed, moving = pair(case)
+    network = build(case, compiled_warp=False)
+    call = tf.function(lambda fixed, moving: {"flow": network(fixed, moving).flow})
+    module = tf.Module()
+    module.network = network
+    module.call = call
+    tf.saved_model.save(module, str(tmp_path), call.get_concrete_function(fixed, moving))
+    loaded = tf.saved_model.load(str(tmp_path))
+    answer = loaded.call(fixed, moving)
+    np.testing.assert_allclose(answer["flow"], network(fixed, moving).flow, atol=2e-3)
+
+
+def test_zero_padding_leaves_no_trace():
+    """A network of local reach sees the same next to the padding as inside zeros of one's own."""
+    network = build("ldr")
+    fixed, moving = (volume[:, :24] for volume in pair("ldr"))  # 24 is no multiple of 16
+    padded = [tf.pad(v, [[0, 0], [4, 4], [0, 0], [0, 0], [0, 0]]) for v in (fixed, moving)]
+    whole = network.stems[0](*padded)
+    np.testing.assert_allclose(network(fixed, moving).flow, whole[:, 4:-4], atol=1e-4)
+
+
+def test_refusals():
+    network = build("vtn_affine")
+    volume = tf.zeros([1, 64, 64, 128, 1])
+    with pytest.raises(ValueError, match="affine stem takes volumes"):
+        network(volume, volume)
+    with pytest.raises(ValueError, match="one grid"):
+        network(volume, volume[:, :, :, :64])
+    with pytest.raises(ValueError, match="one channel"):
+        network(tf.zeros([1, 64, 64, 64, 2]), tf.zeros([1, 64, 64, 64, 2]))

@@ -1,0 +1,228 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from ldr_tf import config as configs
+from ldr_tf import registration
+from ldr_tf.errors import InputError
+from ldr_tf.imaging import Grid, grid_of, network_grid, same_grid, to_array, to_image
+
+SIZE = (24, 28, 32)
+STRAIGHT = (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0)
+LIA = (1.0, 0, 0, 0, 0, -1.0, 0, -1.0, 0)
+RAS = (-1.0, 0, 0, 0, -1.0, 0, 0, 0, 1.0)
+
+
+class FakeNetwork:
+    """Called like a network; its flow is what `function(fixed, moving)` says, [x, y, z, 3]."""
+
+    def __init__(self, function, orientation="LIA", spacing=(2.0, 2.0, 2.0)):
+        self.function = function
+        self.config = configs.RunConfig(
+            network=configs.NetworkConfig(image_size=SIZE),
+            image=configs.ImageConfig(orientation, spacing),
+        )
+
+    def __call__(self, fixed, moving):
+        for volume in (fixed, moving):
+            assert volume.dtype == "float32" and volume.shape.rank == 5
+            assert volume.numpy().min() >= 0 and 0.9 < volume.numpy().max() <= 1
+        flow = self.function(fixed.numpy()[0, ..., 0], moving.numpy()[0, ..., 0])
+        return SimpleNamespace(flow=flow[None].astype(np.float32))
+
+
+def constant(*voxels):
+    return FakeNetwork(lambda fixed, moving: np.zeros((*fixed.shape, 3)) + voxels)
+
+
+def smooth(fixed, moving):
+    """A smooth flow of up to some three voxels."""
+    x, y, z = (np.linspace(0, 3, n) for n in fixed.shape)
+    x, y, z = np.meshgrid(x, y, z, indexing="ij")
+    return np.stack([2 * np.sin(x + y), 3 * np.cos(y) * np.sin(z), 2 * np.sin(z - x)], -1)
+
+
+def turned(direction, angles=(0.2, -0.1, 0.15)):
+    transform = sitk.Euler3DTransform()
+    transform.SetRotation(*angles)
+    return tuple(
+        (np.reshape(transform.GetMatrix(), (3, 3)) @ np.reshape(direction, (3, 3))).ravel()
+    )
+
+
+def blob(centre, size=(48, 56, 64), spacing=(1.0, 1.0, 1.0), direction=LIA, middle=(5, -3, 8)):
+    """A scan around the point `middle`, showing a lopsided body at the point `centre` (LPS mm)."""
+    axes = np.reshape(direction, (3, 3))
+    origin = np.array(middle) - axes @ ((np.array(size) - 1) / 2 * spacing)
+    grid = Grid(size, spacing, tuple(origin), direction)
+    points = grid.points(np.indices(size).reshape(3, -1).T)
+    array = np.zeros(len(points))
+    for shift, width, height in (((0, 0, 0), 8, 600), ((9, 0, 0), 4, 300), ((0, 6, -9), 5, 400)):
+        distance = np.linalg.norm(points - np.add(centre, shift), axis=1)
+        array += height * np.exp(-((distance / width) ** 2))
+    return to_image(array.reshape(size).astype(np.float32), grid)
+
+
+def centre_of_mass(image):
+    array = to_array(image).astype(np.float64)
+    points = grid_of(image).points(np.indices(array.shape).reshape(3, -1).T)
+    return (points * array.reshape(-1, 1)).sum(0) / array.sum()
+
+
+@pytest.mark.parametrize(
+    "orientation, flow, mm",
+    [
+        # Axes point to L = +x, I = -z, A = -y; the spacing is 2 mm.
+        ("LIA", (1.0, 2.0, 3.0), (2.0, -6.0, -4.0)),
+        ("RAS", (1.0, 2.0, 3.0), (-2.0, -4.0, 6.0)),
+        ("LPS", (1.0, 2.0, 3.0), (2.0, 4.0, 6.0)),
+    ],
+)
+def test_a_shift_of_k_voxels_moves_by_k_times_the_spacing(orientation, flow, mm):
+    network = constant(*flow)
+    network.config = configs.RunConfig(
+        network=network.config.network, image=configs.ImageConfig(orientation, (2.0, 2.0, 2.0))
+    )
+    fixed = blob((5.0, -3.0, 8.0), size=(52, 52, 52), direction=RAS)
+    moving = blob((5.0, -3.0, 8.0), direction=LIA)
+    result = registration.register(fixed, moving, network)
+    np.testing.assert_allclose(to_array(result.displacement) - mm, 0, atol=1e-5)
+    # A backward map: content moves against the displacement.
+    moved = centre_of_mass(result.warped) - centre_of_mass(moving)
+    np.testing.assert_allclose(moved, np.negative(mm), atol=0.05)
+
+
+def test_the_true_answer_aligns():
+    fixed = blob((5.0, -3.0, 8.0), direction=turned(LIA))
+    moving = blob((11.0, -3.0, 4.0), direction=RAS, spacing=(0.9, 1.3, 1.0), size=(60, 50, 64))
+    grid = network_grid(fixed, configs.ImageConfig("LIA", (2.0, 2.0, 2.0)), SIZE)
+    axes = np.reshape(grid.direction, (3, 3))
+    true_flow = np.array([6.0, 0.0, -4.0]) @ axes / 2.0
+    result = registration.register(fixed, moving, constant(*true_flow))
+    assert result.correlation_before < 0.6
+    assert result.correlation_after > 0.995
+    error = np.abs(to_array(result.warped) - to_array(fixed))
+    assert error.max() < 0.06 * to_array(fixed).max()
+    assert set(result.seconds) == {"prepare", "network", "carry_back", "resample", "measure"}
+
+
+@pytest.mark.parametrize(
+    "fixed_kind, moving_kind",
+    [
+        # direction, spacing, size
+        ((LIA, (1.0, 1.0, 1.0), (48, 56, 64)), (RAS, (0.9, 1.5, 0.9), (50, 40, 66))),
+        ((RAS, (0.9, 1.5, 0.9), (50, 40, 66)), (LIA, (1.0, 1.0, 1.0), (48, 56, 64))),
+        ((turned(LIA), (1.0, 1.2, 0.8), (48, 50, 70)), (turned(RAS), (1.5, 1, 1), (30, 50, 60))),
+    ],
+)
+def test_simpleitk_applies_the_field_as_we_do(tmp_path, fixed_kind, moving_kind):
+    direction, spacing, size = fixed_kind
+    fixed = blob((5.0, -3.0, 8.0), size, spacing, direction, middle=(6.0, -2.0, 9.0))
+    direction, spacing, size = moving_kind
+    moving = blob((8.0, -1.0, 6.0), size, spacing, direction, middle=(4.0, -4.0, 6.0))
+    result = registration.register(fixed, moving, FakeNetwork(smooth))
+    for name in ("warped", "displacement"):
+        sitk.WriteImage(getattr(result, name), str(tmp_path / f"{name}.nii.gz"))
+    field = sitk.ReadImage(str(tmp_path / "displacement.nii.gz"), sitk.sitkVectorFloat64)
+    again = sitk.Resample(moving, fixed, sitk.DisplacementFieldTransform(field), sitk.sitkLinear)
+    warped = sitk.ReadImage(str(tmp_path / "warped.nii.gz"))
+    assert warped.GetPixelID() == sitk.sitkFloat32
+    assert same_grid(warped, fixed)
+    assert np.abs(to_array(result.displacement)).max() > 2.0
+    difference = np.abs(to_array(again) - to_array(warped))[2:-2, 2:-2, 2:-2]
+    assert difference.max() < 1e-3 * np.ptp(to_array(moving))
+
+
+def follow_the_images(fixed, moving):
+    """A flow that depends on both images, so that the network's inputs matter."""
+    return 4 * np.stack(np.gradient(fixed), -1) + 6 * np.stack(np.gradient(moving), -1)
+
+
+@pytest.mark.parametrize("orientation", ["RAS", "PIR", "SLP"])
+def test_the_orientation_in_which_scans_are_stored_does_not_matter(orientation):
+    fixed = blob((5.0, -3.0, 8.0), direction=turned(LIA))
+    moving = blob((8.0, -1.0, 6.0), direction=turned(RAS, (0.1, 0.0, -0.1)))
+    network = FakeNetwork(follow_the_images)
+    wanted = registration.register(fixed, moving, network)
+    other = registration.register(
+        sitk.DICOMOrient(fixed, orientation), sitk.DICOMOrient(moving, orientation), network
+    )
+    back = sitk.DICOMOrient(
+        other.warped,
+        sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(fixed.GetDirection()),
+    )
+    assert same_grid(back, fixed)
+    np.testing.assert_allclose(to_array(back), to_array(wanted.warped), atol=0.5)
+    assert other.correlation_after == pytest.approx(wanted.correlation_after, abs=1e-4)
+
+
+def test_labels_travel_with_the_scan_and_keep_their_type():
+    fixed = blob((5.0, -3.0, 8.0))
+    moving = blob((9.0, -3.0, 8.0), direction=RAS, size=(56, 56, 56))
+    labels = [sitk.Cast(image > 300, sitk.sitkInt16) * 7 for image in (fixed, moving)]
+    labels[1] += sitk.Cast(moving > 100, sitk.sitkInt16)  # values 1 and 8: 1 only here
+    network = constant(2.0, 0.0, 0.0)  # 4 mm to the left: the truth
+    result = registration.register(fixed, moving, network, labels[1])
+    assert result.warped_labels.GetPixelID() == sitk.sitkInt16
+    assert set(np.unique(to_array(result.warped_labels))) == {0, 1, 8}
+    labels[1] = sitk.Cast(moving > 300, sitk.sitkInt16) * 7
+    result = registration.register(fixed, moving, network, labels[1], labels[0])
+    assert set(result.dice_before) == set(result.dice_after) == {7}
+    truth = to_array(labels[0]) == 7
+    before = to_array(sitk.Resample(labels[1], fixed, sitk.Transform(), sitk.sitkNearestNeighbor))
+    wanted = 2 * (truth & (before == 7)).sum() / (truth.sum() + (before == 7).sum())
+    assert result.dice_before[7] == pytest.approx(wanted)
+    assert result.dice_before[7] < 0.8
+    assert result.dice_after[7] > 0.97
+
+
+def test_without_labels_there_is_no_dice():
+    scan = blob((5.0, -3.0, 8.0))
+    result = registration.register(scan, scan, constant(0.0, 0.0, 0.0))
+    assert result.warped_labels is None and result.dice_before is None and result.dice_after is None
+    np.testing.assert_allclose(to_array(result.warped), to_array(scan), atol=1e-3)
+    assert result.folds_percent == 0 and result.std_jacobian == pytest.approx(0, abs=1e-5)
+
+
+def test_folds_are_counted_in_the_fixed_scans_voxels():
+    scan = blob((5.0, -3.0, 8.0), size=(24, 28, 70), spacing=(2.0, 2.0, 1.0))
+
+    def mirror_along_z(fixed, moving):
+        flow = np.zeros((*fixed.shape, 3))
+        # Over half of the depth the mapping runs backwards: p + flow falls by 0.5 a voxel.
+        z = np.arange(fixed.shape[2])
+        flow[..., 2] = np.where(z < 8, 0.0, np.where(z < 24, -1.5 * (z - 8.0), -1.5 * 16))
+        return flow
+
+    network = FakeNetwork(mirror_along_z, spacing=(2.0, 2.0, 2.0))
+    result = registration.register(scan, scan, network)
+    field = to_array(result.displacement)
+    # Independent source: the mapping along z (towards A, -y) by NumPy; the other axes stand still.
+    slope = 1 + np.diff(-field[:-1, :-1, :, 1], axis=2) / 1.0
+    assert result.folds_percent == pytest.approx(100 * (slope <= 0).mean())
+    assert result.std_jacobian == pytest.approx(slope.std(), rel=1e-3)
+    assert 30 < result.folds_percent < 60
+
+
+def test_labels_on_another_grid_are_refused():
+    scan, other = blob((5.0, -3.0, 8.0)), blob((5.0, -3.0, 8.0), size=(48, 56, 63))
+    labels = sitk.Cast(other > 300, sitk.sitkUInt8)
+    for given in ({"moving_labels": labels}, {"fixed_labels": labels}):
+        with pytest.raises(InputError, match="labels: must lie on the grid"):
+            registration.register(scan, scan, constant(0.0, 0.0, 0.0), **given)
+
+
+def test_scans_that_do_not_overlap_are_refused():
+    far = blob((505.0, -3.0, 8.0), middle=(505.0, -3.0, 8.0))
+    with pytest.raises(InputError, match="moving scan shows nothing"):
+        registration.register(blob((5.0, -3.0, 8.0)), far, constant(0.0, 0.0, 0.0))
+
+
+def test_the_scans_given_stay_as_they_are():
+    fixed, moving = blob((5.0, -3.0, 8.0)), blob((8.0, -1.0, 6.0), direction=RAS)
+    before = [to_array(fixed).copy(), to_array(moving).copy()]
+    registration.register(fixed, moving, FakeNetwork(smooth))
+    np.testing.assert_array_equal(to_array(fixed), before[0])
+    np.testing.assert_array_equal(to_array(moving), before[1])

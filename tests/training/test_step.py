@@ -1,0 +1,173 @@
+"""The training step: who moves whom, by which gradient."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ldr_tf.config import DistillationConfig, NetworkConfig, RunConfig, TrainingConfig
+from ldr_tf.losses.adversarial import feature_distance
+from ldr_tf.networks.cascade import CascadeNetwork
+from ldr_tf.ops.bspline import free_form_flow
+from ldr_tf.training.state import TrainingState
+from ldr_tf.training.step import TrainingStep
+
+SIZE = (32, 32, 32)
+
+
+class ShiftTeacher:
+    """A teacher whose flow is known: a smooth push along x."""
+
+    def __init__(self):
+        wave = np.sin(np.linspace(0, np.pi, 32)) * 3.0
+        flow = np.zeros((1, *SIZE, 3), "float32")
+        flow[..., 0] = (wave[:, None, None] * wave[None, :, None] / 3.0)[None]
+        self.weight = tf.Variable(flow)
+
+    def __call__(self, fixed, moving):
+        return dataclasses.make_dataclass("Answer", ["flow"])(self.weight + 0.0)
+
+
+def make(teacher=None, seed=1, **distillation):
+    config = RunConfig(
+        network=NetworkConfig(image_size=SIZE, channels=4),
+        training=TrainingConfig(learning_rate=1e-3, augmentation=0.0, seed=seed),
+        distillation=DistillationConfig(**{"kind": "aldk", **distillation}),
+    )
+    state = TrainingState(config)
+    return state, TrainingStep(state, teacher or ShiftTeacher())
+
+
+def batch(step=0, seed=0):
+    rng = np.random.default_rng([seed, step])
+    volumes = rng.integers(0, 256, (2, 1, *SIZE, 1), dtype=np.uint8)
+    return {"fixed": volumes[0], "moving": volumes[1], "step": np.int64(step)}
+
+
+def weights(model):
+    return [value.copy() for value in model.get_weights()]
+
+
+def changed(before, model):
+    return [bool(np.any(a != b)) for a, b in zip(before, model.get_weights())]
+
+
+@pytest.mark.parametrize("objective", ["game", "joint"])
+def test_full_step_moves_student_and_critic_never_the_teacher(objective):
+    teacher = CascadeNetwork(RunConfig(network=NetworkConfig(image_size=SIZE, channels=2)))
+    state, step = make(teacher, objective=objective)
+    student, critic, frozen = map(weights, (state.network, state.critic, teacher))
+    for index in range(2):
+        step.full(batch(index))
+    assert all(changed(student, state.network))
+    assert all(changed(critic, state.critic)[:-1])
+    assert not any(changed(frozen, teacher))
+
+
+def test_reconstruction_step_moves_the_network_alone():
+    state, step = make()
+    student, critic = weights(state.network), weights(state.critic)
+    step.reconstruction(batch())
+    assert all(changed(student, state.network))
+    assert not any(changed(critic, state.critic))
+
+
+def test_the_critics_own_step_moves_the_critic_alone():
+    state, step = make(gamma=1.0)  # full weight on l_rec: the student's own gradient is that
+    before = weights(state.network)
+    phi_s = tf.random.stateless_normal((1, *SIZE, 3), [1, 2])
+    with tf.GradientTape(persistent=True) as tape:
+        loss, _ = step.critic_loss(phi_s, step._teacher(None, None).flow)
+    assert all(g is None for g in tape.gradient(loss, state.network.trainable_variables))
+    assert all(g is not None for g in tape.gradient(loss, state.critic.trainable_variables[:-1]))
+    assert not any(changed(before, state.network))
+
+
+def test_every_student_weight_feels_the_critic_alone():
+    """With gamma 0 no gradient of the student is None or all zero."""
+    state, step = make(gamma=0.0)
+    # A few steps of the game first: at the start the critic tells nothing apart.
+    for index in range(3):
+        step.full(batch(index))
+    fixed, moving = (tf.cast(batch()[name], tf.float32) / 255 for name in ("fixed", "moving"))
+    phi_t = step._teacher(fixed, moving).flow / state.config.distillation.flow_unit
+    with tf.GradientTape() as tape:
+        phi_s = state.network(fixed, moving).flow / state.config.distillation.flow_unit
+        distance = feature_distance(state.critic(phi_s), state.critic(phi_t))
+    gradients = tape.gradient(distance, state.network.trainable_variables)
+    assert len(gradients) == len(state.network.trainable_variables)
+    for gradient in gradients:
+        assert gradient is not None and np.abs(gradient).max() > 0.0
+
+    before = weights(state.network)
+    step.full(batch(3))
+    assert all(changed(before, state.network))
+
+
+def test_gamma_weighs_reconstruction_against_distance():
+    losses = {}
+    for gamma in (0.0, 0.3, 1.0):
+        _, step = make(gamma=gamma)
+        scalars = {name: float(value) for name, value in step.full(batch()).items()}
+        wanted = gamma * scalars["reconstruction"] + (1 - gamma) * scalars["distance"]
+        losses[gamma] = scalars["loss"]
+        assert scalars["loss"] == pytest.approx(wanted, rel=1e-5)
+    assert len(set(losses.values())) == 3
+
+
+def test_joint_objective_carries_the_penalty_to_both():
+    _, step = make(objective="joint", gamma=0.25, penalty=2.0)
+    scalars = {name: float(value) for name, value in step.full(batch()).items()}
+    discrimination = scalars["distance"] + 2.0 * scalars["critic_penalty"]
+    wanted = 0.25 * scalars["reconstruction"] + 0.75 * discrimination
+    assert scalars["loss"] == pytest.approx(wanted, rel=1e-5)
+
+
+def test_critic_steps_are_counted():
+    state, step = make(critic_steps=3)
+    step.full(batch())
+    assert int(state.critic_optimizer.iterations) == 3
+    assert int(state.optimizer.iterations) == 1
+
+
+def test_flow_regression_draws_the_student_to_the_teacher():
+    _, step = make(kind="flow", gamma=0.0)
+    errors = [float(step.full(batch())["teacher_end_point_error"]) for _ in range(40)]
+    assert errors[-1] < 0.6 * errors[0]
+
+
+def test_one_trace_for_varying_data_learning_rate_and_gamma():
+    state, step = make()
+    for index in range(6):
+        state.optimizer.learning_rate.assign(1e-3 / (index + 1))
+        step.reconstruction(batch(index))
+        step.full(batch(index), gamma=tf.constant(index / 10))
+    assert step.reconstruction.experimental_get_tracing_count() == 1
+    assert step.full.experimental_get_tracing_count() == 1
+
+
+@pytest.mark.slow
+def test_critic_stays_alive_and_its_gradient_reaches_the_student():
+    """Two fixed sets of deformations, 300 critic steps at the default scale."""
+    state, step = make()
+    grids = np.random.default_rng(4).normal(size=(2, 2, 5, 5, 5, 3)).astype("float32")
+    phi_s, phi_t = (free_form_flow(grid, SIZE) for grid in (0.2 * grids[0], 0.4 * grids[1]))
+    variables = state.critic.trainable_variables
+
+    @tf.function
+    def critic_step():
+        with tf.GradientTape() as tape:
+            loss, scalars = step.critic_loss(phi_s, phi_t)
+        state.critic_optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
+        return scalars
+
+    for _ in range(300):
+        scalars = critic_step()
+    assert 0.8 < float(scalars["critic_gradient_norm"]) < 1.2
+    features = state.critic(phi_s).numpy()
+    assert features.min() > 1e-3 and features.max() < 1 - 1e-3  # not saturated
+    with tf.GradientTape() as tape:
+        tape.watch(phi_s)
+        distance = tf.reduce_mean(feature_distance(state.critic(phi_s), state.critic(phi_t)))
+    assert float(tf.norm(tape.gradient(distance, phi_s))) > 1e-3
