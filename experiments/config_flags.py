@@ -9,15 +9,15 @@ from ldr_tf.errors import InputError
 
 # flag: (record, field, help). Types and choices come from the record.
 _FLAGS = {
-    "base_network": ("network", "base_network", "the dense stem: LDR or VTN"),
+    "base_network": ("network", "base_network", "LDR, VTN, VoxelMorph or LDRReleased"),
     "cascades": ("network", "cascades", "dense stems, each with weights of its own"),
     "rep": ("network", "rep", "repetitions of each dense stem, with shared weights"),
-    "affine_stem": ("network", "affine_stem", "vtn or none"),
+    "affine_stem": ("network", "affine_stem", "vtn, light or none"),
     "channels": ("network", "channels", "channels of the first layer; 16 is the papers' value"),
     "steps": ("training", "steps", "optimiser steps in all"),
     "batch_size": ("training", "batch_size", "pairs a step"),
     "learning_rate": ("training", "learning_rate", "of Adam, before the schedule"),
-    "schedule": ("training", "schedule", "constant, cosine or rcn"),
+    "schedule": ("training", "schedule", "constant, cosine, rcn, rcn_finetune or ldr_released"),
     "seed": ("training", "seed", "of initial weights, data order and augmentation"),
     "similarity": ("training", "similarity", "correlation, local_correlation or mse"),
     "regularization": ("training", "regularization", "weight of the flow's smoothness"),

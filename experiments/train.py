@@ -7,6 +7,8 @@ The same command resumes a training that was interrupted. Settings come from --c
 of config fields, and from the flags, which win.
 """
 
+import functools
+import itertools
 import os
 import signal
 import sys
@@ -123,10 +125,25 @@ def load_teacher(config):
     return teacher
 
 
+def load_initial(config):
+    """Returns the network of --init, checked to have the shape of ours; None without one."""
+    if _INIT.value is None:
+        return None
+    from ldr_tf.checkpoints import load_run
+
+    initial = load_run(_INIT.value)
+    rows = configs.differences(initial.config.network, config.network, "network.")
+    if rows:
+        field, theirs, ours = rows[0]
+        raise InputError(
+            f"{_INIT.value}: is another network ({field} is {theirs!r}, not {ours!r}); "
+            "its weights cannot be taken."
+        )
+    return initial
+
+
 def validation(manifest, network):
     """Returns the callable that gives validation figures, or None without a validation subset."""
-    import itertools
-
     from data.pipeline import evaluation_pairs
     from ldr_tf.evaluation import Predictor, evaluate, summarize
 
@@ -154,24 +171,26 @@ def run():
 
     from data.pipeline import training_dataset
     from experiments.progress import TrainingProgress
-    from ldr_tf import checkpoints
     from ldr_tf.training.loop import TrainingError, resume, train
     from ldr_tf.training.state import TrainingState
     from ldr_tf.training.step import TrainingStep
 
+    # All that can be refused is looked at before the run folder is made.
     training = config.training
+    read = functools.partial(
+        training_dataset, manifest, _SUBSET.value, training.batch_size, training.seed
+    )
+    batches = read()
     teacher = load_teacher(config)
-    batches = training_dataset(manifest, _SUBSET.value, training.batch_size, training.seed)
-    open_run(_OUTPUT.value, config)
     state = TrainingState(config)
+    initial = load_initial(config)
+    validate = validation(manifest, state.network)
+    open_run(_OUTPUT.value, config)
     first = resume(state, _OUTPUT.value)
-    if first == 0 and _INIT.value is not None:
-        initial = checkpoints.load_run(_INIT.value)
-        _copy_weights(initial, state.network)
     if first:
-        batches = training_dataset(
-            manifest, _SUBSET.value, training.batch_size, training.seed, first_step=first
-        )
+        batches = read(first_step=first)
+    elif initial is not None:
+        state.network.set_weights(initial.get_weights())
     print(
         f"{config.stage}: {config.network.base_network}, "
         f"{state.network.count_params():,} parameters, "
@@ -184,7 +203,7 @@ def run():
             TrainingStep(state, teacher),
             batches,
             _OUTPUT.value,
-            validate=validation(manifest, state.network),
+            validate=validate,
             observer=TrainingProgress(),
             should_stop=stopping,
         )
@@ -196,16 +215,6 @@ def run():
         return cli.FAILURE
     print(f"trained: {_OUTPUT.value}")
     return 0
-
-
-def _copy_weights(source, target):
-    rows = configs.differences(source.config.network, target.config.network, "network.")
-    if rows:
-        raise InputError(
-            f"{_INIT.value}: is another network ({rows[0][0]} is {rows[0][1]!r}, not "
-            f"{rows[0][2]!r}); its weights cannot be taken."
-        )
-    target.set_weights(source.get_weights())
 
 
 def _stop_on_signals():

@@ -1,6 +1,8 @@
 """Run folders: config.json, checkpoints/ and whatever the training logs beside them."""
 
 import os
+import shutil
+import tempfile
 
 import tensorflow as tf
 
@@ -51,11 +53,26 @@ def restore(checkpoint, path):
         status = checkpoint.restore(path)
         status.assert_existing_objects_matched()
         status.expect_partial()
-    except (tf.errors.OpError, AssertionError, ValueError) as error:
+    except (tf.errors.OpError, AssertionError, ValueError, IndexError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(
             f"{path}: is not a readable checkpoint of this network ({reason})."
         ) from error
+
+
+def write_run(folder, network):
+    """Writes a network that was not trained here as a run folder, whole or not at all."""
+    parent = os.path.dirname(os.path.abspath(folder))
+    os.makedirs(parent, exist_ok=True)
+    holder = tempfile.mkdtemp(prefix=".writing-", dir=parent)
+    try:
+        temporary = os.path.join(holder, os.path.basename(os.path.normpath(folder)))
+        write_config(temporary, network.config)
+        checkpoint = tf.train.Checkpoint(network=network)
+        manager(checkpoint, temporary, keep=1).save(checkpoint_number=0)
+        os.replace(temporary, folder)
+    finally:
+        shutil.rmtree(holder, ignore_errors=True)
 
 
 def load_run(folder, compiled_warp=True):

@@ -11,11 +11,11 @@ from typing import Optional
 
 from ldr_tf.errors import InputError
 
-BASE_NETWORKS = ("LDR", "VTN")
-AFFINE_STEMS = ("none", "vtn")
+BASE_NETWORKS = ("LDR", "VTN", "VoxelMorph", "LDRReleased")
+AFFINE_STEMS = ("none", "vtn", "light")
 INTENSITIES = ("percentile", "minmax", "none")
 SIMILARITIES = ("correlation", "local_correlation", "mse")
-SCHEDULES = ("constant", "cosine", "rcn")
+SCHEDULES = ("constant", "cosine", "rcn", "rcn_finetune", "ldr_released")
 DISTILLATIONS = ("none", "flow", "aldk")
 CRITIC_OBJECTIVES = ("game", "joint")
 FEATURE_REDUCTIONS = ("mean", "sum")
@@ -42,7 +42,7 @@ class NetworkConfig:
       base_network: the dense stem, one of BASE_NETWORKS.
       cascades: number of dense stems, each with weights of its own.
       rep: how often each dense stem is applied in a row with shared weights.
-      affine_stem: "vtn" or "none".
+      affine_stem: "vtn", "light" (that of the authors' release) or "none".
       image_size: voxels along x, y, z; binding only where an affine stem is present.
       channels: channels of the first layer, all others in proportion; 16 is the papers' value.
     """
@@ -60,16 +60,12 @@ class NetworkConfig:
         for field in ("cascades", "rep", "channels"):
             value = getattr(self, field)
             _require(value >= 1, f"network.{field} must be at least 1, not {value}.")
+        multiple, least = {"none": (1, 16), "vtn": (64, 64), "light": (16, 48)}[self.affine_stem]
         _require(
-            min(self.image_size) >= 16,
-            f"network.image_size must be at least 16 voxels a side, not {self.image_size}.",
+            all(size % multiple == 0 and size >= least for size in self.image_size),
+            f"network.image_size must have sides that are multiples of {multiple} and at least "
+            f"{least} for the affine stem {self.affine_stem!r}, not {self.image_size}.",
         )
-        if self.affine_stem == "vtn":
-            _require(
-                all(size % 64 == 0 for size in self.image_size),
-                "network.image_size must be a multiple of 64 on every side for the affine stem "
-                f"'vtn', not {self.image_size}.",
-            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,7 +170,7 @@ class TrainingConfig:
       steps: optimiser steps in all.
       batch_size: pairs a step.
       learning_rate: of Adam, before the schedule.
-      schedule: "constant", "cosine" (to zero at the last step) or "rcn" (design: halvings).
+      schedule: one of SCHEDULES, see `ldr_tf.training.schedules.learning_rate`.
       seed: of initial weights, data order and augmentation.
       similarity: one of SIMILARITIES.
       regularization: weight of the flow's smoothness.

@@ -51,3 +51,33 @@ class VTNAffineStem(keras.Model):
         """Returns the affine map's flow [B, x, y, z, 3] in voxels and its W [B, 3, 3]."""
         matrix, translation = self.head(self.encoder(fixed, moving)[-1])
         return affine_flow(matrix, translation, spatial_size(fixed)), matrix
+
+
+class LDRUtilStem(keras.Model):
+    """The light affine stem of the authors' release; 332,880 parameters at 128^3.
+
+    Four 3x3x3 convolutions of stride 2 with 16, 32, 64, 128 channels, LeakyReLU 0.1, an average
+    over 3x3x3 of stride 2, then W and b. Bound to one image size, by the head's kernels.
+    """
+
+    def __init__(self, image_size, channels=16, multiplier=1.0, **kwargs):
+        """Creates the weights; see `VTNAffineStem`. The sides are multiples of 16, at least 48."""
+        super().__init__(**kwargs)
+        in_channels = 2
+        for level in range(4):
+            outputs = channels << level
+            layer = layers.convolution(in_channels, outputs, 3, 2, layers.leaky_relu)
+            setattr(self, f"conv{level + 1}", layer)
+            in_channels = outputs
+        self.head = AffineHead(
+            in_channels, [(n // 16 - 3) // 2 + 1 for n in image_size], multiplier
+        )
+        self.built = True  # the weights exist
+
+    def call(self, fixed, moving):
+        """Returns the affine map's flow [B, x, y, z, 3] in voxels and its W [B, 3, 3]."""
+        x = tf.concat([fixed, moving], axis=-1)
+        for layer in (self.conv1, self.conv2, self.conv3, self.conv4):
+            x = layer(x)
+        matrix, translation = self.head(tf.nn.avg_pool3d(x, 3, 2, "VALID"))
+        return affine_flow(matrix, translation, spatial_size(fixed)), matrix

@@ -8,13 +8,15 @@ from ldr_tf import layers
 from ldr_tf.config import RunConfig
 from ldr_tf.conventions import check_same_grid, check_volume
 from ldr_tf.keras import keras
-from ldr_tf.networks.affine import VTNAffineStem
+from ldr_tf.networks.affine import LDRUtilStem, VTNAffineStem
 from ldr_tf.networks.student import LDR
+from ldr_tf.networks.voxelmorph import LDRReleased, VoxelMorph
 from ldr_tf.networks.vtn import VTN
 from ldr_tf.ops.flow import compose, compose_affine
 from ldr_tf.ops.warp import warp
 
-_DENSE_STEMS = {"LDR": LDR, "VTN": VTN}
+DENSE_STEMS = {"LDR": LDR, "VTN": VTN, "VoxelMorph": VoxelMorph, "LDRReleased": LDRReleased}
+AFFINE_STEMS = {"vtn": VTNAffineStem, "light": LDRUtilStem}
 
 
 class Stage(NamedTuple):
@@ -70,9 +72,10 @@ class CascadeNetwork(keras.Model):
         network = config.network
         self.free_size = network.affine_stem == "none"
         self.affine_stem = None
-        if network.affine_stem == "vtn":
-            self.affine_stem = VTNAffineStem(network.image_size, network.channels)
-        stem_class = _DENSE_STEMS[network.base_network]
+        if network.affine_stem != "none":
+            stem_class = AFFINE_STEMS[network.affine_stem]
+            self.affine_stem = stem_class(network.image_size, network.channels)
+        stem_class = DENSE_STEMS[network.base_network]
         self.stems = [
             stem_class(channels=network.channels, multiplier=1.0 / network.cascades)
             for _ in range(network.cascades)

@@ -2,26 +2,49 @@
 
 import math
 
-_RCN_FACTORS = (1, 1, 1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64)
-_RCN_EPOCH = 20000
+_EPOCH = 20000
+_RCN = (1, 1, 1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64)
+_RCN_FINETUNE = (1, 1, 1, 1 / 2, 1 / 4)
+_LDR_RELEASED = (1, 1 / 8, 1 / 16, 1 / 32, 1 / 64, 1 / 128)
+_LDR_RELEASED_RESTARTS = 5
 
 
 def learning_rate(config, step):
-    """Returns the learning rate of a step, counted from 0.
+    """Returns the learning rate of a step, counted from 0: `config.learning_rate` times a factor.
+
+    The schedules by name; those of the originals have one factor an epoch of 20,000 steps and
+    keep the last:
+      constant: 1.
+      cosine: half a cosine, down to zero at the last step.
+      rcn: 1, 1, 1, 1/2, 1/4, 1/8, 1/16, 1/32, 1/64; RCN, and the LDR release with ALDK, at 1e-4.
+      rcn_finetune: 1, 1, 1, 1/2, 1/4; at 5e-6.
+      ldr_released: 1, 1/8, 1/16, 1/32, 1/64, 1/128, times a cosine that falls to zero five times
+        over all steps; the release's LDR without ALDK, at 1e-4.
 
     Args:
-      config: `ldr_tf.config.TrainingConfig`. Its schedule is "constant", "cosine" (half a cosine
-        down to zero at `config.steps`) or "rcn" (RCN's factors 1, 1, 1, 1/2, 1/4 .. 1/64, one an
-        epoch of 20,000 steps, the last one kept).
+      config: `ldr_tf.config.TrainingConfig`.
       step: the step.
     """
     if config.schedule == "cosine":
-        factor = (1 + math.cos(math.pi * min(step / config.steps, 1.0))) / 2
+        factor = _half_cosine(min(step / config.steps, 1.0))
     elif config.schedule == "rcn":
-        factor = _RCN_FACTORS[min(step // _RCN_EPOCH, len(_RCN_FACTORS) - 1)]
+        factor = _by_epoch(_RCN, step)
+    elif config.schedule == "rcn_finetune":
+        factor = _by_epoch(_RCN_FINETUNE, step)
+    elif config.schedule == "ldr_released":
+        period = config.steps / _LDR_RELEASED_RESTARTS
+        factor = _by_epoch(_LDR_RELEASED, step) * _half_cosine((step % period) / period)
     else:
         factor = 1.0
     return config.learning_rate * factor
+
+
+def _by_epoch(factors, step):
+    return factors[min(step // _EPOCH, len(factors) - 1)]
+
+
+def _half_cosine(part):
+    return (1 + math.cos(math.pi * part)) / 2
 
 
 def is_full_step(config, step):

@@ -75,7 +75,7 @@ def test_a_folder_with_labels(tmp_path, capsys):
     np.testing.assert_array_equal(second.volume, first.volume)
     np.testing.assert_array_equal(second.segmentation, first.segmentation)
     assert third.segmentation is None
-    assert "01_norm: done" in capsys.readouterr().out
+    assert "scan 3/3" in capsys.readouterr().err
 
 
 def test_attributes_lead_back_to_the_source(tmp_path):

@@ -56,7 +56,7 @@ def test_student_learns_with_its_teacher(phantoms, tmp_path, capfd):
     code = train.main(flags(phantoms, teacher, "--stage=teacher", "--steps=80", *base))
     assert code == 0
     course = list(losses(teacher).values())
-    assert np.mean(course[-12:]) < 0.7 * np.mean(course[:12])  # twelve pairs make an epoch
+    assert np.mean(course[-12:]) < 0.8 * np.mean(course[:12])  # twelve pairs make an epoch
     more = ["--stage=student", f"--teacher={teacher}", "--validation="]
     assert train.main(flags(phantoms, student, *more)) == 0
     assert sorted(losses(student, "critic_distance")) == [3, 6]  # every third step is full

@@ -5,10 +5,11 @@ import pytest
 import tensorflow as tf
 
 from ldr_tf.config import NetworkConfig, RunConfig
-from ldr_tf.networks.affine import VTNAffineStem
+from ldr_tf.networks.affine import LDRUtilStem, VTNAffineStem
 from ldr_tf.networks.cascade import CascadeNetwork
 from ldr_tf.networks.critic import Critic
 from ldr_tf.networks.student import LDR
+from ldr_tf.networks.voxelmorph import LDRReleased, VoxelMorph
 from ldr_tf.networks.vtn import VTN
 from ldr_tf.ops.flow import compose, compose_affine, resize
 from ldr_tf.ops.warp import warp
@@ -20,6 +21,10 @@ CASES = {
     "vtn": NetworkConfig(base_network="VTN", image_size=(64, 64, 64), channels=1),
     "vtn_affine": NetworkConfig(
         base_network="VTN", affine_stem="vtn", image_size=(64, 64, 64), channels=1, cascades=2
+    ),
+    "voxelmorph": NetworkConfig(base_network="VoxelMorph", image_size=(32, 16, 16), channels=2),
+    "ldr_released": NetworkConfig(
+        base_network="LDRReleased", affine_stem="light", image_size=(64, 48, 48), channels=2
     ),
     "vtn_padded": NetworkConfig(base_network="VTN", image_size=(40, 48, 36), channels=1),
 }
@@ -35,6 +40,7 @@ def build(case, compiled_warp=True):
     if network.affine_stem is not None:
         for variable in network.affine_stem.head.trainable_variables:
             variable.assign(variable * 0.01)
+    if CASES[case].base_network == "VTN":
         for stem in network.stems:
             stem.upsamp1to0.kernel.assign(stem.upsamp1to0.kernel * 0.1)
     return network
@@ -59,9 +65,13 @@ def assert_same(answer, wanted):
         (lambda: LDR(), 1_548_528),
         (lambda: VTN(), 28_252_203),
         (lambda: VTNAffineStem((128, 128, 128)), 14_166_288),
+        (lambda: LDRUtilStem((128, 128, 128)), 332_880),
+        (lambda: LDRUtilStem((64, 64, 64)), 292_944),
+        (lambda: VoxelMorph(), 300_547),
+        (lambda: LDRReleased(), 280_659),
         (lambda: Critic(), 2_789_427),
     ],
-    ids=["LDR", "VTN", "VTNAffineStem", "Critic"],
+    ids=["LDR", "VTN", "VTNAffine", "LDRUtil", "LDRUtil64", "VoxelMorph", "LDRReleased", "Critic"],
 )
 def test_parameter_counts(network, count):
     assert network().count_params() == count
@@ -104,7 +114,7 @@ def test_traced_plain_and_eager_agree(case):
     assert_same(tf.function(build(case, compiled_warp=False))(fixed, moving), wanted)
 
 
-@pytest.mark.parametrize("case", ["ldr", "ldr_cascade_rep", "vtn_affine"])
+@pytest.mark.parametrize("case", ["ldr", "ldr_cascade_rep", "voxelmorph", "vtn_affine"])
 def test_whole_network_compiles_with_xla(case):
     fixed, moving = pair(case)
     network = build(case)

@@ -19,6 +19,22 @@ def test_rcn_halves_by_epochs_of_20000():
     assert [learning_rate(config, step) for step in steps] == pytest.approx(wanted)
 
 
+def test_rcn_finetuning():
+    config = TrainingConfig(steps=100000, learning_rate=5e-6, schedule="rcn_finetune")
+    steps = (0, 59999, 60000, 80000, 150000)
+    wanted = [5e-6, 5e-6, 2.5e-6, 1.25e-6, 1.25e-6]
+    assert [learning_rate(config, step) for step in steps] == pytest.approx(wanted)
+
+
+def test_the_releases_ldr_alone_restarts_its_cosine_five_times():
+    config = TrainingConfig(steps=100000, learning_rate=1e-4, schedule="ldr_released")
+    # periods of 20,000 steps: at their starts the cosine is 1, halfway 1/2
+    steps = (0, 10000, 20000, 30000, 40000, 95000)
+    quarter = (1 + 0.5**0.5 * -1) / 2  # at three quarters of a period
+    wanted = [1e-4, 5e-5, 1e-4 / 8, 1e-4 / 16, 1e-4 / 16, 1e-4 / 64 * quarter]
+    assert [learning_rate(config, step) for step in steps] == pytest.approx(wanted)
+
+
 def test_constant_is_constant():
     config = TrainingConfig(steps=10, learning_rate=3e-4, schedule="constant")
     assert {learning_rate(config, step) for step in range(10)} == {3e-4}
