@@ -16,6 +16,7 @@ from absl import flags
 from experiments.grid_flags import parse_size
 from ldr_tf.commands import cli
 from ldr_tf.errors import InputError
+from ldr_tf.files import check_output_folder
 
 FLAGS = cli.new_flags()
 _CHECKPOINT = flags.DEFINE_string(
@@ -51,6 +52,7 @@ def run():
     size = parse_size(_IMAGE_SIZE.value)
     if os.path.exists(_OUTPUT.value):
         raise InputError(f"{_OUTPUT.value}: exists already; choose another --output.")
+    check_output_folder(_OUTPUT.value)
 
     from ldr_tf import checkpoints, legacy
     from ldr_tf.config import RunConfig

@@ -19,6 +19,7 @@ from experiments import config_flags
 from ldr_tf import config as configs
 from ldr_tf.commands import cli
 from ldr_tf.errors import InputError
+from ldr_tf.files import check_output_folder
 
 FLAGS = cli.new_flags()
 _STAGE = flags.DEFINE_enum(
@@ -176,6 +177,7 @@ def run():
     from ldr_tf.training.step import TrainingStep
 
     # All that can be refused is looked at before the run folder is made.
+    check_output_folder(_OUTPUT.value)
     training = config.training
     read = functools.partial(
         training_dataset, manifest, _SUBSET.value, training.batch_size, training.seed

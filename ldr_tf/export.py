@@ -9,6 +9,7 @@ import tensorflow as tf
 from ldr_tf.checkpoints import load_run
 from ldr_tf.conventions import INTENSITY_MAX
 from ldr_tf.errors import InputError
+from ldr_tf.files import check_output_folder
 
 
 class ServingModule(tf.Module):
@@ -53,6 +54,7 @@ def export(run, output, version=1):
     target = os.path.join(output, str(version))
     if os.path.exists(target):
         raise InputError(f"{target}: exists already; choose another version.")
+    check_output_folder(output)
     module = ServingModule(load_run(run, compiled_warp=False))
     os.makedirs(output, exist_ok=True)
     holder = tempfile.mkdtemp(prefix=".writing-", dir=output)

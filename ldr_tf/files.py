@@ -6,6 +6,22 @@ import os
 import shutil
 import tempfile
 
+from ldr_tf.errors import InputError
+
+
+def check_output_folder(folder):
+    """Refuses, with InputError and before any work, what is no folder to write into.
+
+    The folder itself need not exist yet; what exists of its path must be a writable folder.
+    """
+    existing = os.path.abspath(folder)
+    while not os.path.lexists(existing):
+        existing = os.path.dirname(existing)
+    if not os.path.isdir(existing):
+        raise InputError(f"{folder}: must be a folder, but {existing} is a file.")
+    if not os.access(existing, os.W_OK):
+        raise InputError(f"{folder}: cannot be written, the folder {existing} is not writable.")
+
 
 @contextlib.contextmanager
 def atomic_path(path):

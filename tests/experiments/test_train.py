@@ -112,6 +112,7 @@ def test_init_takes_over_the_weights(phantoms, student_run, tmp_path):
         (["--config=CONFIG"], "training.stepz"),
         (["--init=RUN", "--channels=2"], "another network"),
         (["--stage=pupil"], "stage"),
+        (["--output=CONFIG"], "must be a folder"),
     ],
 )
 def test_bad_input_is_one_sentence(more, words, phantoms, student_run, tmp_path, capfd):
