@@ -19,6 +19,7 @@ _FLAGS = {
     "learning_rate": ("training", "learning_rate", "of Adam, before the schedule"),
     "schedule": ("training", "schedule", "constant, cosine, rcn, rcn_finetune or ldr_released"),
     "seed": ("training", "seed", "of initial weights, data order and augmentation"),
+    "deterministic": ("training", "deterministic", "same weights bit for bit, every time"),
     "similarity": ("training", "similarity", "correlation, local_correlation or mse"),
     "regularization": ("training", "regularization", "weight of the flow's smoothness"),
     "augmentation": ("training", "augmentation", "strength of the free-form deformation, 0..1"),
@@ -81,4 +82,5 @@ def _definer(record, field):
         int: flags.DEFINE_integer,
         float: flags.DEFINE_float,
         str: flags.DEFINE_string,
+        bool: flags.DEFINE_bool,
     }[wanted]

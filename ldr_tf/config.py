@@ -172,6 +172,8 @@ class TrainingConfig:
       learning_rate: of Adam, before the schedule.
       schedule: one of SCHEDULES, see `ldr_tf.training.schedules.learning_rate`.
       seed: of initial weights, data order and augmentation.
+      deterministic: whether operations whose result depends on threads are ruled out, so that the
+        same training gives the same weights bit for bit on one machine.
       similarity: one of SIMILARITIES.
       regularization: weight of the flow's smoothness.
       augmentation: largest offset of the free-form deformation's control points as a fraction of
@@ -186,6 +188,7 @@ class TrainingConfig:
     learning_rate: float = 1e-4
     schedule: str = "cosine"
     seed: int = 1
+    deterministic: bool = False
     similarity: str = "correlation"
     regularization: float = 1.0
     augmentation: float = 0.4

@@ -21,6 +21,8 @@ class TrainingState:
     def __init__(self, config):
         """Creates everything anew, the initial weights drawn from the config's seed."""
         keras.utils.set_random_seed(config.training.seed)
+        if config.training.deterministic:
+            tf.config.experimental.enable_op_determinism()
         self.config = config
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.network = CascadeNetwork(config)
