@@ -18,6 +18,8 @@ SIMILARITIES = ("correlation", "local_correlation", "mse")
 SCHEDULES = ("constant", "cosine", "rcn", "rcn_finetune", "ldr_released")
 DISTILLATIONS = ("none", "flow", "aldk")
 CRITIC_OBJECTIVES = ("game", "joint")
+CRITIC_CONSTRAINTS = ("gradient_penalty", "spectral_norm", "weight_clipping", "none")
+XLA_MODES = ("auto", "on", "off")
 FEATURE_REDUCTIONS = ("mean", "sum")
 
 
@@ -106,6 +108,8 @@ class DistillationConfig:
       kind: "none" (reconstruction alone), "flow" (regression to the teacher's flow) or "aldk".
       objective: "game": the critic maximises the distance and the student minimises it; "joint":
         both minimise one loss.
+      constraint: what bounds the critic's slope: "gradient_penalty" (the paper's),
+        "spectral_norm" (needs tensorflow-addons), "weight_clipping" (the first WGAN's) or "none".
       gamma: weight of the reconstruction; 1 - gamma is the weight of the distillation.
       beta: the teacher's share in the joint deformation.
       penalty: lambda, the weight of the gradient penalty.
@@ -122,6 +126,7 @@ class DistillationConfig:
 
     kind: str = "none"
     objective: str = "game"
+    constraint: str = "gradient_penalty"
     gamma: float = 0.3
     beta: float = 0.1
     penalty: float = 10.0
@@ -137,6 +142,7 @@ class DistillationConfig:
     def __post_init__(self):
         _require_choice(self.kind, DISTILLATIONS, "distillation.kind")
         _require_choice(self.objective, CRITIC_OBJECTIVES, "distillation.objective")
+        _require_choice(self.constraint, CRITIC_CONSTRAINTS, "distillation.constraint")
         _require_choice(
             self.feature_reduction, FEATURE_REDUCTIONS, "distillation.feature_reduction"
         )
@@ -174,6 +180,8 @@ class TrainingConfig:
       seed: of initial weights, data order and augmentation.
       deterministic: whether operations whose result depends on threads are ruled out, so that the
         same training gives the same weights bit for bit on one machine.
+      xla: whether XLA compiles the whole step: "on", "off", or "auto", which does so on a GPU.
+        (On a CPU compiling 3D convolutions takes minutes; the warp is compiled there all the same.)
       similarity: one of SIMILARITIES.
       regularization: weight of the flow's smoothness.
       augmentation: largest offset of the free-form deformation's control points as a fraction of
@@ -189,6 +197,7 @@ class TrainingConfig:
     schedule: str = "cosine"
     seed: int = 1
     deterministic: bool = False
+    xla: str = "auto"
     similarity: str = "correlation"
     regularization: float = 1.0
     augmentation: float = 0.4
@@ -200,6 +209,7 @@ class TrainingConfig:
 
     def __post_init__(self):
         _require_choice(self.schedule, SCHEDULES, "training.schedule")
+        _require_choice(self.xla, XLA_MODES, "training.xla")
         _require_choice(self.similarity, SIMILARITIES, "training.similarity")
         for field in (
             "steps",

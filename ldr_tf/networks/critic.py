@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from ldr_tf import layers
+from ldr_tf.errors import InputError
 from ldr_tf.keras import keras
 from ldr_tf.ops.flow import resize
 
@@ -18,15 +19,23 @@ class Critic(keras.Model):
     """
 
     _CHANNELS = (3, 16, 32, 64, 128, 256)
+    _CLIP = 0.01
 
-    def __init__(self, size=None, **kwargs):
+    def __init__(self, size=None, constraint="gradient_penalty", **kwargs):
         """Creates the weights.
 
         Args:
           size: the working size, reached by trilinear resizing; None keeps the volume's own.
+          constraint: see `ldr_tf.config.DistillationConfig`; only "spectral_norm" and
+            "weight_clipping" are the weights' own, see `constrain`.
+
+        Raises:
+          InputError: "spectral_norm" without tensorflow-addons.
         """
         super().__init__(**kwargs)
         self.size = tuple(size) if size else None
+        self._constraint = constraint
+        normalized = _spectral_normalization() if constraint == "spectral_norm" else None
         self.convolutions = []
         in_channels = 3
         for index, filters in enumerate(self._CHANNELS):
@@ -34,9 +43,13 @@ class Critic(keras.Model):
             activation = tf.sigmoid if last else tf.nn.relu
             strides = 1 if index == 0 else 2
             layer = layers.convolution(in_channels, filters, 4, strides, activation)
+            if normalized is not None:
+                layer = normalized(layer)
+                layer.build((None, None, None, None, in_channels))
             self.convolutions.append(layer)
             in_channels = filters
         self.built = True  # the weights exist
+        self.constrain()
 
     def call(self, deformation):
         """Returns the features M, [B, 256], of a deformation [B, x, y, z, 3]."""
@@ -44,3 +57,27 @@ class Critic(keras.Model):
         for layer in self.convolutions:
             x = layer(x)
         return tf.reduce_mean(x, axis=(1, 2, 3))
+
+    def constrain(self):
+        """Brings the weights back into their bounds; to be called after each step of the critic.
+
+        "spectral_norm": kernels divided by their largest singular value (Miyato et al., 2018).
+        "weight_clipping": all weights clipped to 0.01 (Arjovsky et al., 2017).
+        """
+        if self._constraint == "spectral_norm":
+            for layer in self.convolutions:
+                layer.normalize_weights()
+        elif self._constraint == "weight_clipping":
+            for variable in self.trainable_variables:
+                variable.assign(tf.clip_by_value(variable, -self._CLIP, self._CLIP))
+
+
+def _spectral_normalization():
+    try:
+        from tensorflow_addons.layers import SpectralNormalization
+    except ImportError as error:
+        raise InputError(
+            "the critic's constraint spectral_norm needs the package tensorflow-addons, which is "
+            "not installed (it exists for Python up to 3.11)."
+        ) from error
+    return SpectralNormalization

@@ -23,7 +23,7 @@ def random_control_grid(batch, size, strength, seed):
       [batch, 5, 5, 5, 3], voxels.
     """
     shape = [batch, *[_CONTROL_POINTS] * 3, 3]
-    uniform = tf.random.stateless_uniform(shape, seed, minval=-1.0, maxval=1.0)
+    uniform = _uniform(shape, seed)
     return strength * uniform**3 * tf.constant([float(n // 4) for n in size])
 
 
@@ -48,7 +48,12 @@ def augment(fixed, moving, strength, flip_axis, seed, step):
         moving = warp(moving, free_form_flow(grid, size))
     if flip_axis is not None:
         seeds = tf.stack([seed, 2 * step + 1])
-        coin = tf.random.stateless_uniform([batch, 1, 1, 1, 1], seeds) < 0.5
+        coin = _uniform([batch, 1, 1, 1, 1], seeds) < 0.0
         fixed = tf.where(coin, tf.reverse(fixed, [flip_axis + 1]), fixed)
         moving = tf.where(coin, tf.reverse(moving, [flip_axis + 1]), moving)
     return fixed, moving
+
+
+def _uniform(shape, seed):
+    """Uniform numbers in -1..1; the algorithm is named so that every device draws the same."""
+    return tf.random.stateless_uniform(shape, seed, minval=-1.0, maxval=1.0, alg="philox")

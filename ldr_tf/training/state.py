@@ -31,7 +31,7 @@ class TrainingState:
         tracked = {"network": self.network, "optimizer": self.optimizer, "step": self.step}
         distillation = config.distillation
         if distillation.kind == "aldk":
-            self.critic = Critic(distillation.critic_size)
+            self.critic = Critic(distillation.critic_size, distillation.constraint)
             self.critic_optimizer = _adam(distillation.critic_learning_rate, self.critic)
             tracked.update(critic=self.critic, critic_optimizer=self.critic_optimizer)
         self.checkpoint = tf.train.Checkpoint(**tracked)

@@ -17,10 +17,11 @@ from ldr_tf.training.augment import augment
 class TrainingStep:
     """The custom training step of teacher and student.
 
-    `reconstruction` moves the network by l_rec. `full` adds the distillation that the config
-    names: "flow" regresses the network's flow to the teacher's; "aldk" plays the critic's game.
-    Both are traced once, take a batch as the pipeline yields it, and return a dictionary of
-    scalar tensors; neither does any I/O. The teacher is never moved.
+    `reconstruction(batch)` moves the network by l_rec. `full(batch, gamma=None)` adds the
+    distillation that the config names: "flow" regresses the network's flow to the teacher's;
+    "aldk" plays the critic's game. Both are traced once, take a batch as the pipeline yields it
+    ("fixed", "moving" uint8, "step"), and return a dictionary of scalar tensors; neither does any
+    I/O. The teacher is never moved.
     """
 
     def __init__(self, state, teacher=None):
@@ -33,10 +34,14 @@ class TrainingStep:
         self._state = state
         self._teacher = teacher
         self._config = state.config
+        compiled = _whole_step_compiled(state.config.training.xla)
+        self.reconstruction = tf.function(
+            self._reconstruction_step, autograph=False, jit_compile=compiled
+        )
+        self.full = tf.function(self._full_step, autograph=False, jit_compile=compiled)
 
-    @tf.function(autograph=False)
-    def reconstruction(self, batch):
-        """Moves the network by l_rec alone; `batch`: "fixed", "moving" uint8, "step"."""
+    def _reconstruction_step(self, batch):
+        """Moves the network by l_rec alone."""
         fixed, moving = self._prepare(batch)
         with tf.GradientTape() as tape:
             _, scalars = self._reconstruct(fixed, moving)
@@ -44,13 +49,10 @@ class TrainingStep:
         self._apply(tape, scalars)
         return scalars
 
-    @tf.function(autograph=False)
-    def full(self, batch, gamma=None):
+    def _full_step(self, batch, gamma=None):
         """Moves the network by the full loss and, with "aldk", the critic by its own.
 
-        Args:
-          batch: as for `reconstruction`.
-          gamma: scalar tensor instead of the config's value.
+        `gamma` is a scalar tensor instead of the config's value.
         """
         gamma = self._config.distillation.gamma if gamma is None else gamma
         fixed, moving = self._prepare(batch)
@@ -71,23 +73,18 @@ class TrainingStep:
     def critic_loss(self, phi_s, phi_t):
         """The critic's side of the game, `-distance + lambda penalty`, mean over the batch.
 
+        The penalty is left out where another constraint bounds the critic.
+
         Args:
           phi_s, phi_t: deformations in the critic's unit, [B, x, y, z, 3].
 
         Returns:
           The loss and a dictionary of scalars.
         """
-        options = self._config.distillation
-        distance = self._distance(phi_s, phi_t)
-        penalty, norm = self._penalty(phi_s, phi_t)
-        loss = tf.reduce_mean(options.penalty * penalty - distance)
-        scalars = {
-            "critic_loss": loss,
-            "critic_distance": tf.reduce_mean(distance),
-            "critic_penalty": tf.reduce_mean(penalty),
-            "critic_gradient_norm": tf.reduce_mean(norm),
-        }
-        return loss, scalars
+        distance = tf.reduce_mean(self._distance(phi_s, phi_t))
+        penalty, scalars = self._penalty(phi_s, phi_t)
+        loss = self._config.distillation.penalty * penalty - distance
+        return loss, {"critic_loss": loss, "critic_distance": distance, **scalars}
 
     def _prepare(self, batch):
         training = self._config.training
@@ -134,18 +131,13 @@ class TrainingStep:
         return distance, scalars, None
 
     def _play_jointly(self, phi_s, phi_t):
-        options = self._config.distillation
         with tf.GradientTape() as tape:
             distance = tf.reduce_mean(self._distance(phi_s, phi_t))
-            penalty, norm = self._penalty(phi_s, phi_t)
-            loss = distance + options.penalty * tf.reduce_mean(penalty)
+            penalty, scalars = self._penalty(phi_s, phi_t)
+            loss = distance + self._config.distillation.penalty * penalty
         gradients = tape.gradient(loss, self._state.critic.trainable_variables)
-        scalars = {
-            "distance": distance,
-            "critic_penalty": tf.reduce_mean(penalty),
-            "critic_gradient_norm": tf.reduce_mean(norm),
-        }
-        return loss, scalars, [tf.stop_gradient(g) for g in gradients]
+        gradients = [tf.stop_gradient(gradient) for gradient in gradients]
+        return loss, {"distance": distance, **scalars}, gradients
 
     def _distance(self, phi_s, phi_t):
         critic = self._state.critic
@@ -153,8 +145,12 @@ class TrainingStep:
         return feature_distance(critic(phi_s), critic(phi_t), reduction)
 
     def _penalty(self, phi_s, phi_t):
+        """Returns the gradient penalty's mean and its scalars; zero and none without it."""
+        if self._config.distillation.constraint != "gradient_penalty":
+            return 0.0, {}
         joint = joint_deformation(phi_s, phi_t, self._config.distillation.beta)
-        return gradient_penalty(self._state.critic, joint)
+        penalty, norm = map(tf.reduce_mean, gradient_penalty(self._state.critic, joint))
+        return penalty, {"critic_penalty": penalty, "critic_gradient_norm": norm}
 
     def _apply(self, tape, scalars):
         variables = self._state.network.trainable_variables
@@ -167,3 +163,10 @@ class TrainingStep:
         self._state.critic_optimizer.apply_gradients(
             zip(gradients, self._state.critic.trainable_variables)
         )
+        self._state.critic.constrain()
+
+
+def _whole_step_compiled(mode):
+    if mode == "auto":
+        return bool(tf.config.list_physical_devices("GPU"))
+    return mode == "on"
