@@ -25,6 +25,7 @@ _FLAGS = {
     "regularization": ("training", "regularization", "weight of the flow's smoothness"),
     "augmentation": ("training", "augmentation", "strength of the free-form deformation, 0..1"),
     "flip_axis": ("training", "flip_axis", "left-right axis to mirror half of the pairs along"),
+    "on_nonfinite": ("training", "on_nonfinite", "stop, or skip the step"),
     "validate_every": ("training", "validate_every", "steps between validations"),
     "checkpoint_every": ("training", "checkpoint_every", "steps between checkpoints"),
     "summarize_every": ("training", "summarize_every", "steps between logged losses"),

@@ -143,6 +143,14 @@ def load_initial(config):
     return initial
 
 
+def pair_names(manifest, training, step):
+    """Returns the keys of a step's pairs as text, fixed before moving."""
+    from data.pairs import training_pairs
+
+    pairs = training_pairs(manifest, _SUBSET.value, training.batch_size, training.seed, step)
+    return ", ".join(f"{fixed} {moving}" for fixed, moving in pairs)
+
+
 def validation(manifest, network):
     """Returns the callable that gives validation figures, or None without a validation subset."""
     from data.pipeline import evaluation_pairs
@@ -208,6 +216,7 @@ def run():
             validate=validate,
             observer=TrainingProgress(),
             should_stop=stopping,
+            describe=functools.partial(pair_names, manifest, training),
         )
     except TrainingError as error:
         print(f"train: {error}", file=sys.stderr)

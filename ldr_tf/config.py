@@ -187,6 +187,8 @@ class TrainingConfig:
       augmentation: largest offset of the free-form deformation's control points as a fraction of
         their spacing; 0.4 is the originals' value, 0 switches it off.
       flip_axis: axis mirrored in half of the pairs (the left-right axis), None for none.
+      on_nonfinite: what a loss or gradient that is not finite does: "stop" the training or "skip"
+        the step.
       validate_every, checkpoint_every, summarize_every: steps between those.
       keep_checkpoints: how many of the last ones stay.
     """
@@ -202,6 +204,7 @@ class TrainingConfig:
     regularization: float = 1.0
     augmentation: float = 0.4
     flip_axis: Optional[int] = None
+    on_nonfinite: str = "stop"
     validate_every: int = 1000
     checkpoint_every: int = 500
     summarize_every: int = 50
@@ -210,6 +213,7 @@ class TrainingConfig:
     def __post_init__(self):
         _require_choice(self.schedule, SCHEDULES, "training.schedule")
         _require_choice(self.xla, XLA_MODES, "training.xla")
+        _require_choice(self.on_nonfinite, ("stop", "skip"), "training.on_nonfinite")
         _require_choice(self.similarity, SIMILARITIES, "training.similarity")
         for field in (
             "steps",

@@ -23,7 +23,16 @@ def resume(state, folder):
     return int(state.step)
 
 
-def train(state, step, batches, folder, validate=None, observer=None, should_stop=None):
+def train(
+    state,
+    step,
+    batches,
+    folder,
+    validate=None,
+    observer=None,
+    should_stop=None,
+    describe=None,
+):
     """Trains from the state's step to the config's last one.
 
     Writes checkpoints, TensorBoard events and metrics.jsonl into `folder`. Everything random
@@ -37,28 +46,32 @@ def train(state, step, batches, folder, validate=None, observer=None, should_sto
       validate: callable that returns figures by name, or None.
       observer: `Observer`, or None.
       should_stop: callable asked after every step; True saves and leaves.
+      describe: callable that names the pairs of a step, for messages, or None.
 
     Returns:
       True when the last step was taken, False when it was stopped before.
 
     Raises:
-      TrainingError: a loss or gradient norm is not finite; the last checkpoint stays as it was.
+      TrainingError: a loss or gradient norm is not finite and the config does not say to skip such
+        steps; it names the term, the step and the pairs, and the last checkpoint stays as it was.
     """
     training = state.config.training
     observer = observer or Observer()
     manager = checkpoints.manager(state.checkpoint, folder, training.keep_checkpoints)
     writer = SummaryWriter(folder)
     first = int(state.step)
+    # Read together, when something is logged: reading each step's would make the device wait.
+    pending = _Pending(training.on_nonfinite, describe)
     observer.on_start(first, training.steps)
     try:
         for index, batch in zip(range(first, training.steps), batches):
-            scalars = _take(state, step, batch, index)
+            pending.add(index, _take(state, step, batch, index))
             done = index + 1
             last = done == training.steps
             stop = not last and should_stop is not None and should_stop()
             saving = last or stop or done % training.checkpoint_every == 0
             if saving or done % training.summarize_every == 0:
-                scalars = _finite(scalars, index)
+                scalars = pending.read()
                 writer.scalars(done, scalars)
                 observer.on_scalars(done, scalars)
             observer.on_step(done)
@@ -86,12 +99,32 @@ def _take(state, step, batch, index):
     return {**scalars, "learning_rate": rate}
 
 
-def _finite(scalars, index):
-    values = {name: float(value) for name, value in scalars.items()}
-    for name, value in values.items():
-        if not math.isfinite(value):
-            raise TrainingError(f"step {index}: {name} is {value}; the last checkpoint is intact.")
-    return values
+class _Pending:
+    """Scalars of steps taken and not yet read."""
+
+    def __init__(self, on_nonfinite, describe):
+        self._stops = on_nonfinite == "stop"
+        self._describe = describe
+        self._steps = []
+        self._skipped = 0
+
+    def add(self, index, scalars):
+        self._steps.append((index, scalars))
+
+    def read(self):
+        """Returns the last step's scalars as numbers, after a look at all; empties the list."""
+        for index, scalars in self._steps:
+            values = {name: float(value) for name, value in scalars.items()}
+            bad = [name for name, value in values.items() if not math.isfinite(value)]
+            if bad and self._stops:
+                pairs = f" (pairs: {self._describe(index)})" if self._describe else ""
+                raise TrainingError(
+                    f"step {index + 1}: {bad[0]} is {values[bad[0]]}{pairs}; training stops, the "
+                    "last checkpoint is intact."
+                )
+            self._skipped += bool(bad)
+        self._steps.clear()
+        return {**values, "skipped_steps": self._skipped}
 
 
 def _draw(state, writer, batch, done):

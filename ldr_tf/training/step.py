@@ -156,14 +156,26 @@ class TrainingStep:
         variables = self._state.network.trainable_variables
         gradients = tape.gradient(scalars["loss"], variables)
         scalars["gradient_norm"] = tf.linalg.global_norm(gradients)
-        self._state.optimizer.apply_gradients(zip(gradients, variables))
+        self._move(self._state.optimizer, gradients, variables, scalars["gradient_norm"])
 
     def _apply_critic(self, gradients, scalars):
         scalars["critic_update_norm"] = tf.linalg.global_norm(gradients)
-        self._state.critic_optimizer.apply_gradients(
-            zip(gradients, self._state.critic.trainable_variables)
-        )
+        variables = self._state.critic.trainable_variables
+        optimizer = self._state.critic_optimizer
+        self._move(optimizer, gradients, variables, scalars["critic_update_norm"])
         self._state.critic.constrain()
+
+    def _move(self, optimizer, gradients, variables, norm):
+        """Takes the optimiser's step, unless steps that are not finite are to be skipped."""
+
+        def move():
+            optimizer.apply_gradients(zip(gradients, variables))
+            return True
+
+        if self._config.training.on_nonfinite == "skip":
+            tf.cond(tf.math.is_finite(norm), move, lambda: False)
+        else:
+            move()
 
 
 def _whole_step_compiled(mode):

@@ -6,6 +6,7 @@ import signal
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import ldr_tf
 from experiments import train
@@ -95,6 +96,46 @@ def test_init_takes_over_the_weights(phantoms, student_run, tmp_path):
     first, second = (ldr_tf.load_run(str(run)) for run in (student_run, tmp_path / "run"))
     for a, b in zip(first.get_weights(), second.get_weights()):
         np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_what_is_not_finite_is_named_and_the_checkpoint_kept(phantoms, tmp_path, capfd):
+    run = tmp_path / "run"
+    common = ["--stage=student", "--validation=", "--learning_rate=1e30", "--schedule=constant"]
+    assert train.main(flags(phantoms, run, *common, "--summarize_every=5")) == 1
+    shown = capfd.readouterr().err
+    assert "step 2: " in shown and "(pairs: phantoms/" in shown and "intact" in shown
+    assert "Traceback" not in shown
+
+
+def test_what_is_not_finite_can_be_skipped(phantoms, student_run, tmp_path):
+    from ldr_tf.training import step as steps
+
+    broken, original = tmp_path / "run", steps.reconstruction_loss
+
+    def now_and_then(*arguments):
+        terms = original(*arguments)
+        bad = tf.equal(state_step(), 2)
+        terms["reconstruction"] *= tf.where(bad, np.nan, 1.0)
+        return terms
+
+    states = []
+
+    def state_step():
+        return states[0].step
+
+    class Spy(steps.TrainingStep):
+        def __init__(self, state, teacher=None):
+            states.append(state)
+            super().__init__(state, teacher)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(steps, "reconstruction_loss", now_and_then)
+        patch.setattr(steps, "TrainingStep", Spy)
+        common = ["--stage=student", "--validation=", "--on_nonfinite=skip"]
+        assert train.main(flags(phantoms, broken, *common)) == 0
+    assert losses(broken, "skipped_steps")[6] == 1
+    weights = ldr_tf.load_run(str(broken)).get_weights()
+    assert all(np.isfinite(value).all() for value in weights)
 
 
 @pytest.mark.parametrize(
