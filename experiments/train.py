@@ -42,6 +42,12 @@ _TEACHER = flags.DEFINE_string("teacher", None, "the teacher's run folder", flag
 _INIT = flags.DEFINE_string(
     "init", None, "run folder whose weights the training starts from", flag_values=FLAGS
 )
+_OVERRIDE = flags.DEFINE_bool(
+    "override",
+    False,
+    "resume with other settings, where they may change: " + ", ".join(sorted(configs.CHANGEABLE)),
+    flag_values=FLAGS,
+)
 _CONFIG = flags.DEFINE_string("config", None, "JSON file of config fields", flag_values=FLAGS)
 config_flags.define(FLAGS)
 
@@ -95,19 +101,25 @@ def check_distillation(config):
 
 
 def open_run(folder, config):
-    """Makes the run folder, or checks that the one there was trained with the same config."""
+    """Makes the run folder, or checks that the one there was trained with the same config.
+
+    With --override, settings that may change are taken over.
+    """
     from ldr_tf import checkpoints
 
     if not os.path.exists(os.path.join(folder, checkpoints.CONFIG_NAME)):
         checkpoints.write_config(folder, config)
         return
     rows = configs.differences(checkpoints.read_config(folder), config)
-    if rows:
-        fields = "; ".join(f"{name} was {old!r}, now {new!r}" for name, old, new in rows)
+    refused = [row for row in rows if not _OVERRIDE.value or row[0] not in configs.CHANGEABLE]
+    if refused:
+        fields = "; ".join(f"{name} was {old!r}, now {new!r}" for name, old, new in refused)
         raise InputError(
-            f"{folder}: holds a run with another config ({fields}); choose another --output or "
-            "give the same settings."
+            f"{folder}: holds a run with another config ({fields}); choose another --output, give "
+            "the same settings, or --override those that may change."
         )
+    if rows:
+        checkpoints.write_config(folder, config)
 
 
 def load_teacher(config):

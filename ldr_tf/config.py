@@ -265,6 +265,23 @@ class RunConfig:
         _require_choice(self.stage, ("teacher", "student"), "stage")
 
 
+CHANGEABLE = frozenset(
+    "training." + name
+    for name in (
+        "steps",
+        "learning_rate",
+        "schedule",
+        "xla",
+        "on_nonfinite",
+        "validate_every",
+        "checkpoint_every",
+        "summarize_every",
+        "keep_checkpoints",
+    )
+)
+"""Fields that a run may go on with when they have changed; the others make it another run."""
+
+
 def to_dict(record):
     """Returns a record as plain dictionaries, lists and numbers."""
     return dataclasses.asdict(record)

@@ -176,6 +176,20 @@ def test_another_config_is_refused_with_the_difference(phantoms, student_run, ca
     assert "training.learning_rate was 0.001, now 0.002" in capfd.readouterr().err
 
 
+def test_override_takes_over_what_may_change(phantoms, tmp_path, capfd):
+    run = tmp_path / "run"
+    common = ["--stage=student", "--validation="]
+    assert train.main(flags(phantoms, run, *common)) == 0
+    longer = flags(phantoms, run, *common, "--steps=8", "--summarize_every=2")
+    assert train.main(longer) == 2
+    assert "training.steps was 6, now 8; training.summarize_every" in capfd.readouterr().err
+    assert train.main([*longer, "--override"]) == 0
+    assert max(losses(run)) == 8
+    assert json.loads((run / "config.json").read_text())["training"]["steps"] == 8
+    assert train.main([*longer, "--override", "--channels=2"]) == 2
+    assert "network.channels was 4, now 2)" in capfd.readouterr().err
+
+
 def test_teacher_of_another_size_is_refused(phantoms, student_run, tmp_path, capfd):
     config = json.loads((student_run / "config.json").read_text())
     config["network"]["image_size"] = [48, 48, 48]
