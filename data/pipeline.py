@@ -13,7 +13,7 @@ _READERS = 2
 _READ_AHEAD = 2
 
 
-def training_dataset(manifest, subset, batch_size, seed, first_step=0):
+def training_dataset(manifest, subset, batch_size, seed, first_step=0, paired=False):
     """Builds the endless sequence of training batches.
 
     Which pairs a step gets depends on `seed` and the step alone, so a resumed training goes on
@@ -26,6 +26,7 @@ def training_dataset(manifest, subset, batch_size, seed, first_step=0):
       batch_size: pairs a batch.
       seed: 0 or more.
       first_step: step of the first batch.
+      paired: see `data.pairs.list_pairs`.
 
     Returns:
       tf.data.Dataset of {"fixed", "moving": uint8 [batch, x, y, z, 1], 0..255, "step": int64}.
@@ -35,14 +36,15 @@ def training_dataset(manifest, subset, batch_size, seed, first_step=0):
         another size or type.
     """
     reader = VolumeReader(manifest)
-    training_pairs(manifest, subset, batch_size, seed, first_step)
+    choose = functools.partial(training_pairs, manifest, subset, batch_size, seed, paired=paired)
+    choose(first_step)
     keys = [key for name in manifest.scheme(subset) for key in manifest.subsets[name]]
     reader.check(keys if manifest.atlas is None else [manifest.atlas] + keys)
     shape = (batch_size,) + manifest.image_size + (1,)
 
     def read(step):
         batch = np.empty((2,) + shape, np.uint8)
-        for item, pair in enumerate(training_pairs(manifest, subset, batch_size, seed, int(step))):
+        for item, pair in enumerate(choose(int(step))):
             for side, key in enumerate(pair):
                 batch[side, item, ..., 0] = reader.read_volume(key)
         return batch

@@ -13,6 +13,7 @@ import csv
 import itertools
 import math
 import os
+import statistics
 import sys
 
 from absl import flags
@@ -20,7 +21,7 @@ from absl import flags
 from experiments.progress import Progress
 from ldr_tf.commands import cli
 from ldr_tf.errors import InputError
-from ldr_tf.files import atomic_path, write_json
+from ldr_tf.files import atomic_path, check_output_folder, write_json
 
 FLAGS = cli.new_flags()
 _RUN = flags.DEFINE_multi_string(
@@ -53,6 +54,14 @@ _ORIGINALS = flags.DEFINE_bool(
     False,
     "Also measure Dice, Jaccard and landmarks as the original code of the papers does (masks "
     "warped linearly, absent landmarks counted).",
+    flag_values=FLAGS,
+)
+
+_FORMAT = flags.DEFINE_enum(
+    "format",
+    "csv",
+    ["csv", "rcn"],
+    "rcn also writes METHOD.txt in the lines of the original code, with its metrics.",
     flag_values=FLAGS,
 )
 
@@ -139,13 +148,17 @@ def summarize_methods(rows):
     """Returns `ldr_tf.evaluation.summarize` of each method's rows, with "parameters" added."""
     from ldr_tf.evaluation import summarize
 
+    return {
+        name: {"parameters": group[0]["parameters"], **summarize(group)}
+        for name, group in _by_method(rows).items()
+    }
+
+
+def _by_method(rows):
     groups = collections.defaultdict(list)
     for row in rows:
         groups[row["method"]].append(row)
-    return {
-        name: {"parameters": group[0]["parameters"], **summarize(group)}
-        for name, group in groups.items()
-    }
+    return groups
 
 
 def table(rows):
@@ -186,13 +199,33 @@ def write_results(rows, folder, **about):
     write_json(os.path.join(folder, "summary.json"), _without_nan(summary))
 
 
-def check_folder(folder):
-    """Refuses, with InputError, what is not a folder to write into and cannot be made one."""
-    existing = os.path.abspath(folder)
-    while not os.path.lexists(existing):
-        existing = os.path.dirname(existing)
-    if not os.path.isdir(existing) or not os.access(existing, os.W_OK):
-        raise InputError(f"{folder}: must be a folder that can be made and written into.")
+def write_rcn_lines(rows, folder):
+    """Writes METHOD.txt for each method: the text lines of the original code's evaluation.
+
+    One line a pair, `id1 id2 dice jacc landmark std|J|`, then a summary, mean (standard deviation).
+    A landmark distance is 0 where there are no landmarks, as in the original.
+    """
+    for name, group in _by_method(rows).items():
+        figures = [
+            [
+                row["original_dice"],
+                row["original_jaccard"],
+                0.0 if math.isnan(row["original_landmark"]) else row["original_landmark"],
+                row["std_jacobian"],
+            ]
+            for row in group
+        ]
+        lines = [
+            " ".join([row["fixed"], row["moving"], *map(str, values)])
+            for row, values in zip(group, figures)
+        ]
+        lines.append("Summary")
+        titles = ("Dice score", "Jacc score", "Landmark distance", "Jacobian determinant")
+        for title, values in zip(titles, zip(*figures)):
+            lines.append(f"{title}: {statistics.fmean(values)} ({statistics.pstdev(values)})")
+        path = os.path.join(folder, f"{name}.txt")
+        with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
 
 
 def run_names(runs, names):
@@ -237,7 +270,7 @@ def run():
     if not _RUN.value:
         raise InputError("--run must name at least one run folder.")
     names = run_names(_RUN.value, _NAMES.value)
-    check_folder(_OUTPUT.value)
+    check_output_folder(_OUTPUT.value)
 
     from data.manifest import read_manifest
 
@@ -246,8 +279,9 @@ def run():
 
     networks = {IDENTITY: None}
     networks.update((name, ldr_tf.load_run(path)) for name, path in zip(names, _RUN.value))
+    originals = _ORIGINALS.value or _FORMAT.value == "rcn"
     rows = evaluate_methods(
-        networks, manifest, _SUBSET.value, _PAIRED.value, _LIMIT.value, _ORIGINALS.value
+        networks, manifest, _SUBSET.value, _PAIRED.value, _LIMIT.value, originals
     )
     write_results(
         rows,
@@ -257,6 +291,8 @@ def run():
         paired=_PAIRED.value,
         runs=dict(zip(names, _RUN.value)),
     )
+    if _FORMAT.value == "rcn":
+        write_rcn_lines(rows, _OUTPUT.value)
     print(table(rows))
     print(SECONDS_NOTE)
     print(f"written: {os.path.join(_OUTPUT.value, 'pairs.csv')}, labels.csv, summary.json")

@@ -159,7 +159,14 @@ def pair_names(manifest, training, step):
     """Returns the keys of a step's pairs as text, fixed before moving."""
     from data.pairs import training_pairs
 
-    pairs = training_pairs(manifest, _SUBSET.value, training.batch_size, training.seed, step)
+    pairs = training_pairs(
+        manifest,
+        _SUBSET.value,
+        training.batch_size,
+        training.seed,
+        step,
+        paired=training.paired,
+    )
     return ", ".join(f"{fixed} {moving}" for fixed, moving in pairs)
 
 
@@ -200,7 +207,12 @@ def run():
     check_output_folder(_OUTPUT.value)
     training = config.training
     read = functools.partial(
-        training_dataset, manifest, _SUBSET.value, training.batch_size, training.seed
+        training_dataset,
+        manifest,
+        _SUBSET.value,
+        training.batch_size,
+        training.seed,
+        paired=training.paired,
     )
     batches = read()
     teacher = load_teacher(config)

@@ -175,6 +175,7 @@ class TrainingConfig:
     Attributes:
       steps: optimiser steps in all.
       batch_size: pairs a step.
+      paired: whether only disjoint neighbours of the data set are pairs, not all ordered pairs.
       learning_rate: of Adam, before the schedule.
       schedule: one of SCHEDULES, see `ldr_tf.training.schedules.learning_rate`.
       seed: of initial weights, data order and augmentation.
@@ -195,6 +196,7 @@ class TrainingConfig:
 
     steps: int = 20000
     batch_size: int = 1
+    paired: bool = False
     learning_rate: float = 1e-4
     schedule: str = "cosine"
     seed: int = 1

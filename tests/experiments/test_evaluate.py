@@ -251,3 +251,21 @@ def test_table_shows_what_is_missing_as_a_dash():
     )
     assert " ".join(line.split()) == "student 0.750 0.600 - 0.100 0.000 0.123 10"
     assert len(heading) == len(line)
+
+
+def test_lines_of_the_original_code(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(ldr_tf, "load_run", lambda path: ShiftNetwork(), raising=False)
+    output = tmp_path / "results"
+    command = ["evaluate", "--run=net", f"--dataset={dataset}", f"--output={output}"]
+    assert evaluate.main([*command, "--format=rcn"]) == 0
+    lines = (output / "net.txt").read_text().splitlines()
+    first, second, summary, dice, jaccard, landmark, jacobian = lines
+    # scan 1 lies two voxels further along x than scan 0, which is what the network shifts by
+    assert first.split()[:2] == ["tiny_0", "tiny_1"]
+    assert [float(value) for value in first.split()[2:4]] == [1.0, 1.0]
+    assert second.split()[:3] == ["tiny_1", "tiny_0", "0.0"]
+    assert summary == "Summary"
+    assert dice == "Dice score: 0.5 (0.5)"
+    assert jaccard == "Jacc score: 0.5 (0.5)"
+    assert landmark.startswith("Landmark distance: ")
+    assert jacobian == "Jacobian determinant: 0.0 (0.0)"

@@ -1,0 +1,141 @@
+"""The teacher flow store: one HDF5 file, one data set a pair, half precision.
+
+The data set `fixed id/moving id` holds a flow, float16 [x, y, z, 3], voxels, chunked and packed;
+half precision is exact to 0.008 voxel up to 32 voxels. Attributes of the file say what made it.
+
+While a store is being made, each pair is a file of its own in the folder `STORE.partial`, renamed
+when it is whole: whatever stops the writer, what is there can be read, and the next call goes on.
+"""
+
+import json
+import os
+import shutil
+
+import h5py
+import numpy as np
+
+from ldr_tf.errors import InputError
+from ldr_tf.files import atomic_path, write_json
+
+_FORMAT = 1
+_ABOUT = "about.json"
+_SHOWN = 5
+
+
+class FlowWriter:
+    """Makes a store pair by pair; a context manager that finishes it unless it was interrupted."""
+
+    def __init__(self, path, size, about):
+        """Starts, or goes on with, the store `path`.
+
+        Args:
+          path: the HDF5 file to make.
+          size: voxels along x, y, z.
+          about: what makes the flows, a dictionary of words and numbers.
+
+        Raises:
+          InputError: the store is there already, or was begun with something else.
+        """
+        self._path, self._size = os.fspath(path), tuple(size)
+        self._folder = self._path + ".partial"
+        self._about = {"format": _FORMAT, "image_size": list(self._size), **about}
+        if os.path.exists(self._path):
+            raise InputError(f"{self._path}: exists already; choose another --output.")
+        os.makedirs(self._folder, exist_ok=True)
+        begun = os.path.join(self._folder, _ABOUT)
+        if os.path.exists(begun):
+            with open(begun, encoding="utf-8") as file:
+                if json.load(file) != self._about:
+                    raise InputError(
+                        f"{self._folder}: was begun with another teacher or data set; delete it "
+                        "or choose another --output."
+                    )
+        else:
+            write_json(begun, self._about)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, exception, *_):
+        if exception is None:
+            self._finish()
+
+    def has(self, fixed_id, moving_id):
+        """Tells whether the pair's flow is written already."""
+        return os.path.exists(self._part(fixed_id, moving_id))
+
+    def write(self, fixed_id, moving_id, flow):
+        """Writes a pair's flow, [x, y, z, 3] in voxels.
+
+        Raises:
+          InputError: another size, or numbers that are not finite.
+        """
+        with np.errstate(over="ignore"):  # what half precision cannot hold is refused below
+            flow = np.asarray(flow, np.float16)
+        if flow.shape != (*self._size, 3):
+            raise InputError(
+                f"flow of {fixed_id}, {moving_id}: must be {(*self._size, 3)}, not {flow.shape}."
+            )
+        if not np.isfinite(flow).all():
+            raise InputError(f"flow of {fixed_id}, {moving_id}: must be finite numbers.")
+        part = self._part(fixed_id, moving_id)
+        with atomic_path(part) as temporary, h5py.File(temporary, "w") as file:
+            chunks = (min(16, flow.shape[0]), *flow.shape[1:])
+            file.create_dataset("flow", data=flow, chunks=chunks, compression="lzf", shuffle=True)
+            file.attrs["fixed"], file.attrs["moving"] = fixed_id, moving_id
+
+    def discard(self):
+        """Deletes what was written."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _part(self, fixed_id, moving_id):
+        return os.path.join(self._folder, f"{fixed_id}~{moving_id}.h5")
+
+    def _finish(self):
+        with atomic_path(self._path) as temporary, h5py.File(temporary, "w") as store:
+            store.attrs["about"] = json.dumps(self._about)
+            for name in sorted(os.listdir(self._folder)):
+                if name.endswith(".h5"):
+                    with h5py.File(os.path.join(self._folder, name), "r") as part:
+                        group = store.require_group(part.attrs["fixed"])
+                        part.copy("flow", group, part.attrs["moving"])
+        shutil.rmtree(self._folder)
+
+
+class FlowReader:
+    """Reads flows of a store by pair; a context manager.
+
+    Attributes:
+      about: what made the store, as given to the writer, with "image_size".
+    """
+
+    def __init__(self, path):
+        """Opens a store; InputError where it is none."""
+        self._path = os.fspath(path)
+        try:
+            self._file = h5py.File(self._path, "r")
+        except OSError as error:
+            raise InputError(f"{self._path}: cannot be read as HDF5 ({error}).") from error
+        if "about" not in self._file.attrs:
+            self._file.close()
+            raise InputError(f"{self._path}: is no store of teacher flows.")
+        self.about = json.loads(self._file.attrs["about"])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._file.close()
+
+    def check(self, pairs):
+        """Refuses, with InputError, a store that lacks some of [(fixed id, moving id), ...]."""
+        lacking = [pair for pair in pairs if "/".join(pair) not in self._file]
+        if lacking:
+            names = ", ".join(f"{fixed} {moving}" for fixed, moving in lacking[:_SHOWN])
+            more = " ..." if len(lacking) > _SHOWN else ""
+            raise InputError(f"{self._path}: lacks {len(lacking)} pairs ({names}{more}).")
+
+    def read(self, fixed_id, moving_id):
+        """Returns a pair's flow, float32 [x, y, z, 3], voxels; InputError where it is lacking."""
+        self.check([(fixed_id, moving_id)])
+        return self._file[f"{fixed_id}/{moving_id}"][()].astype(np.float32)

@@ -1,0 +1,71 @@
+"""The teacher flow store: what is written is read back, half-made stores go on."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+from data.flows import FlowReader, FlowWriter
+from ldr_tf.errors import InputError
+
+SIZE = (8, 10, 12)
+PAIRS = [("a_1", "a_2"), ("a_2", "a_1"), ("b-c_1", "a_1")]
+
+
+def flow(seed):
+    return np.random.default_rng(seed).uniform(-20, 20, (*SIZE, 3)).astype("float32")
+
+
+def test_round_trip_in_half_precision(tmp_path):
+    path = tmp_path / "flows.h5"
+    with FlowWriter(path, SIZE, {"source": "test"}) as writer:
+        for seed, pair in enumerate(PAIRS):
+            writer.write(*pair, flow(seed))
+    with FlowReader(path) as reader:
+        reader.check(PAIRS)
+        assert reader.about["source"] == "test" and reader.about["image_size"] == list(SIZE)
+        for seed, pair in reversed(list(enumerate(PAIRS))):  # random access
+            read = reader.read(*pair)
+            assert read.dtype == np.float32
+            # half precision between 16 and 32 has steps of 1/64: half a step is 0.0078
+            assert np.abs(read - flow(seed)).max() <= 0.01
+    assert [p.name for p in tmp_path.iterdir()] == ["flows.h5"]
+
+
+def test_an_interrupted_store_goes_on(tmp_path):
+    path = tmp_path / "flows.h5"
+    with pytest.raises(KeyboardInterrupt), FlowWriter(path, SIZE, {"x": 1}) as writer:
+        writer.write(*PAIRS[0], flow(0))
+        raise KeyboardInterrupt
+    assert not path.exists()
+    with FlowWriter(path, SIZE, {"x": 1}) as writer:
+        assert [writer.has(*pair) for pair in PAIRS] == [True, False, False]
+        writer.write(*PAIRS[1], flow(1))
+    with FlowReader(path) as reader:
+        assert np.abs(reader.read(*PAIRS[0]) - flow(0)).max() <= 0.01
+        with pytest.raises(InputError, match=r"lacks 1 pairs \(b-c_1 a_1\)"):
+            reader.check(PAIRS)
+
+
+def test_refusals(tmp_path):
+    path = tmp_path / "flows.h5"
+    with pytest.raises(RuntimeError), FlowWriter(path, SIZE, {"x": 1}) as writer:
+        with pytest.raises(InputError, match="must be finite"):
+            writer.write("a", "b", np.full((*SIZE, 3), np.nan))
+        with pytest.raises(InputError, match=r"must be finite"):
+            writer.write("a", "b", np.full((*SIZE, 3), 1e6))  # beyond half precision
+        with pytest.raises(InputError, match=r"must be \(8, 10, 12, 3\), not"):
+            writer.write("a", "b", flow(0)[1:])
+        raise RuntimeError
+    with pytest.raises(InputError, match="another teacher or data set"):
+        FlowWriter(path, SIZE, {"x": 2})
+    path.write_text("no HDF5")
+    with pytest.raises(InputError, match="exists already"):
+        FlowWriter(path, SIZE, {"x": 1})
+    with pytest.raises(InputError, match="cannot be read as HDF5"):
+        FlowReader(path)
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["x"] = json.dumps({})
+    with pytest.raises(InputError, match="is no store of teacher flows"):
+        FlowReader(tmp_path / "other.h5")
