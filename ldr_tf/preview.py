@@ -1,30 +1,39 @@
 """One picture of a registration: three orthogonal slices of everything worth a look."""
 
+import dataclasses
+
 import numpy as np
 import SimpleITK as sitk
+from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from ldr_tf.files import atomic_path
 from ldr_tf.imaging import (
+    Grid,
+    displacement_transform,
     foreground_threshold,
     grid_of,
-    resample,
     scale_intensity,
     to_array,
 )
-from ldr_tf.registration import apply_transform, displacement_transform
 
 _BACKGROUND = "#101014"
 _TEXT = "#e8e8ea"
 _GRID = "#7fd4ff"
+_JACOBIAN = "Jacobian"
+_DEFORMATION = "deformation grid"
+_CHECKERS = "checkerboard"
 _COLUMNS = (
     "fixed",
     "moving",
     "warped moving",
     "|difference| before",
     "|difference| after",
-    "deformation grid",
+    _CHECKERS,
+    _DEFORMATION,
+    _JACOBIAN,
 )
 # Name, axis cut, axis across, axis down or up, whether that one points up, letters left and right.
 # In the order LPS: x points to the patient's left, y to the back, z to the head.
@@ -35,6 +44,22 @@ _VIEWS = (
 )
 _MARGIN = 8.0
 _LINES = 24
+_SQUARES = 6
+_PANEL = 2.3
+_LEFT, _RIGHT, _GAP = 0.3, 0.75, 0.06
+_TOP, _BOTTOM = 0.4, 0.3
+# Least, none, most that the scale of volumes tells apart; folds lie below.
+_VOLUME_CHANGE = (1e-6, 1.0, 3.0)
+_TICKS = (1e-6, 0.5, 1.0, 2.0, 3.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Slice:
+    """The volumes in one view, [across, along], and the shift [across, along, 3] in mm."""
+
+    gray: dict
+    shift: np.ndarray
+    jacobian: np.ndarray
 
 
 def write_preview(path, fixed, moving, result):
@@ -42,60 +67,137 @@ def write_preview(path, fixed, moving, result):
 
     Rows are the axial, coronal and sagittal slice through the middle of the fixed foreground, as
     a radiologist hangs them (the patient's right on the left, front up, head up; sagittal with
-    the front on the left), voxels in proportion.
+    the front on the left), voxels in proportion. The checkerboard's squares are of the fixed and
+    the warped scan in turn; the Jacobian is white where the volume stays, blue where it shrinks,
+    red where it grows, black where the mapping folds.
 
     Args:
       path: a file ending in .png.
       fixed, moving: the scans, SimpleITK images.
       result: the RegistrationResult of the two.
     """
-    volumes, spacing, direction = _volumes(fixed, moving, result)
-    low, high = _box(volumes["fixed"], spacing)
-    extent = (high - low) * spacing
-    width = max(extent[0], extent[1])
-    heights = [extent[view[3]] for view in _VIEWS]
-    panel = 2.6
-    figure = Figure(
-        figsize=(panel * len(_COLUMNS), panel * sum(heights) / width + 0.9), facecolor=_BACKGROUND
-    )
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(
-        len(_VIEWS), len(_COLUMNS), squeeze=False, gridspec_kw={"height_ratios": heights}
-    )
-    top = 1 - 0.45 / figure.get_figheight()
-    figure.subplots_adjust(0.03, 0.25 / figure.get_figheight(), 0.995, top, 0.03, 0.03)
+    oriented = sitk.DICOMOrient(fixed, "LPS")
+    grid = grid_of(oriented)
+    array = to_array(oriented)
+    low, high = _box(array, np.array(grid.spacing))
+    extent = (high - low) * grid.spacing
     middle = (low + high) // 2
+    windows = [_window(middle, low, high, view) for view in _VIEWS]
+    slices = _slices(windows, grid, fixed, moving, result)
+    figure, axes, scale = _layout(extent)
+    direction = np.reshape(grid.direction, (3, 3))
     for row, view in enumerate(_VIEWS):
         for column, name in enumerate(_COLUMNS):
-            panel_axes = axes[row][column]
-            _dress(panel_axes, view, extent, name if row == 0 else None, column == 0)
-            _draw(panel_axes, name, view, volumes, middle, low, high, spacing, direction)
+            panel = axes[row][column]
+            _dress(panel, view, extent, name if row == 0 else None, column == 0)
+            _draw(panel, name, view, slices[row], extent, grid.spacing, direction)
+    _scale(figure, axes[0][-1], scale)
     caption = (
         f"correlation {_number(result.correlation_before)} before, "
         f"{_number(result.correlation_after)} after    folds {result.folds_percent:.3f} %"
     )
-    figure.text(0.5, 0.06 / figure.get_figheight(), caption, color=_TEXT, fontsize=10, ha="center")
+    figure.text(0.5, 0.07 / figure.get_figheight(), caption, color=_TEXT, fontsize=10, ha="center")
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=110, facecolor=_BACKGROUND)
+        figure.savefig(temporary, dpi=100, facecolor=_BACKGROUND, pil_kwargs={"compress_level": 4})
 
 
-def _volumes(fixed, moving, result):
-    """Returns the volumes to show, turned to LPS, and their spacing and direction matrix."""
+def _layout(extent):
+    """Returns the figure, its panels [row][column] and the place of the scale, all in inches."""
+    width = max(extent[0], extent[1])
+    heights = [_PANEL * extent[view[3]] / width for view in _VIEWS]
+    total = _TOP + sum(heights) + 2 * _GAP + _BOTTOM
+    across = _LEFT + len(_COLUMNS) * (_PANEL + _GAP) + _RIGHT
+    figure = Figure(figsize=(across, total), facecolor=_BACKGROUND)
+    FigureCanvasAgg(figure)
+    axes, top = [], total - _TOP
+    for height in heights:
+        row = []
+        for column in range(len(_COLUMNS)):
+            left = _LEFT + column * (_PANEL + _GAP)
+            place = (left / across, (top - height) / total, _PANEL / across, height / total)
+            row.append(figure.add_axes(place))
+        axes.append(row)
+        top -= height + _GAP
+    inner = total - _TOP - _BOTTOM
+    scale = figure.add_axes(
+        ((across - _RIGHT + 0.08) / across, (_BOTTOM + 0.15 * inner) / total, 0.12 / across)
+        + (0.7 * inner / total,)
+    )
+    return figure, axes, scale
+
+
+def _window(middle, low, high, view):
+    """Returns the voxels of a view, a slice an axis, of which one is a single voxel wide."""
+    return tuple(
+        slice(int(middle[axis]), int(middle[axis]) + 1)
+        if axis == view[1]
+        else slice(int(low[axis]), int(high[axis]))
+        for axis in range(3)
+    )
+
+
+def _slices(windows, grid, fixed, moving, result):
+    """Returns the three views; only their voxels are looked up."""
     moving = sitk.Cast(moving, sitk.sitkFloat32)
     # Outside the moving scan its lowest value goes on: 0 would be bright in a CT.
     lowest = float(sitk.GetArrayViewFromImage(moving).min())
-    shown = [fixed, resample(moving, grid_of(fixed), default=lowest)]
     transform = displacement_transform(result.displacement)
-    shown.append(apply_transform(moving, fixed, transform, default=lowest))
-    fixed, *both = [to_array(sitk.DICOMOrient(image, "LPS")) for image in shown]
-    both = scale_intensity(np.stack(both), "percentile")
-    volumes = {"fixed": scale_intensity(fixed, "percentile")}
-    volumes.update(zip(("moving", "warped moving"), both))
-    for name, other in (("before", "moving"), ("after", "warped moving")):
-        volumes["|difference| " + name] = np.abs(volumes["fixed"] - volumes[other])
-    field = sitk.DICOMOrient(result.displacement, "LPS")
-    volumes["deformation grid"] = to_array(field)
-    return volumes, np.array(field.GetSpacing()), np.reshape(field.GetDirection(), (3, 3))
+    found = []
+    for window in windows:
+        size = tuple(part.stop - part.start for part in window)
+        origin = grid.points([part.start for part in window])
+        place = Grid(size, grid.spacing, tuple(origin), grid.direction)
+        found.append(
+            [
+                _look_up(fixed, place, sitk.sitkNearestNeighbor),
+                _look_up(moving, place, sitk.sitkLinear, lowest),
+                _look_up(moving, place, sitk.sitkLinear, lowest, transform),
+                _look_up(result.displacement, place, sitk.sitkNearestNeighbor),
+                _look_up(result.jacobian, place, sitk.sitkNearestNeighbor),
+            ]
+        )
+    # One scaling for the three slices of a scan; the warped scan has the moving one's.
+    scaled = []
+    for scans in ([planes[0] for planes in found], [p for planes in found for p in planes[1:3]]):
+        values = scale_intensity(np.concatenate([plane.ravel() for plane in scans]), "percentile")
+        ends = np.cumsum([plane.size for plane in scans])[:-1]
+        parts = np.split(values, ends)
+        scaled.append([part.reshape(plane.shape) for part, plane in zip(parts, scans)])
+    slices = []
+    for row, planes in enumerate(found):
+        gray = dict(zip(("moving", "warped moving"), scaled[1][2 * row : 2 * row + 2]))
+        gray["fixed"] = scaled[0][row]
+        for name, other in (("before", "moving"), ("after", "warped moving")):
+            gray["|difference| " + name] = np.abs(gray["fixed"] - gray[other])
+        gray[_CHECKERS] = _checkerboard(gray["fixed"], gray["warped moving"], grid.spacing)
+        gray = {name: plane.squeeze(_VIEWS[row][1]) for name, plane in gray.items()}
+        slices.append(
+            _Slice(gray, planes[3].squeeze(_VIEWS[row][1]), planes[4].squeeze(_VIEWS[row][1]))
+        )
+    return slices
+
+
+def _look_up(image, place, kind, default=0.0, transform=None):
+    transform = sitk.Transform() if transform is None else transform
+    return to_array(
+        sitk.Resample(
+            image,
+            place.size,
+            transform,
+            kind,
+            place.origin,
+            place.spacing,
+            place.direction,
+            default,
+        )
+    )
+
+
+def _checkerboard(first, second, spacing):
+    """Returns two volumes in turn, in squares of a sixth of the longest side."""
+    square = max(np.multiply(first.shape, spacing)) / _SQUARES
+    index = np.indices(first.shape) * np.reshape(spacing, (3, 1, 1, 1)) // square
+    return np.where(index.sum(axis=0) % 2 == 0, first, second)
 
 
 def _box(array, spacing):
@@ -132,27 +234,53 @@ def _dress(axes, view, extent, title, first):
         )
 
 
-def _draw(axes, name, view, volumes, middle, low, high, spacing, direction):
-    _, cut, across, along, _, _, _ = view
-    window = [slice(first, last) for first, last in zip(low, high)]
-    window[cut] = middle[cut]
-    plane = volumes[name][tuple(window)]
-    if name == "deformation grid":
-        _draw_grid(axes, plane @ direction, across, along, spacing)
+def _draw(axes, name, view, found, extent, spacing, direction):
+    _, _, across, along, _, _, _ = view
+    if name == _DEFORMATION:
+        _draw_grid(axes, found.shift @ direction, across, along, spacing)
         return
-    extent = (high - low) * spacing
-    difference = name.startswith("|")
+    if name == _JACOBIAN:
+        look = {"cmap": _colours(), "norm": TwoSlopeNorm(*_order(_VOLUME_CHANGE))}
+        plane = found.jacobian
+    else:
+        difference = name.startswith("|")
+        look = {
+            "cmap": "inferno" if difference else "gray",
+            "vmin": 0,
+            "vmax": 160 if difference else 255,
+        }
+        plane = found.gray[name]
     axes.imshow(
         plane.T,
-        cmap="inferno" if difference else "gray",
-        vmin=0,
-        vmax=160 if difference else 255,
         # Rows run along the axis `along`; the limits of _dress say which end is up.
         origin="lower",
         extent=(0, extent[across], 0, extent[along]),
-        interpolation="bilinear",
+        interpolation="nearest" if name in (_JACOBIAN, _CHECKERS) else "bilinear",
         aspect="equal",
+        **look,
     )
+
+
+def _order(change):
+    low, middle, high = change
+    return middle, low, high
+
+
+def _colours():
+    """Returns the diverging map; folds, at or below its lower end, are black."""
+    colours = colormaps["RdBu_r"].copy()
+    colours.set_under("black")
+    return colours
+
+
+def _scale(figure, panel, place):
+    """Draws the scale of the Jacobian at the right edge."""
+    bar = figure.colorbar(panel.images[0], cax=place, extend="min", ticks=_TICKS)
+    bar.ax.set_yticklabels([f"{tick:.1f}" for tick in _TICKS])
+    bar.ax.tick_params(colors=_TEXT, labelsize=9, length=2)
+    bar.outline.set_visible(False)
+    bar.ax.set_title("volume\nchange", color=_TEXT, fontsize=9, pad=6)
+    bar.ax.set_xlabel("fold", color=_TEXT, fontsize=9)
 
 
 def _draw_grid(axes, shift, across, along, spacing):

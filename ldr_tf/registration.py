@@ -1,147 +1,148 @@
-"""Registers two scans in physical space: onto the network's grid, through it, and back.
+"""Registers two scans in physical space: from the scans as they are to a field in mm.
 
-The steps, each a function below: prepare both scans on the network's grid, run the network, carry
-its flow to the fixed scan's grid as a displacement field in mm, resample the original moving scan
-once through that field, measure.
+The steps, each a function below: bring the scans roughly onto each other (affine), prepare both on
+the working grid, run the network, refine its flow on the pair, carry it to the fixed scan's grid
+and compose it with the affine map to one displacement field, resample the original moving scan once
+through that field, measure.
 """
 
 import contextlib
 import time
-from dataclasses import dataclass
-from typing import Optional
 
 import numpy as np
 import SimpleITK as sitk
 import tensorflow as tf
 
+from ldr_tf import imaging, quality
+from ldr_tf.checkpoints import load_run
+from ldr_tf.config import ImageConfig
 from ldr_tf.conventions import INTENSITY_MAX
 from ldr_tf.errors import InputError
-from ldr_tf.imaging import (
-    displacement_on,
-    displacement_to_flow,
-    flow_to_displacement,
-    foreground_threshold,
-    grid_of,
-    network_grid,
-    prepare_image,
-    same_grid,
-    to_array,
-    to_image,
-)
-from ldr_tf.metrics.overlap import label_overlap
-from ldr_tf.ops.flow import jacobian_determinant
+from ldr_tf.imaging import to_array, to_image
+from ldr_tf.ops.warp import warp
+from ldr_tf.result import RegistrationResult
 
-_SLAB = 32
+REFINE_STEPS_ALONE = 100
+"""Steps of refinement where there is no network and nothing else was said."""
+
+_FULL_SHARE = 0.45
+_MARGIN_MM = 12.0
 
 
-@dataclass(frozen=True)
-class RegistrationResult:
-    """What a registration found, on the fixed scan's grid.
-
-    Attributes:
-      warped: the moving scan, float32, linear, 0 outside the moving scan.
-      displacement: ITK's displacement field, vectors of float32, mm, LPS, from points of the fixed
-        scan to points of the moving scan. `sitk.DisplacementFieldTransform` takes it after a cast
-        to sitkVectorFloat64; resampling the moving scan through it gives `warped`.
-      warped_labels: the moving labels in their own type, nearest neighbour, or None.
-      correlation_before, correlation_after: Pearson correlation of the fixed scan with the moving
-        and the warped scan inside the fixed scan's foreground, as far as the moving scan covers
-        it; None where it covers none of it or either is constant there.
-      dice_before, dice_after: Dice of each label above 0 that is on either side, or None without
-        labels of both scans.
-      folds_percent: voxels of the fixed grid whose Jacobian determinant is not above 0, percent.
-      std_jacobian: standard deviation of that determinant.
-      seconds: of each stage, in order.
-    """
-
-    warped: sitk.Image
-    displacement: sitk.Image
-    warped_labels: Optional[sitk.Image]
-    correlation_before: Optional[float]
-    correlation_after: Optional[float]
-    dice_before: Optional[dict[int, float]]
-    dice_after: Optional[dict[int, float]]
-    folds_percent: float
-    std_jacobian: float
-    seconds: dict[str, float]
-
-
-def register(fixed, moving, model, moving_labels=None, fixed_labels=None):
+def register(
+    fixed,
+    moving,
+    model=None,
+    moving_labels=None,
+    fixed_labels=None,
+    *,
+    affine="auto",
+    refine_steps=None,
+    diffeomorphic=False,
+    fixed_points=None,
+    moving_points=None,
+    inverse=False,
+    observer=None,
+):
     """Registers a moving scan to a fixed one.
 
     Args:
       fixed, moving: 3D scalar SimpleITK images on any grids (see `ldr_tf.imaging.read_scan`).
-      model: a network as `ldr_tf.load_run` returns it: `model(fixed, moving).flow` is the flow of
-        two volumes [1, x, y, z, 1] in 0..1, and `model.config` its RunConfig.
+      model: a run folder, or a network as `ldr_tf.load_run` returns it (`model(fixed, moving).flow`
+        is the flow of two volumes [1, x, y, z, 1] in 0..1, `model.config` its RunConfig), or None
+        or "none" for the affine step and refinement alone.
       moving_labels: labels on the moving scan's grid, to be warped along.
       fixed_labels: labels on the fixed scan's grid, for Dice.
+      affine: "auto", "none", "moments" or "full", see `ldr_tf.imaging.align`.
+      refine_steps: steps of `ldr_tf.refinement.refine` after the network; None: 0 with a network,
+        100 without.
+      diffeomorphic: whether the refinement is by a velocity field, without folds.
+      fixed_points, moving_points: landmarks, `ldr_tf.imaging.Points`, matched by name.
+      inverse: whether to compute the inverse field.
+      observer: called as observer(step, loss) after each refinement step, or None.
 
     Returns:
       A `RegistrationResult`.
 
     Raises:
-      InputError: labels on another grid than their scan; scans that do not overlap.
+      InputError: an image that is no scan; labels on another grid than their scan; landmarks
+        outside theirs; scans that do not overlap; `diffeomorphic` without refinement.
     """
-    check_labels(fixed, fixed_labels, "the fixed labels", "the fixed scan")
-    check_labels(moving, moving_labels, "the moving labels", "the moving scan")
-    seconds = {}
+    _check(fixed, moving, moving_labels, fixed_labels, fixed_points, moving_points)
+    model = _model(model)
+    steps = (REFINE_STEPS_ALONE if model is None else 0) if refine_steps is None else refine_steps
+    if diffeomorphic and not steps:
+        raise InputError("diffeomorphic: is a kind of refinement and needs refinement steps.")
+    seconds, warnings = {}, []
+    with _timed(seconds, "affine"):
+        alignment = imaging.align(fixed, moving, affine)
     with _timed(seconds, "prepare"):
-        grid, volumes = _prepare(fixed, moving, model.config)
-    with _timed(seconds, "network"):
-        flow = np.asarray(model(*volumes).flow)[0]
+        grid, config = _working_grid(fixed, model)
+        if model is not None:
+            warnings += _misfits(fixed, grid, model.config)
+        volumes = _prepare(fixed, moving, grid, config, alignment.transform)
+    flows = {}
+    if model is not None:
+        with _timed(seconds, "network"):
+            tensors = [tf.constant(volume[None, ..., None]) for volume in volumes]
+            flows["network"] = np.asarray(model(*tensors).flow, np.float32)[0]
+    if steps:
+        with _timed(seconds, "refinement"):
+            flows["refinement"] = _refine(volumes, flows, steps, diffeomorphic, observer)
     with _timed(seconds, "carry_back"):
-        displacement = _displacement(flow, grid, fixed)
-        transform = displacement_transform(displacement)
+        field, displacement = _displacement(flows, grid, fixed, alignment.transform)
+        transform = imaging.displacement_transform(displacement)
     with _timed(seconds, "resample"):
         moving = sitk.Cast(moving, sitk.sitkFloat32)
-        covered = apply_transform(moving, fixed, transform, default=np.nan)
-        warped = to_image(np.nan_to_num(to_array(covered)), fixed)
+        covered = to_array(imaging.apply_transform(moving, fixed, transform, default=np.nan))
+        warped = to_image(np.nan_to_num(covered), fixed)
         warped_labels = None
         if moving_labels is not None:
-            warped_labels = apply_transform(moving_labels, fixed, transform, "nearest")
+            warped_labels = imaging.apply_transform(moving_labels, fixed, transform, "nearest")
     with _timed(seconds, "measure"):
-        unmoved = apply_transform(moving, fixed, default=np.nan)
-        before, after = _correlations(fixed, unmoved, covered)
-        dice_before, dice_after = _dices(fixed, fixed_labels, moving_labels, warped_labels)
-        folds_percent, std_jacobian = _folding(displacement)
+        unmoved = to_array(imaging.apply_transform(moving, fixed, default=np.nan))
+        before, after = quality.foreground_correlation(to_array(fixed), unmoved, covered)
+        unaligned = None
+        if alignment.method != "none":
+            unaligned = _volume(moving, grid, config)
+        stages = _stages(volumes, unaligned, flows)
+        if _network_made_worse(stages):
+            warnings.append(_WORSE)
+        dices = quality.label_dices(fixed, fixed_labels, moving_labels, warped_labels)
+        landmarks = quality.landmark_errors(fixed_points, moving_points, transform)
+        determinant = imaging.jacobian_determinant(displacement)
+        folds_percent, std_jacobian = quality.folding(determinant)
+        jacobian = to_image(np.pad(determinant, [(0, 1)] * 3, mode="edge"), fixed)
+    inverse_field = residual = None
+    if inverse:
+        with _timed(seconds, "inverse"):
+            inverse_field, residual = _invert(field, alignment.transform, displacement, moving)
     return RegistrationResult(
         warped=warped,
         displacement=displacement,
+        alignment=alignment,
         warped_labels=warped_labels,
+        jacobian=jacobian,
+        inverse=inverse_field,
+        inverse_residual=residual,
         correlation_before=before,
         correlation_after=after,
-        dice_before=dice_before,
-        dice_after=dice_after,
+        stages=stages,
+        dice_before=dices[0],
+        dice_after=dices[1],
+        landmarks_before=landmarks[0],
+        landmarks_after=landmarks[1],
         folds_percent=folds_percent,
         std_jacobian=std_jacobian,
+        warnings=tuple(warnings),
         seconds=seconds,
     )
 
 
-def check_labels(scan, labels, labels_name, scan_name):
-    """Refuses, with InputError, labels that do not lie on their scan's grid; None passes."""
-    if labels is not None and not same_grid(labels, scan):
-        raise InputError(f"{labels_name}: must lie on the grid of {scan_name}, voxel for voxel.")
-
-
-def displacement_transform(displacement):
-    """Returns the SimpleITK transform of a displacement field, which itself stays as it is."""
-    return sitk.DisplacementFieldTransform(sitk.Cast(displacement, sitk.sitkVectorFloat64))
-
-
-def apply_transform(image, reference, transform=None, interpolation="linear", default=0.0):
-    """Returns an image on the reference's grid, seen through a transform.
-
-    Args:
-      image: a SimpleITK image; the result has its voxel type.
-      reference: an image that gives the grid.
-      transform: from points of the reference to points of the image; None for none.
-      interpolation: "linear" or "nearest". Nothing is smoothed: it is SimpleITK.Resample.
-      default: value outside the image.
-    """
-    kind = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor}[interpolation]
-    transform = sitk.Transform() if transform is None else transform
-    return sitk.Resample(image, reference, transform, kind, default, image.GetPixelID())
+_WORSE = (
+    "the scans are less alike after the network than before it; it may have been trained for "
+    "another anatomy or another kind of image."
+)
 
 
 @contextlib.contextmanager
@@ -151,71 +152,131 @@ def _timed(seconds, stage):
     seconds[stage] = round(time.perf_counter() - start, 3)
 
 
-def _prepare(fixed, moving, config):
-    """Returns the network's grid and both scans on it, tensors [1, x, y, z, 1] in 0..1."""
-    network = config.network
-    grid = network_grid(fixed, config.image, network.image_size, network.affine_stem == "none")
-    volumes = []
-    for scan, name in ((fixed, "fixed"), (moving, "moving")):
-        volume = prepare_image(scan, grid, config.image)
+def _check(fixed, moving, moving_labels, fixed_labels, fixed_points, moving_points):
+    for scan, name in ((fixed, "the fixed scan"), (moving, "the moving scan")):
+        if scan.GetDimension() != 3 or scan.GetNumberOfComponentsPerPixel() != 1:
+            raise InputError(
+                f"{name}: must be 3D with one number a voxel, not {scan.GetDimension()}D with "
+                f"{scan.GetNumberOfComponentsPerPixel()}."
+            )
+        if not np.isfinite(sitk.GetArrayViewFromImage(scan)).all():
+            raise InputError(f"{name}: holds NaN or infinite voxels; all must be finite.")
+    quality.check_labels(fixed, fixed_labels, "the fixed labels", "the fixed scan")
+    quality.check_labels(moving, moving_labels, "the moving labels", "the moving scan")
+    if (fixed_points is None) != (moving_points is None):
+        raise InputError("landmarks are needed of both scans or of neither.")
+    if fixed_points is not None:
+        imaging.check_inside(fixed_points, fixed, "the fixed landmarks", "the fixed scan")
+        imaging.check_inside(moving_points, moving, "the moving landmarks", "the moving scan")
+        imaging.match_points(fixed_points, moving_points)
+
+
+def _model(model):
+    if model is None or (isinstance(model, str) and model == "none"):
+        return None
+    return model if callable(model) else load_run(model)
+
+
+def _working_grid(fixed, model):
+    """Returns the grid of the network, or without one of the refinement, and its ImageConfig."""
+    if model is None:
+        return imaging.foreground_grid(fixed), ImageConfig()
+    network, config = model.config.network, model.config.image
+    free_size = network.affine_stem == "none"
+    return imaging.network_grid(fixed, config, network.image_size, free_size), config
+
+
+def _misfits(fixed, grid, config):
+    """Lists warnings where a scan is of another size than those that a network knows."""
+    low, high = imaging.foreground_box(fixed)
+    source = imaging.grid_of(fixed)
+    across = np.abs(np.reshape(source.direction, (3, 3)).T @ np.reshape(grid.direction, (3, 3)))
+    extent = ((high - low + 1) * source.spacing) @ np.rint(across)
+    if config.image.spacing is None:
+        spacing = np.array(grid.spacing)
+        if spacing.max() > 3 * spacing.min():
+            return [
+                "the model stretches any scan onto its grid; voxels of "
+                f"{_by(spacing, '.1f')} mm are far from those of a whole head or body."
+            ]
+        return []
+    known = np.multiply(config.network.image_size, config.image.spacing)
+    if (extent > known + _MARGIN_MM).any() or (extent < _FULL_SHARE * known).all():
+        return [
+            f"the fixed scan's head or body takes {_by(extent)} mm, the model was trained on "
+            f"{_by(known)} mm: it may be for another anatomy."
+        ]
+    return []
+
+
+def _by(numbers, form=".0f"):
+    return "x".join(format(float(number), form) for number in numbers)
+
+
+def _volume(scan, grid, config, transform=None):
+    volume = imaging.prepare_image(scan, grid, config, transform)
+    return volume / np.float32(INTENSITY_MAX)
+
+
+def _prepare(fixed, moving, grid, config, affine):
+    """Returns both scans on the working grid, float32 [x, y, z] in 0..1."""
+    volumes = [_volume(fixed, grid, config), _volume(moving, grid, config, affine)]
+    for volume, name in zip(volumes, ("fixed", "moving")):
         if volume.min() == volume.max():
             raise InputError(
                 f"the {name} scan shows nothing where the fixed scan lies in physical space; "
-                "the two scans must overlap."
+                "the two scans must overlap; --affine=moments brings their centres together."
             )
-        volumes.append(tf.constant(volume[None, ..., None] / np.float32(INTENSITY_MAX)))
-    return grid, volumes
+    return volumes
 
 
-def _displacement(flow, grid, fixed):
-    """Returns a network's flow as a displacement field on the fixed scan's grid.
+def _refine(volumes, flows, steps, diffeomorphic, observer):
+    from ldr_tf.refinement import RefinementConfig, refine
+
+    config = RefinementConfig(steps=steps, diffeomorphic=diffeomorphic)
+    return refine(*volumes, flows.get("network"), config, observer).flow
+
+
+def _displacement(flows, grid, fixed, affine):
+    """Returns the last flow as a field on its own grid, and with the affine map on the fixed grid.
 
     Single precision holds 100 mm to 1e-5 mm, at half the size of the file.
     """
-    field = displacement_on(flow_to_displacement(flow, grid), grid_of(fixed))
-    return sitk.Cast(field, sitk.sitkVectorFloat32)
+    flow = list(flows.values())[-1] if flows else np.zeros((*grid.size, 3), np.float32)
+    field = imaging.flow_to_displacement(flow, grid)
+    single = sitk.Cast(field, sitk.sitkVectorFloat32)
+    carried = imaging.displacement_on(single, imaging.grid_of(fixed))
+    return field, imaging.with_affine(carried, affine)
 
 
-def _correlations(fixed, moving, warped):
-    fixed, moving, warped = (to_array(image) for image in (fixed, moving, warped))
-    inside = fixed > foreground_threshold(fixed)
-    return [
-        _correlation(fixed[inside & covered], image[inside & covered])
-        for image, covered in ((moving, np.isfinite(moving)), (warped, np.isfinite(warped)))
-    ]
+def _stages(volumes, unaligned, flows):
+    """Returns the correlation after each stage, on the working grid."""
+    fixed, moving = volumes
+    seen = {"before": moving}
+    if unaligned is not None:
+        seen = {"before": unaligned, "affine": moving}
+    for name, flow in flows.items():
+        image = tf.constant(moving[None, ..., None])
+        seen[name] = warp(image, tf.constant(flow[None]), compiled=False).numpy()[0, ..., 0]
+    return dict(zip(seen, quality.foreground_correlation(fixed, *seen.values())))
 
 
-def _correlation(first, second):
-    if first.size < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
-        return None
-    return float(np.corrcoef(first.astype(np.float64), second.astype(np.float64))[0, 1])
+def _network_made_worse(stages):
+    after, before = stages.get("network"), stages.get("affine", stages["before"])
+    return after is not None and before is not None and after < before - 0.01
 
 
-def _dices(fixed, fixed_labels, moving_labels, warped_labels):
-    if fixed_labels is None or moving_labels is None:
-        return None, None
-    before = apply_transform(moving_labels, fixed, None, "nearest")
-    truth = to_array(fixed_labels)
-    values = np.union1d(np.unique(truth), np.unique(to_array(moving_labels)))
-    values = [int(value) for value in values if value > 0]
-    dices = []
-    for labels in (before, warped_labels):
-        dice = label_overlap(truth, to_array(labels), values).dice
-        dices.append({v: float(d) for v, d in zip(values, dice) if np.isfinite(d)})
-    return dices
-
-
-def _folding(displacement):
-    """Returns folds in percent and the determinant's standard deviation, slab by slab.
-
-    A body scan's field would fill the memory several times over in one piece.
-    """
-    determinants = []
-    depth = displacement.GetSize()[2]
-    for start in range(0, depth - 1, _SLAB):
-        slab = displacement[:, :, start : min(start + _SLAB + 1, depth)]
-        flow = tf.constant(displacement_to_flow(slab)[None], tf.float32)
-        determinants.append(jacobian_determinant(flow).numpy().ravel())
-    determinant = np.concatenate(determinants)
-    folds = np.count_nonzero(~(determinant > 0))
-    return 100.0 * folds / determinant.size, float(np.std(determinant, dtype=np.float64))
+def _invert(field, affine, displacement, moving):
+    inverse, residual = imaging.invert(field, affine, displacement, moving)
+    array = to_array(moving)
+    inside = array > imaging.foreground_threshold(array)
+    found = residual[inside]
+    known = found[np.isfinite(found)]
+    if not known.size:
+        return inverse, {"mean": None, "percentile_95": None, "max": None, "lost": 100.0}
+    return inverse, {
+        "mean": float(known.mean()),
+        "percentile_95": float(np.percentile(known, 95)),
+        "max": float(known.max()),
+        "lost": 100.0 * (1 - known.size / found.size),
+    }

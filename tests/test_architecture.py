@@ -15,8 +15,10 @@ _APPLICATIONS = (_TRAINING - {"training"}) | {
     "evaluation",
     "export",
     "legacy",
+    "quality",
     "refinement",
     "registration",
+    "result",
 }
 
 # Parts of ldr_tf, and what each may import of ldr_tf besides itself. A new part needs a line here.
@@ -38,9 +40,11 @@ LAYERS = {
     "evaluation": _APPLICATIONS,
     "export": _APPLICATIONS,
     "legacy": _APPLICATIONS,
-    "preview": _BASE | {"files", "imaging", "registration"},
+    "preview": _BASE | {"files", "imaging"},
+    "quality": _BASE | {"imaging", "metrics"},
     "refinement": _APPLICATIONS,
     "registration": _APPLICATIONS,
+    "result": _BASE | {"imaging"},
     "commands": _APPLICATIONS | {"", "preview", "training"},
 }
 DATA_MAY_IMPORT = _BASE | {"files", "imaging", "ops", "evaluation"}  # evaluation for its Pair

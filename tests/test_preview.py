@@ -8,7 +8,7 @@ from ldr_tf.imaging import Grid, to_image
 from ldr_tf.preview import write_preview
 
 
-def picture(tmp_path, array, direction, spacing=(1.0, 1.0, 1.0)):
+def picture(tmp_path, array, direction, spacing=(1.0, 1.0, 1.0), jacobian=None):
     """Returns the first panel (fixed, axial) of a preview, as gray values, and the whole."""
     size = array.shape
     axes = np.reshape(direction, (3, 3))
@@ -18,6 +18,7 @@ def picture(tmp_path, array, direction, spacing=(1.0, 1.0, 1.0)):
     result = SimpleNamespace(
         warped=scan,
         displacement=sitk.Cast(field, sitk.sitkVectorFloat32),
+        jacobian=scan * 0 + (1 if jacobian is None else jacobian),
         correlation_before=None,
         correlation_after=0.5,
         folds_percent=0.0,
@@ -44,7 +45,13 @@ def brightest(panel):
 def axial_panel(image):
     """Cuts the upper left panel out, without its texts."""
     height, width = image.shape[:2]
-    return image[int(0.07 * height) : int(0.35 * height), int(0.05 * width) : int(0.185 * width)]
+    return image[int(0.08 * height) : int(0.34 * height), int(0.03 * width) : int(0.125 * width)]
+
+
+def last_panel(image):
+    """Cuts the middle of the Jacobian's axial panel out."""
+    height, width = image.shape[:2]
+    return image[int(0.16 * height) : int(0.26 * height), int(0.87 * width) : int(0.92 * width), :3]
 
 
 def test_axial_slices_hang_as_radiologists_want(tmp_path):
@@ -64,9 +71,21 @@ def test_voxels_are_drawn_in_proportion(tmp_path):
     assert cube.shape == flat.shape
     # Both show a body of the same extent in mm in the coronal panel of the second row.
     height, width = cube.shape[:2]
-    columns = slice(int(0.05 * width), int(0.185 * width))
+    columns = slice(int(0.03 * width), int(0.125 * width))
     lit = [
         (image[int(0.36 * height) : int(0.63 * height), columns, :3].mean(-1) > 0.15).sum()
         for image in (cube, flat)
     ]
     assert abs(lit[0] - lit[1]) < 0.15 * lit[0]
+
+
+def test_the_jacobian_is_blue_where_it_shrinks_red_where_it_grows_black_at_folds(tmp_path):
+    straight = (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0)
+    seen = {}
+    for value in (-0.5, 0.5, 1.0, 2.0):
+        image = picture(tmp_path, body(), straight, jacobian=value)
+        seen[value] = last_panel(image).reshape(-1, 3).mean(axis=0)
+    assert seen[-0.5].max() < 0.05
+    assert seen[0.5][2] > seen[0.5][0] + 0.2
+    assert seen[1.0].min() > 0.93
+    assert seen[2.0][0] > seen[2.0][2] + 0.2

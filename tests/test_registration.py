@@ -7,7 +7,7 @@ import SimpleITK as sitk
 from ldr_tf import config as configs
 from ldr_tf import registration
 from ldr_tf.errors import InputError
-from ldr_tf.imaging import Grid, grid_of, network_grid, same_grid, to_array, to_image
+from ldr_tf.imaging import Grid, Points, grid_of, network_grid, same_grid, to_array, to_image
 
 SIZE = (24, 28, 32)
 STRAIGHT = (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0)
@@ -31,6 +31,10 @@ class FakeNetwork:
             assert volume.numpy().min() >= 0 and 0.9 < volume.numpy().max() <= 1
         flow = self.function(fixed.numpy()[0, ..., 0], moving.numpy()[0, ..., 0])
         return SimpleNamespace(flow=flow[None].astype(np.float32))
+
+
+def register(*arguments, affine="none", **others):
+    return registration.register(*arguments, affine=affine, **others)
 
 
 def constant(*voxels):
@@ -87,7 +91,7 @@ def test_a_shift_of_k_voxels_moves_by_k_times_the_spacing(orientation, flow, mm)
     )
     fixed = blob((5.0, -3.0, 8.0), size=(52, 52, 52), direction=RAS)
     moving = blob((5.0, -3.0, 8.0), direction=LIA)
-    result = registration.register(fixed, moving, network)
+    result = register(fixed, moving, network)
     np.testing.assert_allclose(to_array(result.displacement) - mm, 0, atol=1e-5)
     # A backward map: content moves against the displacement.
     moved = centre_of_mass(result.warped) - centre_of_mass(moving)
@@ -100,12 +104,13 @@ def test_the_true_answer_aligns():
     grid = network_grid(fixed, configs.ImageConfig("LIA", (2.0, 2.0, 2.0)), SIZE)
     axes = np.reshape(grid.direction, (3, 3))
     true_flow = np.array([6.0, 0.0, -4.0]) @ axes / 2.0
-    result = registration.register(fixed, moving, constant(*true_flow))
+    result = register(fixed, moving, constant(*true_flow))
     assert result.correlation_before < 0.6
     assert result.correlation_after > 0.995
     error = np.abs(to_array(result.warped) - to_array(fixed))
     assert error.max() < 0.06 * to_array(fixed).max()
-    assert set(result.seconds) == {"prepare", "network", "carry_back", "resample", "measure"}
+    stages = ["affine", "prepare", "network", "carry_back", "resample", "measure"]
+    assert list(result.seconds) == stages
 
 
 @pytest.mark.parametrize(
@@ -122,7 +127,7 @@ def test_simpleitk_applies_the_field_as_we_do(tmp_path, fixed_kind, moving_kind)
     fixed = blob((5.0, -3.0, 8.0), size, spacing, direction, middle=(6.0, -2.0, 9.0))
     direction, spacing, size = moving_kind
     moving = blob((8.0, -1.0, 6.0), size, spacing, direction, middle=(4.0, -4.0, 6.0))
-    result = registration.register(fixed, moving, FakeNetwork(smooth))
+    result = register(fixed, moving, FakeNetwork(smooth))
     for name in ("warped", "displacement"):
         sitk.WriteImage(getattr(result, name), str(tmp_path / f"{name}.nii.gz"))
     field = sitk.ReadImage(str(tmp_path / "displacement.nii.gz"), sitk.sitkVectorFloat64)
@@ -145,8 +150,8 @@ def test_the_orientation_in_which_scans_are_stored_does_not_matter(orientation):
     fixed = blob((5.0, -3.0, 8.0), direction=turned(LIA))
     moving = blob((8.0, -1.0, 6.0), direction=turned(RAS, (0.1, 0.0, -0.1)))
     network = FakeNetwork(follow_the_images)
-    wanted = registration.register(fixed, moving, network)
-    other = registration.register(
+    wanted = register(fixed, moving, network)
+    other = register(
         sitk.DICOMOrient(fixed, orientation), sitk.DICOMOrient(moving, orientation), network
     )
     back = sitk.DICOMOrient(
@@ -164,11 +169,11 @@ def test_labels_travel_with_the_scan_and_keep_their_type():
     labels = [sitk.Cast(image > 300, sitk.sitkInt16) * 7 for image in (fixed, moving)]
     labels[1] += sitk.Cast(moving > 100, sitk.sitkInt16)  # values 1 and 8: 1 only here
     network = constant(2.0, 0.0, 0.0)  # 4 mm to the left: the truth
-    result = registration.register(fixed, moving, network, labels[1])
+    result = register(fixed, moving, network, labels[1])
     assert result.warped_labels.GetPixelID() == sitk.sitkInt16
     assert set(np.unique(to_array(result.warped_labels))) == {0, 1, 8}
     labels[1] = sitk.Cast(moving > 300, sitk.sitkInt16) * 7
-    result = registration.register(fixed, moving, network, labels[1], labels[0])
+    result = register(fixed, moving, network, labels[1], labels[0])
     assert set(result.dice_before) == set(result.dice_after) == {7}
     truth = to_array(labels[0]) == 7
     before = to_array(sitk.Resample(labels[1], fixed, sitk.Transform(), sitk.sitkNearestNeighbor))
@@ -180,7 +185,7 @@ def test_labels_travel_with_the_scan_and_keep_their_type():
 
 def test_without_labels_there_is_no_dice():
     scan = blob((5.0, -3.0, 8.0))
-    result = registration.register(scan, scan, constant(0.0, 0.0, 0.0))
+    result = register(scan, scan, constant(0.0, 0.0, 0.0))
     assert result.warped_labels is None and result.dice_before is None and result.dice_after is None
     np.testing.assert_allclose(to_array(result.warped), to_array(scan), atol=1e-3)
     assert result.folds_percent == 0 and result.std_jacobian == pytest.approx(0, abs=1e-5)
@@ -197,7 +202,7 @@ def test_folds_are_counted_in_the_fixed_scans_voxels():
         return flow
 
     network = FakeNetwork(mirror_along_z, spacing=(2.0, 2.0, 2.0))
-    result = registration.register(scan, scan, network)
+    result = register(scan, scan, network)
     field = to_array(result.displacement)
     # Independent source: the mapping along z (towards A, -y) by NumPy; the other axes stand still.
     slope = 1 + np.diff(-field[:-1, :-1, :, 1], axis=2) / 1.0
@@ -211,18 +216,135 @@ def test_labels_on_another_grid_are_refused():
     labels = sitk.Cast(other > 300, sitk.sitkUInt8)
     for given in ({"moving_labels": labels}, {"fixed_labels": labels}):
         with pytest.raises(InputError, match="labels: must lie on the grid"):
-            registration.register(scan, scan, constant(0.0, 0.0, 0.0), **given)
+            register(scan, scan, constant(0.0, 0.0, 0.0), **given)
 
 
 def test_scans_that_do_not_overlap_are_refused():
     far = blob((505.0, -3.0, 8.0), middle=(505.0, -3.0, 8.0))
-    with pytest.raises(InputError, match="moving scan shows nothing"):
-        registration.register(blob((5.0, -3.0, 8.0)), far, constant(0.0, 0.0, 0.0))
+    with pytest.raises(InputError, match=r"do not overlap in physical space.*--affine=moments"):
+        register(blob((5.0, -3.0, 8.0)), far, constant(0.0, 0.0, 0.0))
 
 
 def test_the_scans_given_stay_as_they_are():
     fixed, moving = blob((5.0, -3.0, 8.0)), blob((8.0, -1.0, 6.0), direction=RAS)
     before = [to_array(fixed).copy(), to_array(moving).copy()]
-    registration.register(fixed, moving, FakeNetwork(smooth))
+    register(fixed, moving, FakeNetwork(smooth))
     np.testing.assert_array_equal(to_array(fixed), before[0])
     np.testing.assert_array_equal(to_array(moving), before[1])
+
+
+@pytest.mark.parametrize("direction", [LIA, RAS, turned(LIA)])
+def test_the_affine_step_is_in_the_one_displacement(direction):
+    """Network and affine map: p -> A(p + u(p)), and the network sees the aligned scan."""
+    fixed = blob((5.0, -3.0, 8.0), direction=direction)
+    moving = blob((65.0, 17.0, 8.0), direction=RAS, middle=(65, 17, 8))
+    result = register(fixed, moving, FakeNetwork(smooth), affine="moments")
+    alone = register(fixed, fixed, FakeNetwork(smooth))
+    assert result.alignment.method == "moments"
+    shift = result.alignment.transform.GetTranslation()
+    np.testing.assert_allclose(shift, (60, 20, 0), atol=0.5)
+    difference = to_array(result.displacement) - to_array(alone.displacement)
+    np.testing.assert_allclose(difference - shift, 0, atol=2e-3)
+    assert list(result.stages) == ["before", "affine", "network"]
+    assert result.stages["before"] is None and result.stages["affine"] > 0.99
+    assert result.correlation_before is None
+
+
+def test_auto_aligns_what_does_not_overlap_enough():
+    fixed, moving = blob((5.0, -3.0, 8.0)), blob((19.0, -3.0, 8.0), direction=RAS)
+    result = register(fixed, moving, "none", affine="auto", refine_steps=0)
+    assert result.alignment.method == "full" and "Dice" in result.alignment.note
+    assert result.correlation_before < 0.5 < 0.95 < result.correlation_after
+    assert list(result.stages) == ["before", "affine"]
+
+
+def test_refinement_without_a_network_finds_a_bend():
+    fixed, moving = blob((5.0, -3.0, 8.0)), blob((8.0, -1.0, 6.0))
+    seen = []
+    result = register(
+        fixed, moving, refine_steps=8, observer=lambda step, loss: seen.append((step, loss))
+    )
+    assert [step for step, _ in seen] == list(range(1, 9))
+    assert result.correlation_after > result.correlation_before + 0.03
+    assert list(result.stages) == ["before", "refinement"]
+    assert same_grid(result.warped, fixed)
+
+
+def test_refinement_starts_from_the_network(monkeypatch):
+    from ldr_tf import refinement
+
+    def refine(fixed, moving, flow, config, observer):
+        assert fixed.shape == moving.shape == flow.shape[:3] and fixed.dtype == np.float32
+        np.testing.assert_allclose(flow[0, 0, 0], (1.0, 0.0, 0.0))
+        assert (config.steps, config.diffeomorphic) == (5, True)
+        return SimpleNamespace(flow=flow + np.float32(1))
+
+    monkeypatch.setattr(refinement, "refine", refine)
+    scan = blob((5.0, -3.0, 8.0))
+    result = register(scan, scan, constant(1.0, 0, 0), refine_steps=5, diffeomorphic=True)
+    # Axes point to L = +x, I = -z, A = -y; the spacing is 2 mm.
+    np.testing.assert_allclose(to_array(result.displacement) - (4.0, -2.0, -2.0), 0, atol=1e-5)
+
+
+def test_landmarks_travel_with_the_displacement():
+    fixed, moving = blob((5.0, -3.0, 8.0)), blob((9.0, -3.0, 8.0))
+    points = Points(("b", "a"), np.array([(5.0, -3.0, 8.0), (0.0, 0.0, 0.0)]))
+    others = Points(("a", "b", "c"), np.array([(4.0, 0, 0), (9.0, -3.0, 11.0), (0, 0, 0)]))
+    result = register(
+        fixed, moving, constant(2.0, 0.0, 0.0), fixed_points=points, moving_points=others
+    )
+    assert result.landmarks_before == pytest.approx({"b": 5.0, "a": 4.0})
+    assert result.landmarks_after == pytest.approx({"b": 3.0, "a": 0.0}, abs=1e-3)
+    with pytest.raises(InputError, match="both scans or of neither"):
+        register(fixed, moving, constant(0.0, 0, 0), fixed_points=points)
+    outside = Points(("a",), np.array([(300.0, 0, 0)]))
+    with pytest.raises(InputError, match="outside the moving scan"):
+        register(fixed, moving, constant(0.0, 0, 0), fixed_points=points, moving_points=outside)
+
+
+def test_the_inverse_leads_back():
+    fixed, moving = blob((5.0, -3.0, 8.0)), blob((8.0, -1.0, 6.0), direction=RAS)
+    result = register(fixed, moving, FakeNetwork(smooth), inverse=True)
+    assert same_grid(result.inverse, moving)
+    assert result.inverse_residual["mean"] < 0.05 and result.inverse_residual["lost"] < 20
+    assert register(fixed, moving, FakeNetwork(smooth)).inverse is None
+
+
+def test_the_jacobian_lies_on_the_fixed_grid():
+    scan = blob((5.0, -3.0, 8.0), direction=turned(LIA))
+    result = register(scan, scan, FakeNetwork(smooth))
+    assert same_grid(result.jacobian, scan)
+    inner = to_array(result.jacobian)[:-1, :-1, :-1]
+    assert result.std_jacobian == pytest.approx(inner.std(), rel=1e-4)
+    assert result.folds_percent == pytest.approx(100 * (inner <= 0).mean())
+
+
+def test_a_model_for_something_else_is_warned_of():
+    scan = blob((5.0, -3.0, 8.0))
+    assert register(scan, scan, constant(0.0, 0, 0)).warnings == ()
+    tiny = constant(0.0, 0, 0)
+    tiny.config = configs.RunConfig(
+        network=configs.NetworkConfig(image_size=(16, 16, 16)),
+        image=configs.ImageConfig("LIA", (1.0, 1.0, 1.0)),
+    )
+    (warning,) = register(scan, scan, tiny).warnings
+    assert "trained on 16x16x16 mm" in warning
+    (warning,) = register(scan, scan, constant(5.0, 0, 0)).warnings
+    assert "less alike after the network" in warning
+
+
+def test_a_run_folder_serves_as_model(student_run):
+    rng = np.random.default_rng(0)
+    scan = sitk.GetImageFromArray(rng.uniform(1, 200, (32, 32, 32)).astype(np.float32))
+    assert register(scan, scan, str(student_run)).warped.GetSize() == (32, 32, 32)
+    with pytest.raises(InputError, match="not a run folder"):
+        register(scan, scan, "no such folder")
+
+
+def test_images_that_are_no_scans_are_refused():
+    scan = blob((5.0, -3.0, 8.0))
+    for bad in (scan[:, :, 3], sitk.Compose(scan, scan), sitk.Log(scan * 0 - 1)):
+        with pytest.raises(InputError, match="the moving scan"):
+            register(scan, bad, constant(0.0, 0, 0))
+    with pytest.raises(InputError, match="diffeomorphic"):
+        register(scan, scan, constant(0.0, 0, 0), diffeomorphic=True)

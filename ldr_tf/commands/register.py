@@ -1,228 +1,164 @@
 """ldr-register: registers a moving scan to a fixed one.
 
   ldr-register --model=RUN --fixed=F --moving=M --output=DIR
+  ldr-register --model=none --refine_steps=100 --fixed=F --moving=M --output=DIR
+  ldr-register --model=RUN --pairs=pairs.csv --output=DIR
 
-Scans are NIfTI, MHA, NRRD or Analyze files or DICOM folders, on any grids; they must already lie
-roughly on each other in physical space. Written into DIR:
+Scans are NIfTI, MHA, NRRD or Analyze files or DICOM folders, on any grids. Written into DIR:
   warped.nii.gz         the moving scan on the fixed scan's grid, float32, 0 outside the moving scan
-  displacement.nii.gz   ITK displacement field (mm, LPS) on that grid, for ldr-warp, SimpleITK, ANTs
+  displacement.nii.gz   ITK displacement field (mm, LPS) on that grid, affine step included, from
+                        points of the fixed to points of the moving scan: for ldr-warp, SimpleITK,
+                        ANTs, elastix, 3D Slicer
+  affine.tfm            the affine step alone, ITK transform, the identity where there was none
   warped_labels.nii.gz  with --moving_labels
-  summary.json          similarity, Dice, folds, seconds of each stage, versions
-  preview.png           slices before and after
+  jacobian.nii.gz       with --jacobian: determinant of the mapping, not above 0 where it folds
+  inverse_displacement.nii.gz  with --inverse: from points of the moving to points of the fixed
+                        scan, on the moving scan's grid
+  summary.json          similarity after each stage, Dice, landmark errors, folds, seconds, versions
+  preview.png           slices before and after, deformation, Jacobian
+
+Landmarks are CSV files whose first line names the columns name, x, y, z (mm); points of both files
+are matched by name. Coordinates are LPS (ITK, DICOM) unless --points_space=RAS (3D Slicer, NIfTI).
+
+With --pairs, a CSV file with the columns fixed, moving and any of fixed_labels, moving_labels,
+fixed_points, moving_points, output (a folder below DIR; default MOVING_to_FIXED), every pair gets
+a folder of its own in DIR. Paths are seen from the CSV file's folder. Finished pairs are skipped,
+a bad pair is named and the rest goes on (exit code 2 at the end); results.csv sums up.
 """
 
 import os
-import platform
-import shutil
 import sys
-import tempfile
 import time
 
-import numpy as np
 import SimpleITK as sitk
 from absl import flags
+from tqdm import tqdm
 
-import ldr_tf
 from ldr_tf import imaging
-from ldr_tf.commands import cli
+from ldr_tf.commands import batch, cli, report
+from ldr_tf.commands.pair import Pair, Settings, check_pair, read_pair, register_pair, since
 from ldr_tf.errors import InputError
-from ldr_tf.files import write_json
+from ldr_tf.files import check_output_folder
 
 FLAGS = cli.new_flags()
 _MODEL = flags.DEFINE_string(
-    "model", None, "run folder of a trained or imported network", required=True, flag_values=FLAGS
-)
-_FIXED = flags.DEFINE_string(
-    "fixed", None, "scan that stays: file or DICOM folder", required=True, flag_values=FLAGS
-)
-_MOVING = flags.DEFINE_string(
-    "moving", None, "scan to be warped onto it", required=True, flag_values=FLAGS
+    "model",
+    None,
+    "run folder of a trained or imported network, or none: affine step and refinement alone",
+    required=True,
+    flag_values=FLAGS,
 )
 _OUTPUT = flags.DEFINE_string(
     "output", None, "folder for the results; made where needed", required=True, flag_values=FLAGS
 )
-_MOVING_LABELS = flags.DEFINE_string(
-    "moving_labels", None, "labels on the moving scan's grid, warped along", flag_values=FLAGS
+_PATHS = {
+    name: flags.DEFINE_string(name, None, text, flag_values=FLAGS)
+    for name, text in {
+        "fixed": "scan that stays: file or DICOM folder",
+        "moving": "scan to be warped onto it",
+        "fixed_labels": "labels on the fixed scan's grid, for Dice; needs --moving_labels",
+        "moving_labels": "labels on the moving scan's grid, warped along",
+        "fixed_points": "landmarks of the fixed scan, CSV, for their error; needs --moving_points",
+        "moving_points": "landmarks of the moving scan, CSV",
+    }.items()
+}
+_PAIRS = flags.DEFINE_string(
+    "pairs", None, "CSV file of many pairs, instead of --fixed and --moving", flag_values=FLAGS
 )
-_FIXED_LABELS = flags.DEFINE_string(
-    "fixed_labels",
+_AFFINE = flags.DEFINE_enum(
+    "affine",
+    "auto",
+    list(imaging.AFFINE_METHODS),
+    "affine step first: none; moments (a shift that brings the centres of mass together); full "
+    "(rigid, then affine by mutual information); auto: none where head or body already overlap by "
+    "a Dice of 0.85, else full",
+    flag_values=FLAGS,
+)
+_REFINE_STEPS = flags.DEFINE_integer(
+    "refine_steps",
     None,
-    "labels on the fixed scan's grid, for Dice; needs --moving_labels",
+    "steps of refinement on the pair itself, after the network (default: 0; with --model=none 100)",
+    lower_bound=0,
+    flag_values=FLAGS,
+)
+_DIFFEOMORPHIC = flags.DEFINE_bool(
+    "diffeomorphic", False, "refine by a velocity field: no folds", flag_values=FLAGS
+)
+_JACOBIAN = flags.DEFINE_bool("jacobian", False, "write jacobian.nii.gz", flag_values=FLAGS)
+_INVERSE = flags.DEFINE_bool(
+    "inverse", False, "write inverse_displacement.nii.gz, report its residual", flag_values=FLAGS
+)
+_POINTS_SPACE = flags.DEFINE_enum(
+    "points_space",
+    "LPS",
+    list(imaging.POINT_SPACES),
+    "axes of the landmark files",
     flag_values=FLAGS,
 )
 
-_LABELS_NAME = "warped_labels.nii.gz"
-
 
 def run():
-    """Registers the pair; returns None."""
+    """Registers the pair or the pairs; returns the exit code."""
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    output = os.path.abspath(_OUTPUT.value)
-    _check_output(output)
-    if _FIXED_LABELS.value and not _MOVING_LABELS.value:
-        raise InputError("--fixed_labels serves to compute Dice and needs --moving_labels too.")
-    seconds = {}
-    start = time.perf_counter()
-    scans = _read_inputs()
-    seconds["read"] = _since(start)
+    settings = Settings(
+        model=_MODEL.value,
+        affine=_AFFINE.value,
+        refine_steps=_REFINE_STEPS.value,
+        diffeomorphic=_DIFFEOMORPHIC.value,
+        jacobian=_JACOBIAN.value,
+        inverse=_INVERSE.value,
+        points_space=_POINTS_SPACE.value,
+    )
+    given = {name: flag.value for name, flag in _PATHS.items() if flag.value}
+    if _DIFFEOMORPHIC.value and not _REFINE_STEPS.value and _MODEL.value != "none":
+        raise InputError("--diffeomorphic is a kind of refinement and needs --refine_steps.")
+    if _PAIRS.value:
+        return _run_pairs(settings, given)
+    for name in ("fixed", "moving"):
+        if name not in given:
+            raise InputError(f"--{name} is needed (or --pairs for a list of pairs).")
+    return _run_pair(settings, Pair(output=_OUTPUT.value, **given))
 
+
+def _run_pairs(settings, given):
+    if given:
+        raise InputError(f"--pairs has its own columns; --{next(iter(given))} must not be given.")
+    check_output_folder(_OUTPUT.value)
+    pairs = batch.read_pairs(_PAIRS.value, _OUTPUT.value)
+    return batch.run_pairs(pairs, settings, _load(settings), _OUTPUT.value)
+
+
+def _run_pair(settings, pair):
+    seconds, start = {}, time.perf_counter()
+    check_pair(pair)
+    data = read_pair(pair, settings)
+    seconds["read"] = since(start)
     # TensorFlow takes seconds to import: bad scans have been refused by now.
-    from ldr_tf import registration
+    start = time.perf_counter()
+    model = _load(settings)
+    seconds["load_model"] = since(start)
+    steps = settings.refine_steps or 0
+    with tqdm(total=steps, unit="step", leave=False, disable=not _shows(steps)) as bar:
+        result, names = register_pair(
+            pair, settings, data, model, seconds, lambda step, loss: bar.update()
+        )
+    for warning in result.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    print("written:", *[os.path.join(pair.output, name) for name in names], sep="\n  ")
+    print(*report.lines(result, seconds), sep="\n")
+    return 0
+
+
+def _shows(steps):
+    return steps > 0 and sys.stderr.isatty()
+
+
+def _load(settings):
+    if settings.model == "none":
+        return None
     from ldr_tf.checkpoints import load_run
 
-    start = time.perf_counter()
-    model = load_run(_MODEL.value)
-    seconds["load_model"] = _since(start)
-    result = registration.register(
-        scans["fixed"],
-        scans["moving"],
-        model,
-        moving_labels=scans["moving_labels"],
-        fixed_labels=scans["fixed_labels"],
-    )
-    seconds.update(result.seconds)
-    names = _write(output, scans, model, result, seconds)
-    _report([os.path.join(_OUTPUT.value, name) for name in names], result, seconds)
-
-
-def _read_inputs():
-    """Returns the four images by name, None where absent; labels checked against their scans."""
-    scans = {
-        "fixed": imaging.read_scan(_FIXED.value),
-        "moving": imaging.read_scan(_MOVING.value),
-    }
-    labels = {"fixed": _FIXED_LABELS.value, "moving": _MOVING_LABELS.value}
-    for name, path in labels.items():
-        scans[f"{name}_labels"] = imaging.read_labels(path) if path else None
-        if path and not imaging.same_grid(scans[f"{name}_labels"], scans[name]):
-            scan = {"fixed": _FIXED, "moving": _MOVING}[name].value
-            raise InputError(f"{path}: labels must lie on the grid of their scan {scan}.")
-    return scans
-
-
-def _check_output(folder):
-    """Refuses, before any work, a folder that cannot be written."""
-    existing = folder
-    while not os.path.lexists(existing):
-        existing = os.path.dirname(existing)
-    if not os.path.isdir(existing):
-        raise InputError(f"{existing}: is a file; --output must be a folder.")
-    if not os.access(existing, os.W_OK):
-        raise InputError(f"{existing}: the folder is not writable.")
-
-
-def _write(output, scans, model, result, seconds):
-    """Writes all into a temporary folder beside `output`, moves it there, returns the names."""
-    from ldr_tf.preview import write_preview
-
-    start = time.perf_counter()
-    parent = os.path.dirname(output)
-    try:
-        os.makedirs(parent, exist_ok=True)
-        holder = tempfile.mkdtemp(prefix=".writing-", dir=parent)
-    except OSError as error:
-        raise InputError(f"{parent}: cannot be written ({error.strerror}).") from error
-    try:
-        folder = os.path.join(holder, "result")
-        os.mkdir(folder)  # mkdtemp's own folder is closed to others
-        imaging.write_image(result.warped, os.path.join(folder, "warped.nii.gz"))
-        imaging.write_image(result.displacement, os.path.join(folder, "displacement.nii.gz"))
-        if result.warped_labels is not None:
-            imaging.write_image(result.warped_labels, os.path.join(folder, _LABELS_NAME))
-        seconds["write"] = _since(start)
-        start = time.perf_counter()
-        write_preview(os.path.join(folder, "preview.png"), scans["fixed"], scans["moving"], result)
-        seconds["preview"] = _since(start)
-        write_json(os.path.join(folder, "summary.json"), _summary(model, result, seconds))
-        names = sorted(os.listdir(folder))
-        _move(folder, output)
-        return names
-    finally:
-        shutil.rmtree(holder, ignore_errors=True)
-
-
-def _move(folder, output):
-    if not os.path.isdir(output):
-        os.replace(folder, output)
-        return
-    for name in os.listdir(folder):
-        os.replace(os.path.join(folder, name), os.path.join(output, name))
-    # Labels of an earlier registration would belie this one.
-    if not _MOVING_LABELS.value and os.path.exists(os.path.join(output, _LABELS_NAME)):
-        os.remove(os.path.join(output, _LABELS_NAME))
-
-
-def _summary(model, result, seconds):
-    import tensorflow as tf
-
-    return {
-        "inputs": {
-            "fixed": _FIXED.value,
-            "moving": _MOVING.value,
-            "fixed_labels": _FIXED_LABELS.value,
-            "moving_labels": _MOVING_LABELS.value,
-        },
-        "model": {
-            "folder": _MODEL.value,
-            "network": model.config.network.base_network,
-            "cascades": model.config.network.cascades,
-        },
-        "similarity": {
-            "measure": "Pearson correlation inside the fixed foreground, where the moving scan is",
-            "before": result.correlation_before,
-            "after": result.correlation_after,
-        },
-        "dice": _dice_summary(result),
-        "folds_percent": result.folds_percent,
-        "std_jacobian": result.std_jacobian,
-        "seconds": seconds,
-        "versions": {
-            "ldr_tf": ldr_tf.__version__,
-            "tensorflow": tf.__version__,
-            "SimpleITK": sitk.Version_VersionString(),
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
-    }
-
-
-def _dice_summary(result):
-    if result.dice_after is None:
-        return None
-    return {
-        "mean_before": _mean(result.dice_before),
-        "mean_after": _mean(result.dice_after),
-        "before": result.dice_before,
-        "after": result.dice_after,
-    }
-
-
-def _report(paths, result, seconds):
-    print("written:", *paths, sep="\n  ")
-    print(
-        f"correlation: {_number(result.correlation_before)} before, "
-        f"{_number(result.correlation_after)} after"
-    )
-    if result.dice_after is not None:
-        print(
-            f"mean Dice of {len(result.dice_after)} labels: "
-            f"{_number(_mean(result.dice_before))} before, "
-            f"{_number(_mean(result.dice_after))} after"
-        )
-    print(f"folds: {result.folds_percent:.4f} %")
-    print("seconds: " + ", ".join(f"{stage} {value:.2f}" for stage, value in seconds.items()))
-
-
-def _mean(dice):
-    return float(np.mean(list(dice.values()))) if dice else None
-
-
-def _number(value):
-    return "undefined" if value is None else f"{value:.4f}"
-
-
-def _since(start):
-    return round(time.perf_counter() - start, 3)
+    return load_run(settings.model)
 
 
 def main(argv=None):

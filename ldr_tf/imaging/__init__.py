@@ -3,12 +3,25 @@
 Files come in through `read_scan`, `read_labels`, `read_image` and leave through `write_image`.
 `network_grid` and `prepare_image` make a network's input of a scan, in training and in use alike.
 `flow_to_displacement` and `displacement_on` carry a network's flow back to the scan.
+`align` finds the affine step, `invert` the way back; landmarks are `Points`.
 """
 
+from ldr_tf.imaging.affine import METHODS as AFFINE_METHODS
+from ldr_tf.imaging.affine import Alignment, align
 from ldr_tf.imaging.arrays import to_array, to_image
-from ldr_tf.imaging.fields import displacement_on, displacement_to_flow, flow_to_displacement
+from ldr_tf.imaging.fields import (
+    apply_transform,
+    displacement_on,
+    displacement_to_flow,
+    displacement_transform,
+    flow_to_displacement,
+    jacobian_determinant,
+    with_affine,
+)
 from ldr_tf.imaging.grid import (
     Grid,
+    foreground_box,
+    foreground_grid,
     grid_of,
     network_grid,
     orientation_of,
@@ -17,36 +30,73 @@ from ldr_tf.imaging.grid import (
     same_grid,
 )
 from ldr_tf.imaging.intensity import foreground_threshold, scale_intensity
+from ldr_tf.imaging.inverse import invert
+from ldr_tf.imaging.points import SPACES as POINT_SPACES
+from ldr_tf.imaging.points import (
+    Points,
+    check_inside,
+    displacement_field,
+    match_points,
+    read_points,
+    transform_points,
+    write_points,
+)
 from ldr_tf.imaging.reading import (
-    WRITABLE,
-    check_output,
     read_displacement,
     read_image,
     read_labels,
     read_scan,
+    read_transform,
+)
+from ldr_tf.imaging.writing import (
+    WRITABLE,
+    check_file_place,
+    check_output,
     write_image,
+    write_transform,
 )
 
 __all__ = [
+    "AFFINE_METHODS",
+    "POINT_SPACES",
     "WRITABLE",
+    "Alignment",
     "Grid",
+    "Points",
+    "align",
+    "apply_transform",
+    "check_file_place",
+    "check_inside",
     "check_output",
+    "displacement_field",
     "displacement_on",
     "displacement_to_flow",
+    "displacement_transform",
     "flow_to_displacement",
+    "foreground_box",
+    "foreground_grid",
     "foreground_threshold",
     "grid_of",
+    "invert",
+    "jacobian_determinant",
+    "match_points",
     "network_grid",
     "orientation_of",
     "prepare_image",
     "read_displacement",
     "read_image",
     "read_labels",
+    "read_points",
     "read_scan",
+    "read_transform",
     "resample",
     "same_grid",
     "scale_intensity",
     "to_array",
     "to_image",
+    "transform_points",
+    "with_affine",
     "write_image",
+    "write_points",
+    "write_transform",
 ]

@@ -13,6 +13,8 @@ _OPPOSITE = {"L": "R", "R": "L", "P": "A", "A": "P", "S": "I", "I": "S"}
 _STEP = 16
 _COARSE = 4.0
 _SMOOTH_ABOVE = 1.2
+_WORK_SPACING = 2.0
+_WORK_EDGE = 112
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,8 +89,7 @@ def network_grid(fixed, image_config, size, free_size=False):
         foreground does not fit then grows to the next multiple of 16 that holds it.
     """
     source = grid_of(fixed)
-    order, signs = _axes(orientation_of(source.direction), image_config.orientation)
-    direction = np.reshape(source.direction, (3, 3))[:, order] * signs
+    order, direction = network_axes(source, image_config.orientation)
     extent, centre, size = source.extent[order], source.centre, np.array(size)
     if image_config.spacing is None:
         spacing = extent / size
@@ -98,9 +99,9 @@ def network_grid(fixed, image_config, size, free_size=False):
         offset, needed = np.zeros(3), extent
         cut = extent > (size + 2) * spacing
         if cut.any():
-            low, high = _foreground_box(fixed)
-            offset = (((low + high) / 2 - (np.array(source.size) - 1) / 2) * source.spacing)[order]
-            offset, needed = offset * signs, ((high - low + 1) * source.spacing)[order]
+            low, high = foreground_box(fixed)
+            needed = ((high - low + 1) * source.spacing)[order]
+            offset = direction.T @ (source.points((low + high) / 2) - source.centre)
         if free_size:
             grown = (np.ceil(needed / spacing / _STEP - 1e-6) * _STEP).astype(int)
             size = np.where(cut & (needed > size * spacing), grown, size)
@@ -112,6 +113,49 @@ def network_grid(fixed, image_config, size, free_size=False):
         tuple(float(o) for o in origin),
         tuple(float(d) for d in direction.ravel()),
     )
+
+
+def foreground_grid(fixed):
+    """Returns a grid for work without a network: over the fixed scan's foreground.
+
+    Its axes are the scan's own, turned towards L, P, S. The spacing is 2 mm, coarser where that
+    would make more than some 1.4 million voxels, finer for things so small that it would make less
+    than 64 voxels a side, never finer than the scan; sides are multiples of 16.
+    """
+    source = grid_of(fixed)
+    order, direction = network_axes(source, "LPS")
+    low, high = foreground_box(fixed)
+    extent = ((high - low + 1) * source.spacing)[order]
+    edge = float(np.prod(extent) ** (1 / 3))
+    spacing = max(min(_WORK_SPACING, edge / 64), edge / _WORK_EDGE, min(source.spacing))
+    size = (np.ceil(extent / spacing / _STEP - 1e-6) * _STEP).astype(int)
+    origin = source.points((low + high) / 2) - direction @ ((size - 1) / 2 * spacing)
+    return Grid(
+        tuple(int(n) for n in size),
+        (spacing,) * 3,
+        tuple(float(o) for o in origin),
+        tuple(float(d) for d in direction.ravel()),
+    )
+
+
+def network_axes(grid, orientation):
+    """Returns a grid's own axes, exchanged and turned round until they point as asked.
+
+    Args:
+      grid: a Grid.
+      orientation: three letters, see ImageConfig.
+
+    Returns:
+      The list of the grid's axes in the new order, and the new 3x3 direction matrix.
+    """
+    order, signs = [], []
+    have = orientation_of(grid.direction)
+    for letter in orientation:
+        for axis, other in enumerate(have):
+            if other in (letter, _OPPOSITE[letter]):
+                order.append(axis)
+                signs.append(1 if other == letter else -1)
+    return order, np.reshape(grid.direction, (3, 3))[:, order] * signs
 
 
 def resample(image, grid, interpolation="linear", transform=None, default=0.0):
@@ -165,17 +209,6 @@ def prepare_image(image, grid, image_config, transform=None):
     return scale_intensity(to_array(moved), image_config.intensity)
 
 
-def _axes(have, want):
-    """Returns for each wanted axis the source axis it is, and 1 or -1 for its sense."""
-    order, signs = [], []
-    for letter in want:
-        for axis, other in enumerate(have):
-            if other in (letter, _OPPOSITE[letter]):
-                order.append(axis)
-                signs.append(1 if other == letter else -1)
-    return order, np.array(signs)
-
-
 def _smoothed(image, grid):
     spacing = np.array(image.GetSpacing())
     across = np.reshape(image.GetDirection(), (3, 3)).T @ np.reshape(grid.direction, (3, 3))
@@ -186,7 +219,7 @@ def _smoothed(image, grid):
     return sitk.DiscreteGaussian(image, [float(v) for v in variance], 64)
 
 
-def _foreground_box(image):
+def foreground_box(image):
     """Returns the first and last index, as floats, of the box around the head or body.
 
     Looked for at about 4 mm, in the largest connected parts, so that noise and small bright

@@ -1,4 +1,4 @@
-"""Image files in, checked so that nothing odd reaches a network, and out, whole or not at all."""
+"""Image files in, checked so that nothing odd reaches a network."""
 
 import os
 
@@ -6,11 +6,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ldr_tf.errors import InputError
-from ldr_tf.files import atomic_path
 from ldr_tf.imaging.headers import check_file
-
-WRITABLE = (".nii.gz", ".nii", ".mha", ".nrrd")
-"""Endings of the files that `write_image` writes; each is one file that keeps the whole grid."""
 
 _SCALAR = {
     getattr(sitk, "sitk" + name)
@@ -27,6 +23,7 @@ _SCALAR = {
         "Float64",
     )
 }
+_TRANSFORM_FILES = (".tfm", ".txt", ".mat", ".h5", ".hdf5", ".xfm")
 _FLOAT = {sitk.sitkFloat32, sitk.sitkFloat64}
 
 
@@ -62,17 +59,23 @@ def read_image(path):
 
 
 def read_scan(path):
-    """Reads a scan: as `read_image`, as float32, and not the same value everywhere.
+    """Reads a scan: as `read_image`, as float32, and of more than two values.
 
     Raises:
-      InputError: as `read_image`; a constant image.
+      InputError: as `read_image`; a constant image; a mask.
     """
     image = read_image(path)
     array = sitk.GetArrayViewFromImage(image)
-    if array.min() == array.max():
+    low, high = array.min(), array.max()
+    if low == high:
         raise InputError(
-            f"{os.fspath(path)}: every voxel has the value {array.min():g}; "
+            f"{os.fspath(path)}: every voxel has the value {low:g}; "
             "there is nothing to register in a constant image."
+        )
+    if ((array == low) | (array == high)).all():
+        raise InputError(
+            f"{os.fspath(path)}: holds the values {low:g} and {high:g} only: a mask, where a scan "
+            "was expected."
         )
     image = sitk.Cast(image, sitk.sitkFloat32)
     if not np.isfinite(sitk.GetArrayViewFromImage(image)).all():
@@ -121,35 +124,33 @@ def read_displacement(path):
     return image
 
 
-def check_output(path):
-    """Refuses, with InputError, an output file whose format or folder `write_image` cannot take."""
-    path = os.fspath(path)
-    if not path.lower().endswith(WRITABLE):
-        raise InputError(f"{path}: an image is written as one of {', '.join(WRITABLE)}.")
-    folder = os.path.dirname(os.path.abspath(path))
-    if not os.path.isdir(folder):
-        raise InputError(f"{path}: the folder {folder} does not exist.")
-    if not os.access(folder, os.W_OK):
-        raise InputError(f"{path}: the folder {folder} is not writable.")
-    if os.path.isdir(path):
-        raise InputError(f"{path}: is a folder, an image file was expected.")
+def read_transform(path):
+    """Reads any of ITK's 3D transforms: a displacement field or a transform file.
 
+    Args:
+      path: .tfm, .txt, .mat, .h5, .hdf5, .xfm: a transform file (affine, B-spline, a chain of
+        several ...); anything else: a displacement field.
 
-def write_image(image, path):
-    """Writes an image, packed, in the format of its ending; whole or not at all.
-
-    A vector image in NIfTI gets the intent code 1007, by which ITK tools know it.
+    Returns:
+      A SimpleITK transform, of points of the fixed to points of the moving image.
 
     Raises:
-      InputError: as `check_output`; the disk refuses the file.
+      InputError: as `read_displacement`; not a transform; not 3D; NaN or infinite parameters.
     """
     path = os.fspath(path)
-    check_output(path)
+    if not path.lower().endswith(_TRANSFORM_FILES):
+        return sitk.DisplacementFieldTransform(read_displacement(path))
+    if not os.path.isfile(path):
+        raise InputError(f"{path}: no such file.")
     try:
-        with atomic_path(path) as temporary:
-            sitk.WriteImage(image, temporary, useCompression=not path.lower().endswith(".nii"))
-    except (OSError, RuntimeError) as error:  # SimpleITK's errors are RuntimeErrors
-        raise InputError(f"{path}: cannot be written.") from error
+        transform = sitk.ReadTransform(path)
+    except RuntimeError as error:
+        raise InputError(f"{path}: is not a transform file that ITK can read.") from error
+    if transform.GetDimension() != 3:
+        raise InputError(f"{path}: a 3D transform was expected, not a 2D one.")
+    if not np.isfinite(transform.GetParameters()).all():
+        raise InputError(f"{path}: the transform holds NaN or infinite parameters.")
+    return transform
 
 
 def _read(path):

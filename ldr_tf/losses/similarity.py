@@ -27,7 +27,7 @@ def correlation_loss(fixed, warped):
     return 1.0 - covariance * tf.math.rsqrt(variances)
 
 
-def local_correlation_loss(fixed, warped, window=9):
+def local_correlation_loss(fixed, warped, window=9, epsilon=1e-5):
     """One minus the mean squared correlation coefficient of local windows.
 
     `1 - mean(cov^2 / (var_fixed var_warped))` over cubes of `window` voxels a side, fewer at the
@@ -37,6 +37,8 @@ def local_correlation_loss(fixed, warped, window=9):
     Args:
       fixed, warped: [batch, x, y, z, 1], intensities 0..1.
       window: odd number of voxels a side.
+      epsilon: added to the product of the variances; windows whose product is far below it count
+        for nothing.
 
     Returns:
       [batch], in 0..1.
@@ -49,7 +51,7 @@ def local_correlation_loss(fixed, warped, window=9):
     covariance = fw - mean_f * mean_w
     variances = (ff - mean_f * mean_f) * (ww - mean_w * mean_w)
     # Rounding can take a flat window's variance below zero.
-    squared = covariance * covariance / (tf.maximum(variances, 0.0) + 1e-5)
+    squared = covariance * covariance / (tf.maximum(variances, 0.0) + epsilon)
     return 1.0 - tf.reduce_mean(squared, AXES)
 
 

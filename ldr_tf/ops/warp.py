@@ -127,28 +127,32 @@ def _sample_plain(image, positions):
 def _position_gradient(image, positions, upstream):
     """Gradient with respect to the positions; zero along an axis where they were clamped."""
     size = spatial_size(image)
-    lower, fraction = _cell(positions, size)
+    lower, (fx, fy, fz) = _cell(positions, size)
+    fx, fy, fz = fx[..., 0], fy[..., 0], fz[..., 0]
     # The derivative along an axis is the difference of the two faces of the cell across it, so
     # every corner is reduced over channels once and serves all three axes.
-    corners = {
-        offsets: tf.reduce_sum(
-            _corner(image, lower, offsets, size) * upstream, axis=-1, keepdims=True
-        )
+    c = {
+        offsets: tf.reduce_sum(_corner(image, lower, offsets, size) * upstream, axis=-1)
         for offsets in itertools.product((0, 1), repeat=3)
     }
-    gradients = []
-    for axis in range(3):
-        total = 0.0
-        for offsets, value in corners.items():
-            weight = 1.0 if offsets[axis] else -1.0
-            for other in range(3):
-                if other != axis:
-                    weight *= fraction[other] if offsets[other] else 1.0 - fraction[other]
-            total += weight * value
-        gradients.append(total)
+    pairs = list(itertools.product((0, 1), repeat=2))
+    edges_x = {(j, k): c[1, j, k] - c[0, j, k] for j, k in pairs}
+    edges_y = {(i, k): c[i, 1, k] - c[i, 0, k] for i, k in pairs}
+    edges_z = {(i, j): c[i, j, 1] - c[i, j, 0] for i, j in pairs}
+    gradient = tf.stack(
+        [_bilinear(edges_x, fy, fz), _bilinear(edges_y, fx, fz), _bilinear(edges_z, fx, fy)],
+        axis=-1,
+    )
     limits = tf.cast(tf.stack(size), positions.dtype) - 1.0
     inside = tf.logical_and(positions >= 0.0, positions <= limits)
-    return tf.where(inside, tf.concat(gradients, axis=-1), tf.zeros_like(positions))
+    return tf.where(inside, gradient, tf.zeros_like(positions))
+
+
+def _bilinear(values, first, second):
+    """Interpolates between values[0 or 1, 0 or 1] at the fractions along the two axes."""
+    low = values[0, 0] + second * (values[0, 1] - values[0, 0])
+    high = values[1, 0] + second * (values[1, 1] - values[1, 0])
+    return low + first * (high - low)
 
 
 def _image_gradient(image, positions, upstream):

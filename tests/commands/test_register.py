@@ -47,7 +47,7 @@ def case(tmp_path, monkeypatch):
 
     def call(*flags, **changed):
         values = {name: tmp_path / f"{name}.nii.gz" for name in images}
-        values.update(model=tmp_path / "run", output=tmp_path / "out")
+        values.update(model=tmp_path / "run", output=tmp_path / "out", affine="none")
         values.update(changed)
         return register.main(["ldr-register", *[f"--{k}={v}" for k, v in values.items()], *flags])
 
@@ -62,6 +62,7 @@ def test_everything_is_written_and_right(case, capsys):
     assert case.call(*labels_flags(case)) == 0
     out = case.folder / "out"
     assert sorted(os.listdir(out)) == [
+        "affine.tfm",
         "displacement.nii.gz",
         "preview.png",
         "summary.json",
@@ -95,6 +96,7 @@ def test_an_existing_folder_keeps_other_files_and_loses_stale_labels(case):
     (out / "warped.nii.gz").write_text("old")
     assert case.call() == 0
     assert sorted(os.listdir(out)) == [
+        "affine.tfm",
         "displacement.nii.gz",
         "notes.txt",
         "preview.png",
@@ -140,6 +142,19 @@ def spoil(case, what):
         return {"moving_labels": path}, path
     elif what == "fixed labels alone":
         return {"fixed_labels": case.folder / "fixed_labels.nii.gz"}, "--moving_labels"
+    elif what == "mask":
+        image = sitk.Cast(image > 200, sitk.sitkFloat32)
+    elif what == "point outside":
+        (case.folder / "p.csv").write_text("name,x,y,z\na,0,0,0\nfar,0,90,0\n")
+        return {n: case.folder / "p.csv" for n in ("fixed_points", "moving_points")}, "'far'"
+    elif what == "points of one scan":
+        return {"fixed_points": case.folder / "p.csv"}, "--moving_points"
+    elif what == "diffeomorphic":
+        return {"diffeomorphic": "true"}, "--refine_steps"
+    elif what == "no moving scan":
+        return {"moving": ""}, "--moving"
+    elif what == "pairs and fixed":
+        return {"pairs": "pairs.csv"}, "--fixed"
     elif what == "flag":
         return {"colour": "red"}, "colour"
     elif what == "output":
@@ -149,15 +164,21 @@ def spoil(case, what):
     if what in ("empty", "truncated"):
         content = path.read_bytes()
         path.write_bytes(content[: len(content) // 2] if what == "truncated" else b"")
-    return {"moving": path}, "moving scan" if what == "far away" else path
+    return {"moving": path}, "--affine=moments" if what == "far away" else path
 
 
 BAD = ["missing", "empty", "truncated", "2D", "4D", "NaN", "constant", "RGB", "far away", "labels"]
 
 
-@pytest.mark.parametrize("what", [*BAD, "fractions", "fixed labels alone", "flag", "output"])
+BAD += ["fractions", "fixed labels alone", "flag", "output", "mask", "point outside"]
+BAD += ["points of one scan", "diffeomorphic", "no moving scan", "pairs and fixed"]
+
+
+@pytest.mark.parametrize("what", BAD)
 def test_bad_input_ends_in_one_sentence_and_leaves_nothing(case, capfd, what):
     flags, word = spoil(case, what)
+    if what == "far away":
+        flags["affine"] = "auto"
     before = sorted(os.listdir(case.folder))
     capfd.readouterr()
     assert case.call(**flags) == 2
@@ -195,3 +216,53 @@ def test_a_failure_while_writing_leaves_nothing(case, monkeypatch):
 def test_missing_flags(capsys):
     assert register.main(["ldr-register", "--fixed=a.nii"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_affine_refinement_landmarks_jacobian_and_inverse(case, capsys):
+    """Without a network; the content lies 4 mm further to the left in the moving scan."""
+    for name, x in (("fixed", 0.0), ("moving", 4.0)):
+        lines = f"name,x,y,z\nmiddle,{x},0,0\nfront,{x},-5,0\n"
+        (case.folder / f"{name}.csv").write_text(lines)
+    flags = [f"--{name}_points={case.folder / name}.csv" for name in ("fixed", "moving")]
+    flags += ["--jacobian", "--inverse", "--refine_steps=2"]
+    assert case.call(*flags, model="none", affine="moments") == 0
+    out = case.folder / "out"
+    names = ["jacobian.nii.gz", "inverse_displacement.nii.gz", "affine.tfm"]
+    assert set(names) <= set(os.listdir(out))
+    affine = sitk.ReadTransform(str(out / "affine.tfm"))
+    np.testing.assert_allclose(affine.TransformPoint((0.0, 0.0, 0.0)), (4, 0, 0), atol=0.3)
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["model"] is None
+    assert summary["affine"]["method"] == "moments"
+    assert list(summary["similarity"]["stages_on_the_working_grid"]) == [
+        "before",
+        "affine",
+        "refinement",
+    ]
+    assert summary["landmarks_mm"]["before"] == {"middle": 4.0, "front": 4.0}
+    assert summary["landmarks_mm"]["mean_after"] < 1.0
+    assert summary["inverse_residual_mm"]["max"] < 0.1
+    jacobian = sitk.ReadImage(str(out / "jacobian.nii.gz"))
+    assert same_grid(jacobian, case.fixed) and np.median(to_array(jacobian)) == pytest.approx(
+        1, abs=0.1
+    )
+    inverse = sitk.ReadImage(str(out / "inverse_displacement.nii.gz"))
+    assert same_grid(inverse, case.moving)
+    assert "landmarks" in capsys.readouterr().out
+    # Files of another kind of run do not stay.
+    assert case.call() == 0
+    assert not {"jacobian.nii.gz", "inverse_displacement.nii.gz"} & set(os.listdir(out))
+
+
+def test_a_warning_can_be_read(case, monkeypatch, capsys):
+    class Elsewhere(FakeNetwork):
+        config = configs.RunConfig(
+            network=configs.NetworkConfig(image_size=(128, 128, 128)),
+            image=configs.ImageConfig("LIA", (2.0, 2.0, 2.0)),
+        )
+
+    monkeypatch.setattr(ldr_tf.checkpoints, "load_run", lambda folder: Elsewhere())
+    assert case.call() == 0
+    err = capsys.readouterr().err
+    assert err.startswith("warning: ") and "another anatomy" in err
+    assert json.loads((case.folder / "out" / "summary.json").read_text())["warnings"]

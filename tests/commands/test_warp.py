@@ -130,3 +130,75 @@ def test_as_a_process_a_refusal_is_one_line(case):
     )
     assert done.returncode == 2
     assert done.stderr == f"warp: {case / 'none.nii'}: no such file or folder.\n"
+
+
+def test_a_chain_goes_through_in_the_order_given(case):
+    transforms = [f"--transform={case / name}" for name in ("field.nii.gz", "affine.tfm")]
+    flags = [f"--{n}={case / n}.nii.gz" for n in ("input", "reference")]
+    output = case / "chained.nii.gz"
+    assert warp.main(["ldr-warp", *transforms, *flags, f"--output={output}"]) == 0
+    # Independent source: SimpleITK's own chain; its last transform is applied first, chain.h5 is
+    # the affine map after the field.
+    assert call(case, transform=case / "chain.h5") == 0
+    once, again = (to_array(sitk.ReadImage(str(p))) for p in (output, case / "out.nii.gz"))
+    np.testing.assert_array_equal(once, again)
+    assert warp.main(["ldr-warp", *transforms[::-1], *flags, f"--output={output}"]) == 0
+    assert np.abs(to_array(sitk.ReadImage(str(output))) - again).max() > 1
+
+
+@pytest.mark.parametrize("kind", ["ants", "elastix"])
+def test_fields_as_ants_and_elastix_write_them(case, kind):
+    """ANTs: NIfTI of float64 or float32 vectors, intent 1007; elastix: MetaImage of float32."""
+    field = sitk.ReadImage(str(case / "field.nii.gz"), sitk.sitkVectorFloat64)
+    path = case / ("0Warp.nii.gz" if kind == "ants" else "deformationField.mhd")
+    written = field if kind == "ants" else sitk.Cast(field, sitk.sitkVectorFloat32)
+    sitk.WriteImage(written, str(path), useCompression=kind == "ants")
+    assert call(case, transform=path) == 0
+    image = sitk.ReadImage(str(case / "input.nii.gz"), sitk.sitkFloat32)
+    reference = sitk.ReadImage(str(case / "reference.nii.gz"))
+    transform = sitk.DisplacementFieldTransform(sitk.Cast(written, sitk.sitkVectorFloat64))
+    wanted = to_array(sitk.Resample(image, reference, transform, sitk.sitkLinear, 0.0))
+    np.testing.assert_array_equal(to_array(sitk.ReadImage(str(case / "out.nii.gz"))), wanted)
+
+
+def warp_points(case, text, transforms, *flags):
+    (case / "points.csv").write_text(text)
+    command = ["ldr-warp", *[f"--transform={case / t}" for t in transforms]]
+    command += [f"--input={case / 'points.csv'}", f"--output={case / 'moved.csv'}"]
+    return warp.main([*command, *flags])
+
+
+@pytest.mark.parametrize("space, sign", [("LPS", 1), ("RAS", -1)])
+def test_landmarks_travel_from_fixed_to_moving(case, space, sign):
+    text = f"name,x,y,z\na,{sign * -8.0},{sign * -5.0},9.0\n"
+    assert warp_points(case, text, ["field.nii.gz", "affine.tfm"], f"--points_space={space}") == 0
+    # Independent source: SimpleITK carries the point through one after the other.
+    field = sitk.ReadImage(str(case / "field.nii.gz"), sitk.sitkVectorFloat64)
+    point = sitk.DisplacementFieldTransform(field).TransformPoint((-8.0, -5.0, 9.0))
+    wanted = np.array(sitk.ReadTransform(str(case / "affine.tfm")).TransformPoint(point))
+    assert np.linalg.norm(np.subtract(point, (-8.0, -5.0, 9.0))) > 0.5
+    found = (case / "moved.csv").read_text().splitlines()[1].split(",")
+    assert found[0] == "a"
+    np.testing.assert_allclose(np.array(found[1:], float), wanted * (sign, sign, 1), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "text, flags, word",
+    [
+        ("name,x,y,z\nfar,500,0,0\n", [], "'far'"),
+        ("name,x,y\na,5,0\n", [], "points.csv"),
+        ("name,x,y,z\na,-8,5,-3\n", ["--output=moved.nii"], "moved.nii"),
+        ("name,x,y,z\na,-8,5,-3\n", ["--reference=x.nii"], "--reference"),
+    ],
+)
+def test_bad_landmarks(case, capsys, text, flags, word):
+    assert warp_points(case, text, ["field.nii.gz"], *flags) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and word in err
+    assert not (case / "moved.csv").exists()
+
+
+def test_images_need_a_reference(case, capsys):
+    flags = [f"--transform={case / 'affine.tfm'}", f"--input={case / 'input.nii.gz'}"]
+    assert warp.main(["ldr-warp", *flags, f"--output={case / 'o.nii'}"]) == 2
+    assert "--reference" in capsys.readouterr().err

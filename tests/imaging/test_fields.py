@@ -5,8 +5,11 @@ from ldr_tf.imaging import (
     Grid,
     displacement_on,
     displacement_to_flow,
+    displacement_transform,
     flow_to_displacement,
+    jacobian_determinant,
     to_array,
+    with_affine,
 )
 
 LIA = (1.0, 0, 0, 0, 0, -1.0, 0, -1.0, 0)
@@ -77,3 +80,52 @@ def test_the_edge_goes_on_around_an_oblique_grid_too():
     carried = to_array(displacement_on(flow_to_displacement(flow, oblique_grid()), around))
     wanted = np.reshape(oblique_grid().direction, (3, 3)) @ (1.0, -4.0, 0.75)
     np.testing.assert_allclose(carried - wanted, 0.0, atol=1e-9)
+
+
+def affine_by_hand():
+    affine = sitk.AffineTransform(3)
+    affine.SetMatrix((1.1, 0.1, 0.0, -0.1, 0.9, 0.05, 0.0, 0.02, 1.2))
+    affine.SetTranslation((3.0, -2.0, 1.0))
+    affine.SetCenter((5.0, 6.0, 7.0))
+    return affine
+
+
+def test_a_field_followed_by_an_affine_map():
+    grid = oblique_grid()
+    field = flow_to_displacement(np.random.default_rng(0).normal(size=(8, 9, 10, 3)), grid)
+    affine = affine_by_hand()
+    both = with_affine(field, affine)
+    assert both.GetPixelID() == sitk.sitkVectorFloat32
+    # Independent source: SimpleITK's chain, of which the last one is applied first.
+    chain = sitk.CompositeTransform([affine, displacement_transform(field)])
+    for index in ((0, 0, 0), (3, 4, 5), (7, 8, 9)):
+        point = field.TransformIndexToPhysicalPoint(index)
+        wanted = chain.TransformPoint(point)
+        np.testing.assert_allclose(np.add(point, both[index]), wanted, atol=6e-4)
+
+
+def test_displacements_are_rounded_to_a_1024th_of_a_mm():
+    grid = oblique_grid()
+    field = flow_to_displacement(np.random.default_rng(0).normal(size=(8, 9, 10, 3)), grid)
+    array = to_array(with_affine(field, sitk.AffineTransform(3))).astype(np.float64)
+    np.testing.assert_array_equal(array * 1024, np.rint(array * 1024))
+    np.testing.assert_allclose(array, to_array(field), atol=0.5 / 1024 + 1e-6)
+
+
+def test_the_jacobian_of_an_affine_map_is_its_determinant():
+    field = flow_to_displacement(np.zeros((8, 9, 10, 3)), oblique_grid())
+    affine = affine_by_hand()
+    determinant = jacobian_determinant(with_affine(field, affine))
+    assert determinant.shape == (7, 8, 9)
+    wanted = np.linalg.det(np.reshape(affine.GetMatrix(), (3, 3)))
+    np.testing.assert_allclose(determinant, wanted, atol=3e-3)
+
+
+def test_the_jacobian_in_mm_is_that_in_voxels():
+    flow = np.random.default_rng(0).normal(size=(8, 9, 10, 3))
+    found = jacobian_determinant(flow_to_displacement(flow, oblique_grid()))
+    # Independent source: NumPy's determinant of the flow's forward differences.
+    forward = [np.diff(flow, axis=a)[:7, :8, :9] for a in range(3)]
+    wanted = np.linalg.det(np.stack(forward, -1) + np.eye(3))
+    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-3)
+    assert (wanted < 0).mean() > 0.1

@@ -1,0 +1,138 @@
+import csv
+import json
+import os
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+import ldr_tf.checkpoints
+from ldr_tf import config as configs
+from ldr_tf.commands import batch, register
+from ldr_tf.errors import InputError
+
+
+class FakeNetwork:
+    config = configs.RunConfig(
+        network=configs.NetworkConfig(image_size=(16, 16, 16)),
+        image=configs.ImageConfig("LPS", (2.0, 2.0, 2.0)),
+    )
+
+    def __call__(self, fixed, moving):
+        return SimpleNamespace(flow=np.zeros((*fixed.shape[:4], 3), np.float32))
+
+
+@pytest.fixture
+def case(tmp_path, monkeypatch):
+    """Three scans, a.nii.gz to c.nii.gz, in a folder of their own; a call of the command."""
+    loaded = []
+    monkeypatch.setattr(
+        ldr_tf.checkpoints, "load_run", lambda folder: loaded.append(folder) or FakeNetwork()
+    )
+    (tmp_path / "scans").mkdir()
+    places = np.stack(np.meshgrid(*[np.linspace(-1, 1, 20)] * 3, indexing="ij"), -1)
+    for name, shift in (("a", 0.0), ("b", 0.1), ("c", 0.2)):
+        array = 500 * np.exp(-4 * ((places - shift) ** 2).sum(-1))
+        image = sitk.GetImageFromArray(array.astype(np.float32))
+        sitk.WriteImage(image, str(tmp_path / "scans" / f"{name}.nii.gz"))
+
+    def call(text, *flags):
+        (tmp_path / "pairs.csv").write_text(text)
+        command = ["ldr-register", f"--pairs={tmp_path / 'pairs.csv'}", "--model=run"]
+        return register.main([*command, f"--output={tmp_path / 'out'}", *flags])
+
+    return SimpleNamespace(call=call, folder=tmp_path, loaded=loaded)
+
+
+GOOD = "fixed,moving,output\nscans/a.nii.gz,scans/b.nii.gz,\nscans/a.nii.gz,scans/c.nii.gz,second\n"
+
+
+def results(case):
+    with open(case.folder / "out" / "results.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_pair_has_its_folder_and_one_model_serves_all(case, capsys):
+    assert case.call(GOOD) == 0
+    out = case.folder / "out"
+    assert sorted(os.listdir(out)) == ["b_to_a", "results.csv", "second"]
+    for name in ("b_to_a", "second"):
+        assert {"warped.nii.gz", "summary.json", "preview.png"} <= set(os.listdir(out / name))
+    assert len(case.loaded) == 1
+    rows = results(case)
+    assert [row["status"] for row in rows] == ["finished"] * 2
+    assert float(rows[0]["correlation_after"]) > float(rows[1]["correlation_after"]) > 0.2
+    printed = capsys.readouterr().out
+    assert "1/2 b_to_a: correlation" in printed and "2 registered, 0 finished before" in printed
+
+
+def test_finished_pairs_are_skipped_others_are_not(case, capsys):
+    assert case.call(GOOD) == 0
+    out = case.folder / "out"
+    (out / "second" / "summary.json").unlink()  # as after a kill
+    first = (out / "b_to_a" / "summary.json").stat().st_mtime_ns
+    capsys.readouterr()
+    assert case.call(GOOD) == 0
+    assert (out / "b_to_a" / "summary.json").stat().st_mtime_ns == first
+    assert "1 registered, 1 finished before, 0 failed" in capsys.readouterr().out
+    # Other settings are another registration.
+    assert case.call(GOOD, "--affine=none") == 0
+    assert "2 registered, 0 finished before" in capsys.readouterr().out
+    assert json.loads((out / "second" / "summary.json").read_text())["settings"]["affine"] == "none"
+
+
+def test_a_bad_pair_is_named_and_the_rest_goes_on(case, capsys):
+    bad = GOOD.replace("\nscans/a.nii.gz,scans/b", "\nscans/a.nii.gz,scans/none")
+    assert case.call(bad) == 2
+    err = capsys.readouterr().err
+    assert "1/2 none_to_a: failed: " in err and "none.nii.gz: no such file" in err
+    assert sorted(os.listdir(case.folder / "out")) == ["results.csv", "second"]
+    rows = results(case)
+    assert "no such file" in rows[0]["status"] and rows[1]["status"] == "finished"
+
+
+def test_an_interruption_leaves_whole_pairs_only(case, monkeypatch, capsys):
+    from ldr_tf import preview
+
+    write, calls = preview.write_preview, []
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        write(*arguments)
+
+    monkeypatch.setattr(preview, "write_preview", interrupted)
+    assert case.call(GOOD) == 1
+    assert os.listdir(case.folder / "out") == ["b_to_a"]
+    assert case.call(GOOD) == 0
+    assert "1 registered, 1 finished before" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "text, word",
+    [
+        ("", "fixed"),
+        ("fixed,moving\n", "no pairs"),
+        ("fixed,mooving\na,b\n", "mooving"),
+        ("fixed\na\n", "moving"),
+        ("fixed,moving\na,\n", "line 2"),
+        ("fixed,moving\na,b,c\n", "line 2"),
+        ("fixed,moving\na,b\na,b\n", "lines 2 and 3"),
+    ],
+)
+def test_bad_lists_are_refused_before_any_work(case, capsys, text, word):
+    assert case.call(text) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "pairs.csv" in err and word in err
+    assert not (case.folder / "out").exists() and not case.loaded
+
+
+def test_paths_are_seen_from_the_lists_folder(tmp_path):
+    (tmp_path / "p.csv").write_text("fixed,moving,moving_labels\nx/a.nii.gz,/y/dicom/,l.nii\n")
+    (pair,) = batch.read_pairs(str(tmp_path / "p.csv"), "out")
+    assert pair.fixed == str(tmp_path / "x" / "a.nii.gz") and pair.moving == "/y/dicom/"
+    assert pair.output == os.path.join("out", "dicom_to_a") and pair.fixed_labels is None
+    with pytest.raises(InputError, match="none"):
+        batch.read_pairs(str(tmp_path / "none.csv"), "out")

@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from ldr_tf.errors import InputError
+from ldr_tf.imaging import (
+    Points,
+    check_inside,
+    displacement_field,
+    match_points,
+    read_points,
+    transform_points,
+    write_points,
+)
+
+
+def written(tmp_path, text):
+    path = tmp_path / "points.csv"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_reading_by_hand(tmp_path):
+    path = written(tmp_path, "note,Name,X,Y,Z\nfirst,a,1,2,3\n,b,-4.5,0,1e1\n")
+    points = read_points(path)
+    assert points.names == ("a", "b")
+    np.testing.assert_array_equal(points.positions, [(1, 2, 3), (-4.5, 0, 10)])
+    # RAS and LPS differ in the signs of x and y.
+    np.testing.assert_array_equal(read_points(path, "RAS").positions[0], (-1, -2, 3))
+
+
+@pytest.mark.parametrize("space", ["LPS", "RAS"])
+def test_there_and_back(tmp_path, space):
+    points = Points(("one, two", "é"), np.array([(1.25, -2.0, 3.5), (0.0001, 5.0, 6.0)]))
+    path = str(tmp_path / "out.csv")
+    write_points(points, path, space)
+    again = read_points(path, space)
+    assert again.names == points.names
+    np.testing.assert_allclose(again.positions, points.positions, atol=1e-4)
+    assert (tmp_path / "out.csv").read_text(encoding="utf-8").startswith("name,x,y,z\n")
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("", "columns"),
+        ("name,x,y\na,1,2\n", "z not found"),
+        ("name,x,y,z\n", "no points"),
+        ("name,x,y,z\na,1,2,3\na,4,5,6\n", "line 3.*twice"),
+        ("name,x,y,z\n,1,2,3\n", "line 2.*no name"),
+        ("name,x,y,z\na,1,2\n", "line 2.*numbers"),
+        ("name,x,y,z\na,1,two,3\n", "line 2.*two"),
+        ("name,x,y,z\na,1,nan,3\n", "line 2.*nan"),
+    ],
+)
+def test_bad_files(tmp_path, text, words):
+    path = written(tmp_path, text)
+    with pytest.raises(InputError, match=f"points.csv.*{words}"):
+        read_points(path)
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(InputError, match=r"none\.csv"):
+        read_points(str(tmp_path / "none.csv"))
+
+
+def test_matched_by_name_in_the_fixed_order():
+    fixed = Points(("a", "b", "c"), np.arange(9.0).reshape(3, 3))
+    moving = Points(("c", "x", "a"), np.arange(9.0).reshape(3, 3))
+    names, first, second = match_points(fixed, moving)
+    assert names == ("a", "c")
+    np.testing.assert_array_equal(first, [(0, 1, 2), (6, 7, 8)])
+    np.testing.assert_array_equal(second, [(6, 7, 8), (0, 1, 2)])
+    with pytest.raises(InputError, match="no name in common"):
+        match_points(fixed, Points(("y",), np.zeros((1, 3))))
+
+
+def test_points_outside_are_named():
+    image = sitk.Image(10, 10, 10, sitk.sitkUInt8)
+    image.SetSpacing((2.0, 2.0, 2.0))
+    check_inside(Points(("edge",), np.array([(-0.9, 18.9, 0.0)])), image, "p.csv", "the scan f")
+    with pytest.raises(InputError, match=r"p.csv: 1 of 2.*the scan f.*'b' at \(0.0, 25.0, 0.0\)"):
+        points = Points(("a", "b"), np.array([(0.0, 0, 0), (0, 25, 0)]))
+        check_inside(points, image, "p.csv", "the scan f")
+
+
+def test_points_travel_with_the_transform():
+    shift = sitk.TranslationTransform(3, (1.0, 2.0, 3.0))
+    moved = transform_points(Points(("a",), np.array([(4.0, 4.0, 4.0)])), shift)
+    np.testing.assert_array_equal(moved.positions, [(5, 6, 7)])
+    assert displacement_field(shift) is None
