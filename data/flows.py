@@ -10,6 +10,7 @@ when it is whole: whatever stops the writer, what is there can be read, and the 
 import json
 import os
 import shutil
+import urllib.parse
 
 import h5py
 import numpy as np
@@ -89,7 +90,9 @@ class FlowWriter:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _part(self, fixed_id, moving_id):
-        return os.path.join(self._folder, f"{fixed_id}~{moving_id}.h5")
+        # Quoted names hold no "%%", so no two pairs share a file.
+        names = [urllib.parse.quote(name, safe="") for name in (fixed_id, moving_id)]
+        return os.path.join(self._folder, "%%".join(names) + ".h5")
 
     def _finish(self):
         with atomic_path(self._path) as temporary, h5py.File(temporary, "w") as store:
@@ -110,16 +113,21 @@ class FlowReader:
     """
 
     def __init__(self, path):
-        """Opens a store; InputError where it is none."""
+        """Opens a store; InputError where it is none, or of another format."""
         self._path = os.fspath(path)
         try:
             self._file = h5py.File(self._path, "r")
         except OSError as error:
             raise InputError(f"{self._path}: cannot be read as HDF5 ({error}).") from error
-        if "about" not in self._file.attrs:
+        try:
+            self.about = json.loads(self._file.attrs["about"])
+            known = self.about["format"] == _FORMAT
+            self._shape = (*self.about["image_size"], 3)
+        except (KeyError, TypeError, ValueError):
+            known = False
+        if not known:
             self._file.close()
-            raise InputError(f"{self._path}: is no store of teacher flows.")
-        self.about = json.loads(self._file.attrs["about"])
+            raise InputError(f"{self._path}: is no store of teacher flows of format {_FORMAT}.")
 
     def __enter__(self):
         return self
@@ -136,6 +144,20 @@ class FlowReader:
             raise InputError(f"{self._path}: lacks {len(lacking)} pairs ({names}{more}).")
 
     def read(self, fixed_id, moving_id):
-        """Returns a pair's flow, float32 [x, y, z, 3], voxels; InputError where it is lacking."""
+        """Returns a pair's flow, float32 [x, y, z, 3], voxels.
+
+        Raises:
+          InputError: it is lacking, damaged, of another size than the store's, or not finite.
+        """
         self.check([(fixed_id, moving_id)])
-        return self._file[f"{fixed_id}/{moving_id}"][()].astype(np.float32)
+        name = f"{self._path}: the flow of {fixed_id}, {moving_id}"
+        dataset = self._file[f"{fixed_id}/{moving_id}"]
+        if getattr(dataset, "shape", None) != self._shape or dataset.dtype.kind != "f":
+            raise InputError(f"{name} must be floats of size {self._shape}.")
+        try:
+            flow = dataset[()].astype(np.float32)
+        except OSError as error:
+            raise InputError(f"{name} cannot be read ({error}).") from error
+        if not np.isfinite(flow).all():
+            raise InputError(f"{name} must be finite numbers.")
+        return flow

@@ -203,7 +203,9 @@ def write_rcn_lines(rows, folder):
     """Writes METHOD.txt for each method: the text lines of the original code's evaluation.
 
     One line a pair, `id1 id2 dice jacc landmark std|J|`, then a summary, mean (standard deviation).
-    A landmark distance is 0 where there are no landmarks, as in the original.
+    A landmark distance is 0 where there are no landmarks, as in the original; Dice and Jaccard
+    are nan where there are no labels, and the summary leaves such pairs out. A "/" in a method's
+    name is "_" in the file's.
     """
     for name, group in _by_method(rows).items():
         figures = [
@@ -222,8 +224,10 @@ def write_rcn_lines(rows, folder):
         lines.append("Summary")
         titles = ("Dice score", "Jacc score", "Landmark distance", "Jacobian determinant")
         for title, values in zip(titles, zip(*figures)):
-            lines.append(f"{title}: {statistics.fmean(values)} ({statistics.pstdev(values)})")
-        path = os.path.join(folder, f"{name}.txt")
+            values = [value for value in values if not math.isnan(value)] or [math.nan]
+            spread = statistics.pstdev(values) if len(values) > 1 else 0 * values[0]
+            lines.append(f"{title}: {statistics.fmean(values)} ({spread})")
+        path = os.path.join(folder, f"{name.strip('/').replace('/', '_')}.txt")
         with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
             file.write("\n".join(lines) + "\n")
 

@@ -39,43 +39,62 @@ _PICKLES = flags.DEFINE_string(
 
 
 def run():
-    if (_TEACHER.value is None) == (_PICKLES.value is None):
+    if bool(_TEACHER.value) == bool(_PICKLES.value):
         raise InputError("either --teacher or --from_pickles must be given, not both.")
     check_output_folder(os.path.dirname(os.path.abspath(_OUTPUT.value)))
 
     from data.manifest import read_manifest
+    from data.pairs import list_pairs
+    from experiments.release_pickles import all_ids
 
     manifest = read_manifest(_DATASET.value)
-    count = _convert(manifest) if _PICKLES.value else _predict(manifest)
+    pairs = list_pairs(manifest, _SUBSET.value, _PAIRED.value)
+    ids = all_ids(manifest)
+    make = _convert if _PICKLES.value else _predict
+    count = make(manifest, pairs, ids)
     print(f"{count} flows, {os.path.getsize(_OUTPUT.value) / 1e6:.1f} MB -> {_OUTPUT.value}")
 
 
-def _convert(manifest):
+def _convert(manifest, pairs, ids):
     from data.flows import FlowWriter
+    from data.manifest import scan_id
     from experiments import release_pickles
 
     paths = release_pickles.find_pickles(_PICKLES.value)
-    ids = release_pickles.all_ids(manifest)
-    about = {"source": "pickles of the release", "files": [os.path.basename(p) for p in paths]}
+    about = {
+        "source": "pickles of the release",
+        "files": [os.path.basename(path) for path in paths],
+        "scans_sha256": _digest_of(ids),
+    }
     with FlowWriter(_OUTPUT.value, manifest.image_size, about) as writer:
         try:
-            return _copy(paths, ids, writer)
+            done = _copy(paths, ids, writer)
         except InputError:
             writer.discard()  # quickly made again, unlike a network's flows
             raise
+    wanted = {(scan_id(fixed), scan_id(moving)) for fixed, moving in pairs}
+    there = len(wanted.intersection(done))
+    print(f"{there} of the {len(wanted)} pairs of {_SUBSET.value!r} have a flow")
+    return len(done)
 
 
 def _copy(paths, ids, writer):
     from experiments import release_pickles
 
-    count = 0
+    done = {}  # pair -> the file it came from
     with Progress(len(paths), "file") as progress:
         for path in paths:
             for key, flow in release_pickles.read_pickle(path).items():
-                _write(writer, *release_pickles.split_key(key, ids, path), flow, path)
-                count += 1
+                pair = release_pickles.split_key(key, ids, path)
+                if pair in done:
+                    raise InputError(
+                        f"{path}: the pair {key!r} is in {done[pair]} too; one teacher's files "
+                        "alone must be in the folder."
+                    )
+                _write(writer, *pair, flow, path)
+                done[pair] = path
             progress.advance()
-    return count
+    return done
 
 
 def _write(writer, fixed, moving, flow, path):
@@ -85,22 +104,26 @@ def _write(writer, fixed, moving, flow, path):
         raise InputError(f"{path}: {error}") from error
 
 
-def _predict(manifest):
+def _digest_of(ids):
+    return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()
+
+
+def _predict(manifest, pairs, ids):
     from data.flows import FlowWriter
     from data.manifest import scan_id
-    from data.pairs import list_pairs
     from data.volumes import VolumeReader
     from ldr_tf import config
     from ldr_tf.checkpoints import load_run
     from ldr_tf.evaluation import Predictor
 
+    with VolumeReader(manifest) as reader:
+        reader.check(dict.fromkeys(key for pair in pairs for key in pair))
     teacher = load_run(_TEACHER.value)
     size = teacher.config.network.image_size
     if tuple(size) != tuple(manifest.image_size):
         raise InputError(
             f"{_TEACHER.value}: was trained at {size}, the data set holds {manifest.image_size}."
         )
-    pairs = list_pairs(manifest, _SUBSET.value, _PAIRED.value)
     described = json.dumps(config.to_dict(teacher.config), sort_keys=True).encode()
     digest = hashlib.sha256(described)
     for value in teacher.get_weights():
@@ -108,19 +131,20 @@ def _predict(manifest):
     about = {
         "source": "network",
         "teacher_sha256": digest.hexdigest(),
+        "scans_sha256": _digest_of(ids),
         "subset": _SUBSET.value,
         "paired": _PAIRED.value,
     }
     predict = Predictor(teacher)
     with FlowWriter(_OUTPUT.value, size, about) as writer, VolumeReader(manifest) as reader:
         keys = {(scan_id(f), scan_id(m)): (f, m) for f, m in pairs}
-        left = {ids: pair for ids, pair in keys.items() if not writer.has(*ids)}
+        left = {names: pair for names, pair in keys.items() if not writer.has(*names)}
         megabytes = len(left) * np.prod(size) * 3 * 2 / 1e6
         print(f"{len(left)} of {len(keys)} pairs to do, at most {megabytes:.0f} MB", flush=True)
         read = functools.lru_cache(maxsize=2)(reader.read_volume)
         with Progress(len(keys), "pair", len(keys) - len(left)) as progress:
-            for ids, (fixed, moving) in left.items():
-                writer.write(*ids, predict(read(fixed), read(moving)).flow)
+            for names, (fixed, moving) in left.items():
+                writer.write(*names, predict(read(fixed), read(moving)).flow)
                 progress.advance()
     return len(keys)
 

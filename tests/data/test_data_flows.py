@@ -1,6 +1,9 @@
 """The teacher flow store: what is written is read back, half-made stores go on."""
 
 import json
+import pathlib
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -11,6 +14,7 @@ from ldr_tf.errors import InputError
 
 SIZE = (8, 10, 12)
 PAIRS = [("a_1", "a_2"), ("a_2", "a_1"), ("b-c_1", "a_1")]
+LOOK_ALIKES = [("a", "b~c"), ("a~b", "c"), ("a%", "%b"), ("a%%", "b"), ("a", "%%b")]
 
 
 def flow(seed):
@@ -69,3 +73,65 @@ def test_refusals(tmp_path):
         file["x"] = json.dumps({})
     with pytest.raises(InputError, match="is no store of teacher flows"):
         FlowReader(tmp_path / "other.h5")
+    with h5py.File(tmp_path / "new.h5", "w") as file:
+        file.attrs["about"] = json.dumps({"format": 2, "image_size": SIZE})
+    with pytest.raises(InputError, match="of format 1"):
+        FlowReader(tmp_path / "new.h5")
+
+
+def test_pairs_whose_ids_look_alike_stay_apart(tmp_path):
+    path = tmp_path / "flows.h5"
+    with FlowWriter(path, SIZE, {}) as writer:
+        for seed, pair in enumerate(LOOK_ALIKES):
+            writer.write(*pair, flow(seed))
+    with FlowReader(path) as reader:
+        for seed, pair in enumerate(LOOK_ALIKES):
+            assert np.abs(reader.read(*pair) - flow(seed)).max() <= 0.01
+
+
+def test_flows_that_are_bad_in_the_store_are_refused(tmp_path):
+    path = tmp_path / "flows.h5"
+    with FlowWriter(path, SIZE, {}) as writer:
+        for pair in PAIRS:
+            writer.write(*pair, flow(0))
+    with h5py.File(path, "a") as file:
+        file["a_1/a_2"][3, 4, 5, 0] = np.inf
+        del file["a_2/a_1"]
+        file["a_2/a_1"] = flow(0)[1:]
+        chunk = file["b-c_1/a_1"].id.get_chunk_info(0)
+    with FlowReader(path) as reader:
+        with pytest.raises(InputError, match="of a_1, a_2 must be finite"):
+            reader.read("a_1", "a_2")
+        with pytest.raises(
+            InputError, match=r"of a_2, a_1 must be floats of size \(8, 10, 12, 3\)"
+        ):
+            reader.read("a_2", "a_1")
+    with open(path, "r+b") as file:
+        file.seek(chunk.byte_offset)
+        file.write(b"\xff" * chunk.size)
+    with FlowReader(path) as reader, pytest.raises(InputError, match="of b-c_1, a_1"):
+        reader.read("b-c_1", "a_1")
+
+
+def test_what_a_killed_process_wrote_is_kept(tmp_path):
+    path = tmp_path / "flows.h5"
+    script = (
+        "import os, sys, numpy as np\n"
+        "from data.flows import FlowWriter\n"
+        f"writer = FlowWriter({str(path)!r}, {SIZE}, {{}})\n"
+        "for index in range(10**6):\n"
+        f"    writer.write('a', str(index), np.full({(*SIZE, 3)}, index % 99))\n"
+        "    print(index, flush=True)\n"
+    )
+    root = pathlib.Path(__file__).parents[2]
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=root)
+    for _ in range(20):
+        last = int(process.stdout.readline())
+    process.kill()
+    last = int((process.communicate()[0].split() or [last])[-1])
+    assert not path.exists()
+    with FlowWriter(path, SIZE, {}) as writer:
+        assert all(writer.has("a", str(index)) for index in range(last + 1))
+    with FlowReader(path) as reader:
+        for index in range(last + 1):
+            assert np.all(reader.read("a", str(index)) == index % 99)

@@ -7,7 +7,8 @@ import h5py
 import numpy as np
 import pytest
 
-from experiments import evaluate, train
+import ldr_tf
+from experiments import evaluate, make_teacher_flows, train
 
 SIZE = 16
 
@@ -102,20 +103,39 @@ def test_trains_and_evaluates_in_the_order_of_the_rules(dataset, tmp_path, monke
         ({"schemes": {"1": {"sliver": 0.5, "msd": 0.4}}}, "sum to 1"),
     ],
 )
-def test_bad_data_sets_are_refused_by_the_commands(changes, words, dataset, tmp_path, capfd):
+def test_bad_data_sets_are_refused_by_the_commands(
+    changes, words, dataset, tmp_path, capfd, monkeypatch
+):
     path, content = dataset
     write(path, content, **changes)
     assert run_train(path, tmp_path / "run") == 2
     shown = capfd.readouterr().err
     assert words in shown and "liver.json" in shown + str(path) and "Traceback" not in shown
     assert not (tmp_path / "run").exists()
+    others(path, tmp_path, monkeypatch)
+    shown = capfd.readouterr().err
+    assert shown.count(words) == 2 and "Traceback" not in shown
 
 
-def test_a_volume_of_another_type_is_refused(dataset, tmp_path, capfd):
+def others(path, folder, monkeypatch):
+    """Gives the same data set to the other commands; they refuse it and leave nothing."""
+    monkeypatch.setattr(ldr_tf, "load_run", lambda path: None, raising=False)
+    flags = [f"--dataset={path}", "--subset=1"]
+    output = folder / "results"
+    assert evaluate.main(["evaluate", *flags, "--run=net", f"--output={output}"]) == 2
+    output = folder / "flows.h5"
+    command = ["make_teacher_flows", *flags, "--teacher=net", f"--output={output}"]
+    assert make_teacher_flows.main(command) == 2
+    assert {entry.name for entry in folder.iterdir()} == {"liver.json", "rest.h5", "volumes"}
+
+
+def test_a_volume_of_another_type_is_refused(dataset, tmp_path, capfd, monkeypatch):
     path, content = dataset
     write(path, content)
     with h5py.File(tmp_path / "volumes" / "sliver.h5", "a") as file:
         del file["03/volume"]
         file["03/volume"] = volume(3).astype("float32")
     assert run_train(path, tmp_path / "run") == 2
-    assert "'sliver/03': volume must be uint8, not float32" in capfd.readouterr().err
+    others(path, tmp_path, monkeypatch)
+    words = "'sliver/03': volume must be uint8, not float32"
+    assert capfd.readouterr().err.count(words) == 3

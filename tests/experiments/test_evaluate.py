@@ -269,3 +269,23 @@ def test_lines_of_the_original_code(dataset, tmp_path, monkeypatch):
     assert jaccard == "Jacc score: 0.5 (0.5)"
     assert landmark.startswith("Landmark distance: ")
     assert jacobian == "Jacobian determinant: 0.0 (0.0)"
+
+
+def test_lines_of_pairs_without_labels_and_of_runs_of_one_name(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(ldr_tf, "load_run", lambda path: ShiftNetwork(), raising=False)
+    with h5py.File(dataset.parent / "scans.h5", "a") as file:
+        del file["2"]["segmentation"], file["2"]["point"]
+    output = tmp_path / "results"
+    runs = [f"--run={tmp_path}/first/best", f"--run={tmp_path}/second/best"]
+    command = ["evaluate", *runs, f"--dataset={dataset}", f"--output={output}", "--format=rcn"]
+    assert evaluate.main([*command, "--subset=all"]) == 0
+    names = [f"{str(tmp_path).strip('/').replace('/', '_')}_{n}_best" for n in ("first", "second")]
+    assert {path.stem for path in output.glob("*.txt")} == {"identity", *names}
+    lines = (output / f"{names[0]}.txt").read_text().splitlines()
+    assert lines[1].split()[:5] == ["tiny_0", "tiny_2", "nan", "nan", "0.0"]
+    assert lines[7] == "Dice score: 0.5 (0.5)"  # of the two pairs that have labels
+
+    with h5py.File(dataset.parent / "scans.h5", "a") as file:
+        del file["1"]["segmentation"]
+    assert evaluate.main([*command, "--subset=two", "--limit=1"]) == 0
+    assert "Dice score: nan (nan)" in (output / "identity.txt").read_text()

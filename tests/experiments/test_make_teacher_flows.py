@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 
+import h5py
 import numpy as np
 import pytest
 
@@ -46,29 +47,15 @@ def test_a_networks_flows(phantoms, student_run, tmp_path, capfd):
 
 
 @pytest.mark.parametrize("protocol", [2, 4, 5])
-def test_pickles_of_the_release(protocol, phantoms, tmp_path):
+def test_pickles_of_the_release(protocol, phantoms, tmp_path, capfd):
     content = {"phantoms_000-phantoms_001": flow(1), "phantoms_001-phantoms_000": flow(2)}
     (tmp_path / NAME).write_bytes(pickle.dumps(content, protocol))
     path = tmp_path / "flows.h5"
     assert command(phantoms, path, f"--from_pickles={tmp_path}") == 0
+    assert "2 of the 12 pairs of '1' have a flow" in capfd.readouterr().out
     with FlowReader(path) as store:
         np.testing.assert_array_equal(store.read("phantoms_000", "phantoms_001"), flow(1))
         np.testing.assert_array_equal(store.read("phantoms_001", "phantoms_000"), flow(2))
-
-
-def test_a_pickle_of_python_2_reads(tmp_path):
-    # {"a-b": np.arange(3, dtype=np.float16)} in the form of Python 2 and NumPy 1, protocol 2:
-    # byte strings where Python 3 has text, and the array's data as such a string.
-    text = (
-        b"\x80\x02}q\x00U\x03a-bq\x01cnumpy.core.multiarray\n_reconstruct\nq\x02cnumpy\nndarray\n"
-        b"q\x03K\x00\x85q\x04U\x01bq\x05\x87q\x06Rq\x07(K\x01K\x03\x85q\x08cnumpy\ndtype\nq\tU\x02f2"
-        b"q\nK\x00K\x01\x87q\x0bRq\x0c(K\x03U\x01<q\rNNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tq"
-        b"\x0eb\x89U\x06\x00\x00\x00<\x00@q\x0ftq\x10bs."
-    )
-    path = tmp_path / NAME
-    path.write_bytes(text)
-    content = release_pickles.read_pickle(str(path))
-    np.testing.assert_array_equal(content["a-b"], np.float16([0, 1, 2]))
 
 
 def test_keys_are_matched_not_split():
@@ -94,13 +81,16 @@ class Planted:
 @pytest.mark.parametrize(
     "content, words",
     [
-        (lambda folder: Planted(str(folder / "planted")), ".mkdir, arrays alone are let in"),
+        (lambda folder: Planted(str(folder / "planted")), ".mkdir; only numpy arrays are admitted"),
         (lambda folder: {"phantoms_000-phantoms_001": Planted(str(folder / "planted"))}, "mkdir"),
         (lambda folder: {"phantoms_000-phantoms_001": flow(1)[:9]}, "must be (32, 32, 32, 3)"),
         (lambda folder: {"phantoms_000-phantoms_001": flow(1) * np.nan}, "must be finite"),
         (lambda folder: {"phantoms_000-nobody": flow(1)}, "'phantoms_000-nobody' fits no pair"),
         (lambda folder: [flow(1)], "must hold a dictionary"),
-        (lambda folder: {"phantoms_000-phantoms_001": "text"}, "must hold a dictionary"),
+        (lambda folder: {"phantoms_000-phantoms_001": "text"}, "must be an array, not str"),
+        (lambda folder: {"phantoms_000-phantoms_000": flow(1)}, "fits no pair"),
+        (lambda folder: {"phantoms_000-phantoms_001": flow(1).astype(int)}, "must hold floats"),
+        (lambda folder: {"phantoms_000-phantoms_001": flow(1).astype(object)}, "type 'O8'"),
     ],
 )
 def test_other_pickles_are_refused_before_they_run(content, words, phantoms, tmp_path, capfd):
@@ -116,7 +106,39 @@ def test_a_truncated_pickle_is_refused(phantoms, tmp_path, capfd):
     for length in (0, 10, 200, len(whole) // 2, len(whole) - 1):
         (tmp_path / NAME).write_bytes(whole[:length])
         assert command(phantoms, tmp_path / "flows.h5", f"--from_pickles={tmp_path}") == 2
-        assert "is no pickle of flows that can be read" in capfd.readouterr().err
+        assert "is no whole pickle of arrays" in capfd.readouterr().err
+
+
+def test_a_pair_in_two_files_is_refused(phantoms, tmp_path, capfd):
+    # c_1, c_2 and c_3 of the release lie in one folder: mixed, they would be no one teacher's
+    for number in (1, 2):
+        path = tmp_path / f"liver_teacher_deformation_c_{number}.pkl"
+        path.write_bytes(pickle.dumps({"phantoms_000-phantoms_001": flow(number)}))
+    assert command(phantoms, tmp_path / "flows.h5", f"--from_pickles={tmp_path}") == 2
+    shown = capfd.readouterr().err
+    assert "c_2.pkl: the pair 'phantoms_000-phantoms_001' is in" in shown and "c_1.pkl too" in shown
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_scans_that_share_an_id_are_refused(phantoms, tmp_path, capfd):
+    content = json.loads(phantoms.read_text())
+    content["files"]["/"] = content["files"]["phantoms"]
+    content["subsets"]["train"].append("phantoms_000")
+    (tmp_path / "shared.json").write_text(json.dumps(content))
+    assert (
+        command(tmp_path / "shared.json", tmp_path / "flows.h5", f"--from_pickles={tmp_path}") == 2
+    )
+    assert "'phantoms/000' and 'phantoms_000' share the id" in capfd.readouterr().err
+
+
+def test_a_missing_scan_is_found_before_the_work(phantoms, tmp_path, capfd):
+    content = json.loads(phantoms.read_text())
+    content["files"]["phantoms"]["path"] = str(phantoms.parent / "phantoms.h5")
+    content["subsets"]["train"][-1] = "phantoms/nobody"
+    (tmp_path / "broken.json").write_text(json.dumps(content))
+    assert command(tmp_path / "broken.json", tmp_path / "flows.h5", "--teacher=nowhere") == 2
+    assert "has no scan 'nobody'" in capfd.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["broken.json"]
 
 
 def test_flags_that_do_not_fit(phantoms, student_run, tmp_path, capfd):
@@ -126,6 +148,10 @@ def test_flags_that_do_not_fit(phantoms, student_run, tmp_path, capfd):
     assert "--teacher or --from_pickles" in capfd.readouterr().err
     assert command(phantoms, path, teacher, f"--from_pickles={tmp_path}") == 2
     assert "not both" in capfd.readouterr().err
+    assert command(phantoms, path, "--from_pickles=") == 2
+    assert "must be given" in capfd.readouterr().err
+    assert command(phantoms, path, f"--from_pickles={tmp_path}", "--subset=nine") == 2
+    assert "no scheme or subset 'nine'" in capfd.readouterr().err
     assert command(phantoms, path, f"--from_pickles={tmp_path}") == 2
     assert "holds no file *_teacher_deformation_c_*.pkl" in capfd.readouterr().err
     assert command(phantoms, path, teacher, "--subset=nine") == 2
@@ -133,6 +159,9 @@ def test_flags_that_do_not_fit(phantoms, student_run, tmp_path, capfd):
     other = json.loads(phantoms.read_text())
     other["image_size"] = [16, 16, 16]
     (tmp_path / "other.json").write_text(json.dumps(other))
+    with h5py.File(tmp_path / "phantoms.h5", "w") as file:
+        for index in range(8):
+            file[f"{index:03d}/volume"] = np.zeros((16, 16, 16), "uint8")
     assert command(tmp_path / "other.json", path, teacher) == 2
     assert "was trained at (32, 32, 32)" in capfd.readouterr().err
     assert not path.exists()
