@@ -1,14 +1,12 @@
 """Run folders: config.json, checkpoints/ and whatever the training logs beside them."""
 
 import os
-import shutil
-import tempfile
 
 import tensorflow as tf
 
 from ldr_tf import config as configs
 from ldr_tf.errors import InputError
-from ldr_tf.files import write_json
+from ldr_tf.files import atomic_path, write_json
 from ldr_tf.networks.cascade import CascadeNetwork
 
 CONFIG_NAME = "config.json"
@@ -62,17 +60,11 @@ def restore(checkpoint, path):
 
 def write_run(folder, network):
     """Writes a network that was not trained here as a run folder, whole or not at all."""
-    parent = os.path.dirname(os.path.abspath(folder))
-    os.makedirs(parent, exist_ok=True)
-    holder = tempfile.mkdtemp(prefix=".writing-", dir=parent)
-    try:
-        temporary = os.path.join(holder, os.path.basename(os.path.normpath(folder)))
+    os.makedirs(os.path.dirname(os.path.abspath(folder)), exist_ok=True)
+    with atomic_path(folder) as temporary:
         write_config(temporary, network.config)
         checkpoint = tf.train.Checkpoint(network=network)
         manager(checkpoint, temporary, keep=1).save(checkpoint_number=0)
-        os.replace(temporary, folder)
-    finally:
-        shutil.rmtree(holder, ignore_errors=True)
 
 
 def load_run(folder, compiled_warp=True):

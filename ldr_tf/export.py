@@ -1,15 +1,13 @@
 """SavedModel export of a run's network, for TF Serving: plain TensorFlow operations only."""
 
 import os
-import shutil
-import tempfile
 
 import tensorflow as tf
 
 from ldr_tf.checkpoints import load_run
 from ldr_tf.conventions import INTENSITY_MAX
 from ldr_tf.errors import InputError
-from ldr_tf.files import check_output_folder
+from ldr_tf.files import atomic_path, check_output_folder
 
 
 class ServingModule(tf.Module):
@@ -57,11 +55,6 @@ def export(run, output, version=1):
     check_output_folder(output)
     module = ServingModule(load_run(run, compiled_warp=False))
     os.makedirs(output, exist_ok=True)
-    holder = tempfile.mkdtemp(prefix=".writing-", dir=output)
-    try:
-        temporary = os.path.join(holder, str(version))
+    with atomic_path(target) as temporary:
         tf.saved_model.save(module, temporary, signatures={"serving_default": module.serve})
-        os.replace(temporary, target)
-    finally:
-        shutil.rmtree(holder, ignore_errors=True)
     return target
