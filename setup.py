@@ -52,6 +52,7 @@ setup(
         "matplotlib>=3.6",
         "scipy>=1.10",
         "SimpleITK>=2.2",
+        "tqdm>=4.60",
     ],
     extras_require={
         # The critic's spectral norm; there is no TensorFlow Addons for the modern stack.

@@ -27,7 +27,8 @@ def check_output_folder(folder):
 def atomic_path(path):
     """Yields a temporary path beside `path` with its ending; renames it to `path` on success.
 
-    For a file, or for a folder that is not there yet. On any exception, Ctrl-C included, the temporary file is removed and `path` stays as it was.
+    For a file, or for a folder that is not there yet. On any exception, Ctrl-C included, what
+    was written is removed and `path` stays as it was.
     """
     path = os.fspath(path)
     folder, name = os.path.split(os.path.abspath(path))
