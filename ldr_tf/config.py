@@ -20,6 +20,8 @@ DISTILLATIONS = ("none", "flow", "aldk")
 CRITIC_OBJECTIVES = ("game", "joint")
 CRITIC_CONSTRAINTS = ("gradient_penalty", "spectral_norm", "weight_clipping", "none")
 XLA_MODES = ("auto", "on", "off")
+PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
+STRATEGIES = ("one", "mirrored", "multi_worker")
 FEATURE_REDUCTIONS = ("mean", "sum")
 
 
@@ -174,7 +176,15 @@ class TrainingConfig:
 
     Attributes:
       steps: optimiser steps in all.
-      batch_size: pairs a step.
+      batch_size: pairs a step, over all devices.
+      accumulate: parts in which a device takes its share of the batch, one after the other; the
+        step is the same, its memory that of one part.
+      recompute: whether a stem's activations are computed again for the gradient instead of kept:
+        less memory, about a third more time.
+      precision: "float32", or "mixed_float16" (with loss scaling) or "mixed_bfloat16" for the dense
+        stems' convolutions; affine stems, warps, losses and the critic stay in float32.
+      strategy: "one" device, "mirrored" over the devices of this machine, or "multi_worker" over
+        the machines that the environment variable TF_CONFIG names.
       paired: whether only disjoint neighbours of the data set are pairs, not all ordered pairs.
       learning_rate: of Adam, before the schedule.
       schedule: one of SCHEDULES, see `ldr_tf.training.schedules.learning_rate`.
@@ -196,6 +206,10 @@ class TrainingConfig:
 
     steps: int = 20000
     batch_size: int = 1
+    accumulate: int = 1
+    recompute: bool = False
+    precision: str = "float32"
+    strategy: str = "one"
     paired: bool = False
     learning_rate: float = 1e-4
     schedule: str = "cosine"
@@ -215,11 +229,14 @@ class TrainingConfig:
     def __post_init__(self):
         _require_choice(self.schedule, SCHEDULES, "training.schedule")
         _require_choice(self.xla, XLA_MODES, "training.xla")
+        _require_choice(self.precision, PRECISIONS, "training.precision")
+        _require_choice(self.strategy, STRATEGIES, "training.strategy")
         _require_choice(self.on_nonfinite, ("stop", "skip"), "training.on_nonfinite")
         _require_choice(self.similarity, SIMILARITIES, "training.similarity")
         for field in (
             "steps",
             "batch_size",
+            "accumulate",
             "validate_every",
             "checkpoint_every",
             "summarize_every",
@@ -227,6 +244,11 @@ class TrainingConfig:
         ):
             value = getattr(self, field)
             _require(value >= 1, f"training.{field} must be at least 1, not {value}.")
+        _require(
+            self.batch_size % self.accumulate == 0,
+            f"training.batch_size must be a multiple of accumulate ({self.accumulate}), "
+            f"not {self.batch_size}.",
+        )
         _require(
             self.learning_rate > 0,
             f"training.learning_rate must be above 0, not {self.learning_rate}.",
@@ -252,6 +274,7 @@ class RunConfig:
       dataset: the JSON manifest it was trained on, as given.
       subset: the scheme or subset it was trained on.
       teacher: the teacher's run folder, as given; None without one.
+      teacher_flows: the store of the teacher's flows, as given; None without one.
     """
 
     stage: str = "student"
@@ -262,9 +285,15 @@ class RunConfig:
     dataset: str = ""
     subset: str = "1"
     teacher: Optional[str] = None
+    teacher_flows: Optional[str] = None
 
     def __post_init__(self):
         _require_choice(self.stage, ("teacher", "student"), "stage")
+        _require(
+            self.training.accumulate == 1 or self.distillation.critic_steps == 1,
+            "distillation.critic_steps must be 1 where training.accumulate is above 1, "
+            f"not {self.distillation.critic_steps}.",
+        )
 
 
 CHANGEABLE = frozenset(
@@ -274,6 +303,9 @@ CHANGEABLE = frozenset(
         "learning_rate",
         "schedule",
         "xla",
+        "strategy",
+        "accumulate",
+        "recompute",
         "on_nonfinite",
         "validate_every",
         "checkpoint_every",
