@@ -16,6 +16,7 @@ _FLAGS = {
     "channels": ("network", "channels", "channels of the first layer; 16 is the papers' value"),
     "steps": ("training", "steps", "optimiser steps in all"),
     "batch_size": ("training", "batch_size", "pairs a step"),
+    "images": ("training", "images", "scans, synthetic or synthetic_t1 (painted from labels)"),
     "paired": ("training", "paired", "train on disjoint neighbours only"),
     "learning_rate": ("training", "learning_rate", "of Adam, before the schedule"),
     "schedule": ("training", "schedule", "constant, cosine, rcn, rcn_finetune or ldr_released"),
