@@ -18,6 +18,7 @@ from ldr_tf.conventions import INTENSITY_MAX
 from ldr_tf.errors import InputError
 
 _BLOCK = 1 << 20
+_TAIL = 0.05
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,13 +142,20 @@ def _read_labels(source, settings, image):
     inside = array != 0
     if not inside.any():
         raise InputError(f"{source.labels}: holds no label but 0.")
-    box = [
-        np.flatnonzero(inside.any(axis=tuple(other for other in range(3) if other != axis)))[
-            [0, -1]
-        ]
-        for axis in range(3)
-    ]
-    return label_image, tuple(np.transpose(box))
+    return label_image, _label_box(inside)
+
+
+def _label_box(inside):
+    """Returns the box around labels, (first, last index); thin tails do not count.
+
+    A slice counts from a twentieth of the fullest one's labels on: the box of a brain is not that
+    of the brain and the spinal cord.
+    """
+    box = []
+    for axis in range(3):
+        filled = np.count_nonzero(inside, axis=tuple(other for other in range(3) if other != axis))
+        box.append(np.flatnonzero(filled >= _TAIL * filled.max())[[0, -1]])
+    return tuple(np.transpose(box))
 
 
 def _points(source, settings, image, grid):

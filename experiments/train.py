@@ -42,6 +42,9 @@ _TEACHER = flags.DEFINE_string("teacher", None, "the teacher's run folder", flag
 _INIT = flags.DEFINE_string(
     "init", None, "run folder whose weights the training starts from", flag_values=FLAGS
 )
+_CACHE = flags.DEFINE_bool(
+    "cache", False, "keep all scans that were read in memory", flag_values=FLAGS
+)
 _OVERRIDE = flags.DEFINE_bool(
     "override",
     False,
@@ -213,6 +216,8 @@ def run():
         training.batch_size,
         training.seed,
         paired=training.paired,
+        images=training.images,
+        cache=_CACHE.value,
     )
     batches = read()
     teacher = load_teacher(config)
