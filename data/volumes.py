@@ -1,7 +1,6 @@
 """Scans in HDF5 files: one group a scan, with `volume` and optionally `segmentation`, `point`."""
 
 import dataclasses
-import functools
 import os
 import threading
 from typing import Optional
@@ -46,7 +45,7 @@ class VolumeReader:
         self._raw = {}
         self._lock = threading.Lock()
         self._kept = {} if cache else None
-        self._place = functools.lru_cache(maxsize=_PLACES)(self._find)
+        self._places = {}
 
     def __enter__(self):
         return self
@@ -60,10 +59,10 @@ class VolumeReader:
             for file in self._open.values():
                 file.close()
             self._open.clear()
-            for descriptor in self._raw.values():
-                os.close(descriptor)
+            for file in self._raw.values():
+                file.close()
             self._raw.clear()
-            self._place.cache_clear()
+            self._places.clear()
 
     def check(self, keys):
         """Looks at the headers of the scans `keys`, without reading voxels.
@@ -128,14 +127,22 @@ class VolumeReader:
                 )
             array[...] = labels
             return
-        descriptor, offset = self._place(key)
+        file, offset = self._place(key)
         if offset is None:
             array[...] = self._load(self._volume(key), key)
-        elif os.preadv(descriptor, [array], offset) != array.nbytes:
+        elif os.preadv(file.fileno(), [array], offset) != array.nbytes:
             raise InputError(f"{self._where(key)} cannot be read (the file is too short).")
 
+    def _place(self, key):
+        """Returns (file, offset of the volume in it), or (None, None) where it is not plain."""
+        place = self._places.get(key)
+        if place is None:
+            if len(self._places) >= _PLACES:
+                self._places.clear()
+            place = self._places[key] = self._find(key)
+        return place
+
     def _find(self, key):
-        """Returns (descriptor, offset of the volume's bytes), the offset None where it has none."""
         volume = self._volume(key)
         offset = volume.id.get_offset()
         if offset is None:  # chunked, packed, or in another file
@@ -143,7 +150,9 @@ class VolumeReader:
         name, _ = self._manifest.locate(key)
         with self._lock:
             if name not in self._raw:
-                self._raw[name] = os.open(volume.file.filename, os.O_RDONLY)
+                self._raw[name] = open(  # noqa: SIM115 (closed by `close`)
+                    volume.file.filename, "rb", buffering=0
+                )
             return self._raw[name], offset + volume.file.userblock_size
 
     def read(self, key):

@@ -46,9 +46,9 @@ def read_series(folder, series=None, uneven="refuse"):
     """
     names = _chosen(folder, list_series(folder), series)
     reader = sitk.ImageSeriesReader()
-    reader.SetFileNames(names)
     try:
-        places = _places(folder, names)
+        names, places, heights = _in_order(folder, names)
+        reader.SetFileNames(names)
         image = reader.Execute()
     except RuntimeError as error:
         raise InputError(
@@ -56,8 +56,8 @@ def read_series(folder, series=None, uneven="refuse"):
         ) from error
     for key in image.GetMetaDataKeys():
         image.EraseMetaData(key)
-    steps = np.linalg.norm(np.diff(places, axis=0), axis=1)
-    if steps.size and np.ptp(steps) > _TOLERANCE * np.median(steps):
+    steps = np.diff(heights)
+    if steps.size and (np.ptp(steps) > _TOLERANCE * np.median(steps) or steps[0] == 0):
         _refuse_doubles(folder, names, steps)
         if uneven != "resample":
             raise InputError(_complaint(folder, names, steps))
@@ -84,8 +84,11 @@ def _chosen(folder, found, series):
     )
 
 
-def _places(folder, names):
-    """Returns the mm, LPS, of each slice's first voxel, after a look at whether slices belong."""
+def _in_order(folder, names):
+    """Returns names, the first voxels' places [n, 3] and heights across the slices [n], in mm.
+
+    Ordered by height; refuses slices that do not belong together.
+    """
     reader, places, first = sitk.ImageFileReader(), [], None
     for name in names:
         reader.SetFileName(name)
@@ -102,11 +105,14 @@ def _places(folder, names):
                 f"{names[0]}."
             )
         places.append(reader.GetOrigin()[:3])
-    return np.array(places)
+    places = np.array(places)
+    heights = places @ np.reshape(first[2], (3, 3))[:, 2]
+    order = np.argsort(heights, kind="stable")
+    return [names[index] for index in order], places[order], heights[order]
 
 
 def _refuse_doubles(folder, names, steps):
-    double = np.flatnonzero(steps < _TOLERANCE * np.median(steps))
+    double = np.flatnonzero(steps <= _TOLERANCE * np.median(steps))
     if double.size:
         first, second = names[double[0]], names[double[0] + 1]
         raise InputError(

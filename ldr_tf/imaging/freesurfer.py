@@ -25,7 +25,13 @@ def read_freesurfer(path):
     try:
         volume = nibabel.load(path)
         array = np.asanyarray(volume.dataobj)
-    except (OSError, EOFError, ValueError, nibabel.filebasedimages.ImageFileError) as error:
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        TypeError,
+        nibabel.filebasedimages.ImageFileError,
+    ) as error:
         raise InputError(f"{path}: damaged, or no FreeSurfer volume.") from error
     if array.ndim == 4 and array.shape[3] == 1:
         array = array[..., 0]
