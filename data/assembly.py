@@ -14,12 +14,14 @@ import shutil
 import time
 import urllib.parse
 from concurrent import futures
+from concurrent.futures.process import BrokenProcessPool
 from typing import Optional
 
 import h5py
 import numpy as np
 import SimpleITK as sitk
 
+from data.hdf5 import check_space, small_file
 from data.manifest import write_manifest
 from data.preparation import fingerprint, prepare_scan
 from data.volumes import write_scan
@@ -83,10 +85,7 @@ def assemble(sources, output, settings, workers=1):
         if not good:
             shutil.rmtree(parts)
             raise InputError(f"{output}: no scan could be prepared, so nothing is written.")
-        try:
-            values = _merge(good, output, parts, finished)
-        except OSError as error:
-            raise InputError(f"{output}: cannot be written ({error}).") from error
+        values = _merge(good, output, parts, finished)
         _write_json(good, output, settings, values)
         shutil.rmtree(parts)
 
@@ -119,7 +118,7 @@ def _outcomes(sources, settings, parts, prints, finished, workers):
                 job = jobs.pop(source.name)
                 try:
                     problem, seconds = job.result() if pool else job[0](*job[1:])
-                except futures.process.BrokenProcessPool as error:
+                except BrokenProcessPool as error:
                     raise InputError(
                         f"{source.path}: a worker process died, perhaps for want of memory; the "
                         "same command with fewer --workers goes on."
@@ -163,11 +162,8 @@ def _make_part(source, settings, path, digest):
         _FINGERPRINT: digest,
         _POINTS: json.dumps({name: list(place) for name, place in scan.points.items()}),
     }
-    try:
-        with files.atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
-            write_scan(file, "scan", scan.volume, scan.labels, None, attributes)
-    except (OSError, RuntimeError) as error:  # HDF5 reports a full disk as either
-        raise InputError(f"{path}: cannot be written ({error}).") from error
+    with small_file(path) as file:
+        write_scan(file, "scan", scan.volume, scan.labels, None, attributes)
     return None, time.perf_counter() - start
 
 
@@ -175,6 +171,9 @@ def _merge(good, output, parts, finished):
     """Writes the one file; returns the label values found."""
     values, points = set(), {}
     path = os.path.join(output, VOLUMES_NAME)
+    fresh = [_part(parts, source) for source in good if source.name not in finished]
+    kept = os.path.getsize(path) if finished else 0
+    check_space(path, kept + sum(map(os.path.getsize, fresh)))
     with contextlib.ExitStack() as stack:
         temporary = stack.enter_context(files.atomic_path(path))
         file = stack.enter_context(h5py.File(temporary, "w"))
