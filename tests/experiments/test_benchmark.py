@@ -30,13 +30,15 @@ def test_functions_take_turns():
 
 
 def test_data(tmp_path, capsys):
-    flags = ["--size=16", "--scans=3", "--pairs=4", "--rounds=2"]
+    flags = ["--size=16", "--scans=3", "--pairs=4", "--rounds=2", "--many=4", "--student_size=16"]
     assert run("data", *flags, f"--output={tmp_path}") == 0
     shown = capsys.readouterr().out
     assert "pipeline" in shown and "h5py" in shown
     report = json.loads((tmp_path / "data.json").read_text())
     assert report["settings"]["scans"] == 3
     assert {"name", "seconds", "ratio"} <= set(report["rows"][0])
+    assert sum("MB" in row for row in report["rows"]) == 2
+    assert all(0 <= row.get("waiting_percent", 0) <= 100 for row in report["rows"])
 
 
 @pytest.mark.parametrize(
