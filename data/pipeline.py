@@ -1,12 +1,13 @@
 """Pairs of a data set as tensors: batches for training, numpy pairs for evaluation."""
 
 import functools
-import time
 
 import numpy as np
 import tensorflow as tf
 
 from data import synthetic
+from data.flows import FlowReader
+from data.manifest import scan_id
 from data.pairs import list_pairs, training_pairs
 from data.volumes import VolumeReader
 from ldr_tf.errors import InputError
@@ -25,6 +26,7 @@ def training_dataset(
     seed,
     first_step=0,
     paired=False,
+    flows=None,
     images="scans",
     cache=False,
     shard=(0, 1),
@@ -43,48 +45,64 @@ def training_dataset(
       seed: 0 or more.
       first_step: step of the first batch.
       paired: see `data.pairs.list_pairs`.
+      flows: path of a store of teacher flows that has every pair of the subset, or None.
       images: "scans", or a style of `data.synthetic`: images painted from the segmentations.
-      cache: whether to keep all that was read in memory.
-      shard: (index, count): only the index-th of count equal parts of every batch, so that count
-        workers together see exactly what one would.
+      cache: whether to keep all scans that were read in memory.
+      shard: (index, count); the dataset holds the index-th of `count` equal parts of every batch,
+        so that count workers together see exactly what one would.
 
     Returns:
-      tf.data.Dataset of {"fixed", "moving": uint8 [batch, x, y, z, 1], 0..255, "step": int64},
-      where batch is batch_size / count.
+      tf.data.Dataset of {"fixed", "moving": uint8 [batch, x, y, z, 1], 0..255; "example": int64
+      [batch], the pair's number in the training; with flows "teacher_flow": float16
+      [batch, x, y, z, 3], voxels}, where batch is batch_size / count.
 
     Raises:
-      InputError: at once, for an unknown or too small subset, a missing scan, a volume of another
-        size or type, no segmentation to paint from, or a batch that does not fall into the parts.
+      InputError: at once, for an unknown or too small subset, a missing scan, a volume of
+        another size or type, no segmentation to paint from, a store that lacks pairs or has
+        another size, or a batch that cannot be dealt out.
     """
     part = _part(batch_size, shard)
+    painted = images != "scans"
+    if painted and flows is not None:
+        raise InputError(f"{flows}: stored flows are those of the scans, not of painted images.")
     reader = VolumeReader(manifest, cache)
     choose = functools.partial(training_pairs, manifest, subset, batch_size, seed, paired=paired)
     choose(first_step)
     keys = [key for name in manifest.scheme(subset) for key in manifest.subsets[name]]
     keys = keys if manifest.atlas is None else [manifest.atlas] + keys
     reader.check(keys)
-    painted = images != "scans"
     if painted:
         reader.check_labels(keys)
     fill = reader.read_labels_into if painted else reader.read_volume_into
     kind = np.uint16 if painted else np.uint8
-    shape = (len(part),) + manifest.image_size + (1,)
+    store = None if flows is None else _open_flows(flows, manifest, subset, paired)
+    shape = (len(part),) + manifest.image_size
 
-    def read(step):
-        batch = _two_arrays(shape, kind)
-        pairs = choose(int(step))
-        for item, place in enumerate(part):
-            for side, key in enumerate(pairs[place]):
+    def pairs_of(step):
+        return choose(int(step))[part.start : part.stop]
+
+    def read_volumes(step):
+        batch = _two_arrays(shape + (1,), kind)
+        for item, pair in enumerate(pairs_of(step)):
+            for side, key in enumerate(pair):
                 fill(key, batch[side][item, ..., 0])
         return batch
 
+    def read_flows(step):
+        stored = [store.read(*map(scan_id, pair)) for pair in pairs_of(step)]
+        return np.stack(stored).astype(np.float16)
+
     def load(step):
-        pair = [
-            tf.ensure_shape(side, shape) for side in tf.numpy_function(read, [step], [kind] * 2)
-        ]
+        pair = tf.numpy_function(read_volumes, [step], [kind] * 2)
+        fixed, moving = (tf.ensure_shape(side, shape + (1,)) for side in pair)
+        example = step * batch_size + tf.range(part.start, part.stop, dtype=tf.int64)
         if painted:
-            pair = _paint(pair, images, seed, step * batch_size + part.start)
-        return {"fixed": pair[0], "moving": pair[1], "step": step}
+            fixed, moving = _paint(fixed, moving, images, seed, example)
+        batch = {"fixed": fixed, "moving": moving, "example": example}
+        if store is not None:
+            flow = tf.numpy_function(read_flows, [step], tf.float16)
+            batch["teacher_flow"] = tf.ensure_shape(flow, shape + (3,))
+        return batch
 
     steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
     return steps.map(load, num_parallel_calls=_READERS, deterministic=True).prefetch(_READ_AHEAD)
@@ -114,51 +132,25 @@ def _two_arrays(shape, kind):
     return [room[begin : begin + size].view(kind).reshape(shape) for begin in starts]
 
 
-def _paint(pair, style, seed, first_number):
-    """Paints each pair of a batch of labels by its own number in the run."""
+def _paint(fixed, moving, style, seed, example):
+    """Paints each pair of a batch of labels by its own number in the training."""
     images = [
-        synthetic.paint_pair(fixed[..., 0], moving[..., 0], style, seed, first_number + item)
-        for item, (fixed, moving) in enumerate(zip(*map(tf.unstack, pair)))
+        synthetic.paint_pair(fixed[item, ..., 0], moving[item, ..., 0], style, seed, example[item])
+        for item in range(fixed.shape[0])
     ]
     return [tf.stack(side)[..., None] for side in zip(*images)]
 
 
-class Waiting:
-    """Iterates over batches and measures how long they were waited for.
-
-    Attributes:
-      seconds: waited so far, the first batch aside, which fills the pipeline.
-      batches: taken so far.
-    """
-
-    def __init__(self, batches):
-        """Wraps an iterable of batches."""
-        self._batches = batches
-        self._since = None
-        self.seconds, self.batches = 0.0, 0
-
-    def __iter__(self):
-        iterator = iter(self._batches)
-        while True:
-            start = time.perf_counter()
-            try:
-                batch = next(iterator)
-            except StopIteration:
-                return
-            now = time.perf_counter()
-            if self._since is None:
-                self._since = now
-            else:
-                self.seconds += now - start
-            self.batches += 1
-            yield batch
-
-    @property
-    def share(self):
-        """Waiting as a share of the time since the first batch, 0..1."""
-        if self._since is None:
-            return 0.0
-        return self.seconds / max(time.perf_counter() - self._since, 1e-9)
+def _open_flows(path, manifest, subset, paired):
+    store = FlowReader(path)
+    if tuple(store.about["image_size"]) != manifest.image_size:
+        raise InputError(
+            f"{path}: holds flows of {tuple(store.about['image_size'])}, the data set holds "
+            f"{manifest.image_size}."
+        )
+    pairs = list_pairs(manifest, subset, paired)
+    store.check([tuple(map(scan_id, pair)) for pair in pairs])
+    return store
 
 
 def evaluation_pairs(manifest, subset, paired=False):

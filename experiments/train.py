@@ -39,6 +39,9 @@ _OUTPUT = flags.DEFINE_string(
     "output", None, "run folder, made or resumed", required=True, flag_values=FLAGS
 )
 _TEACHER = flags.DEFINE_string("teacher", None, "the teacher's run folder", flag_values=FLAGS)
+_TEACHER_FLOWS = flags.DEFINE_string(
+    "teacher_flows", None, "store of the teacher's flows, instead of --teacher", flag_values=FLAGS
+)
 _INIT = flags.DEFINE_string(
     "init", None, "run folder whose weights the training starts from", flag_values=FLAGS
 )
@@ -64,7 +67,7 @@ _STAGE_DEFAULTS = {
 def build_config(manifest):
     """Returns the RunConfig that stage, config file, flags and data set make together."""
     values = dict(_STAGE_DEFAULTS[_STAGE.value])
-    if _TEACHER.value is not None:
+    if _TEACHER.value is not None or _TEACHER_FLOWS.value is not None:
         values["distillation"] = {"kind": "aldk"}
     layers = [configs.read_json(_CONFIG.value)] if _CONFIG.value else []
     for layer in [*layers, config_flags.overrides(FLAGS)]:
@@ -79,6 +82,7 @@ def build_config(manifest):
             "dataset": _DATASET.value,
             "subset": _SUBSET.value,
             "teacher": _TEACHER.value,
+            "teacher_flows": _TEACHER_FLOWS.value,
             "image": configs.to_dict(manifest.image) if manifest.image else {},
         },
     )
@@ -95,12 +99,18 @@ def _merged(base, layer):
 
 def check_distillation(config):
     """Refuses a config whose distillation and teacher do not fit."""
-    if config.distillation.kind != "none" and config.teacher is None:
-        raise InputError(f"--distillation={config.distillation.kind} needs --teacher=RUN.")
-    if config.distillation.kind == "none" and config.teacher is not None:
-        raise InputError("--teacher is given, but --distillation=none makes no use of it.")
-    if config.stage == "teacher" and config.teacher is not None:
-        raise InputError("--teacher belongs to --stage=student.")
+    given = [name for name in ("teacher", "teacher_flows") if getattr(config, name) is not None]
+    if config.distillation.kind != "none" and not given:
+        raise InputError(
+            f"--distillation={config.distillation.kind} needs --teacher=RUN or "
+            "--teacher_flows=STORE."
+        )
+    if len(given) > 1:
+        raise InputError("--teacher and --teacher_flows: only one of them can be the teacher.")
+    if given and config.distillation.kind == "none":
+        raise InputError(f"--{given[0]} is given, but --distillation=none makes no use of it.")
+    if given and config.stage == "teacher":
+        raise InputError(f"--{given[0]} belongs to --stage=student.")
 
 
 def open_run(folder, config):
@@ -202,6 +212,7 @@ def run():
 
     from data.pipeline import training_dataset
     from experiments.progress import TrainingProgress
+    from ldr_tf.training import devices
     from ldr_tf.training.loop import TrainingError, resume, train
     from ldr_tf.training.state import TrainingState
     from ldr_tf.training.step import TrainingStep
@@ -209,6 +220,8 @@ def run():
     # All that can be refused is looked at before the run folder is made.
     check_output_folder(_OUTPUT.value)
     training = config.training
+    strategy = devices.make_strategy(training.strategy)
+    devices.check_batch(strategy, training)
     read = functools.partial(
         training_dataset,
         manifest,
@@ -218,17 +231,21 @@ def run():
         paired=training.paired,
         images=training.images,
         cache=_CACHE.value,
+        flows=config.teacher_flows,
     )
-    batches = read()
-    teacher = load_teacher(config)
-    state = TrainingState(config)
+    read()
+    with strategy.scope():
+        teacher = load_teacher(config)
+    state = TrainingState(config, strategy)
     initial = load_initial(config)
     validate = validation(manifest, state.network)
-    open_run(_OUTPUT.value, config)
+    if devices.is_chief(strategy):
+        open_run(_OUTPUT.value, config)
     first = resume(state, _OUTPUT.value)
-    if first:
-        batches = read(first_step=first)
-    elif initial is not None:
+    batches = devices.distribute(
+        strategy, functools.partial(read, first_step=first), training.batch_size
+    )
+    if not first and initial is not None:
         state.network.set_weights(initial.get_weights())
     print(
         f"{config.stage}: {config.network.base_network}, "

@@ -23,6 +23,8 @@ DISTILLATIONS = ("none", "flow", "aldk")
 CRITIC_OBJECTIVES = ("game", "joint")
 CRITIC_CONSTRAINTS = ("gradient_penalty", "spectral_norm", "weight_clipping", "none")
 XLA_MODES = ("auto", "on", "off")
+PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
+STRATEGIES = ("one", "mirrored", "multi_worker")
 FEATURE_REDUCTIONS = ("mean", "sum")
 
 
@@ -185,7 +187,15 @@ class TrainingConfig:
 
     Attributes:
       steps: optimiser steps in all.
-      batch_size: pairs a step.
+      batch_size: pairs a step, over all devices.
+      accumulate: parts in which a device takes its share of the batch, one after the other; the
+        step is the same, its memory that of one part.
+      recompute: whether a stem's activations are computed again for the gradient instead of kept:
+        less memory, about a third more time.
+      precision: "float32", or "mixed_float16" (with loss scaling) or "mixed_bfloat16" for the dense
+        stems' convolutions; affine stems, warps, losses and the critic stay in float32.
+      strategy: "one" device, "mirrored" over the devices of this machine, or "multi_worker" over
+        the machines that the environment variable TF_CONFIG names.
       images: "scans", the volumes of the data set; "synthetic", images painted from its
         segmentations (see data/synthetic.py); "synthetic_t1", the same with the look of T1.
       paired: whether only disjoint neighbours of the data set are pairs, not all ordered pairs.
@@ -209,6 +219,10 @@ class TrainingConfig:
 
     steps: int = 20000
     batch_size: int = 1
+    accumulate: int = 1
+    recompute: bool = False
+    precision: str = "float32"
+    strategy: str = "one"
     images: str = "scans"
     paired: bool = False
     learning_rate: float = 1e-4
@@ -230,11 +244,14 @@ class TrainingConfig:
         _require_choice(self.images, IMAGES, "training.images")
         _require_choice(self.schedule, SCHEDULES, "training.schedule")
         _require_choice(self.xla, XLA_MODES, "training.xla")
+        _require_choice(self.precision, PRECISIONS, "training.precision")
+        _require_choice(self.strategy, STRATEGIES, "training.strategy")
         _require_choice(self.on_nonfinite, ("stop", "skip"), "training.on_nonfinite")
         _require_choice(self.similarity, SIMILARITIES, "training.similarity")
         for field in (
             "steps",
             "batch_size",
+            "accumulate",
             "validate_every",
             "checkpoint_every",
             "summarize_every",
@@ -242,6 +259,11 @@ class TrainingConfig:
         ):
             value = getattr(self, field)
             _require(value >= 1, f"training.{field} must be at least 1, not {value}.")
+        _require(
+            self.batch_size % self.accumulate == 0,
+            f"training.batch_size must be a multiple of accumulate ({self.accumulate}), "
+            f"not {self.batch_size}.",
+        )
         _require(
             self.learning_rate > 0,
             f"training.learning_rate must be above 0, not {self.learning_rate}.",
@@ -267,6 +289,7 @@ class RunConfig:
       dataset: the JSON manifest it was trained on, as given.
       subset: the scheme or subset it was trained on.
       teacher: the teacher's run folder, as given; None without one.
+      teacher_flows: the store of the teacher's flows, as given; None without one.
     """
 
     stage: str = "student"
@@ -277,9 +300,15 @@ class RunConfig:
     dataset: str = ""
     subset: str = "1"
     teacher: Optional[str] = None
+    teacher_flows: Optional[str] = None
 
     def __post_init__(self):
         _require_choice(self.stage, ("teacher", "student"), "stage")
+        _require(
+            self.training.accumulate == 1 or self.distillation.critic_steps == 1,
+            "distillation.critic_steps must be 1 where training.accumulate is above 1, "
+            f"not {self.distillation.critic_steps}.",
+        )
 
 
 CHANGEABLE = frozenset(
@@ -289,6 +318,9 @@ CHANGEABLE = frozenset(
         "learning_rate",
         "schedule",
         "xla",
+        "strategy",
+        "accumulate",
+        "recompute",
         "on_nonfinite",
         "validate_every",
         "checkpoint_every",

@@ -4,6 +4,8 @@ TensorFlow up to 2.15 carries Keras 2 as `tf.keras`. Later versions carry Keras 
 subclassed models differ; there Keras 2 lives on in the package tf_keras.
 """
 
+import contextlib
+
 import tensorflow as tf
 
 
@@ -18,4 +20,16 @@ def _keras_two():
 
 keras = _keras_two()
 
-__all__ = ["keras"]
+
+@contextlib.contextmanager
+def precision(policy):
+    """Layers that are created inside compute by the policy, such as "mixed_float16"."""
+    before = keras.mixed_precision.global_policy()
+    keras.mixed_precision.set_global_policy(policy)
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_global_policy(before)
+
+
+__all__ = ["keras", "precision"]

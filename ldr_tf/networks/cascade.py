@@ -1,5 +1,6 @@
 """The recursive cascade: stems that each register what the ones before have warped."""
 
+import functools
 from typing import NamedTuple, Optional
 
 import tensorflow as tf
@@ -8,6 +9,7 @@ from ldr_tf import layers
 from ldr_tf.config import RunConfig
 from ldr_tf.conventions import check_same_grid, check_volume
 from ldr_tf.keras import keras
+from ldr_tf.keras import precision as keras_precision
 from ldr_tf.networks.affine import LDRUtilStem, VTNAffineStem
 from ldr_tf.networks.student import LDR
 from ldr_tf.networks.voxelmorph import LDRReleased, VoxelMorph
@@ -59,12 +61,22 @@ class CascadeNetwork(keras.Model):
       free_size: whether volumes of any size are taken (False where an affine stem binds it).
     """
 
-    def __init__(self, config: RunConfig, compiled_warp=True, **kwargs):
+    def __init__(
+        self,
+        config: RunConfig,
+        compiled_warp=True,
+        precision="float32",
+        recompute=False,
+        **kwargs,
+    ):
         """Creates the weights.
 
         Args:
           config: the run's config.
           compiled_warp: False keeps to plain TensorFlow operations, for exports.
+          precision: in which the dense stems compute, see `ldr_tf.config.TrainingConfig`; what
+            comes out of them is float32 again.
+          recompute: whether a gradient computes the dense stems' activations anew.
         """
         super().__init__(**kwargs)
         self.config = config
@@ -76,10 +88,13 @@ class CascadeNetwork(keras.Model):
             stem_class = AFFINE_STEMS[network.affine_stem]
             self.affine_stem = stem_class(network.image_size, network.channels)
         stem_class = DENSE_STEMS[network.base_network]
-        self.stems = [
-            stem_class(channels=network.channels, multiplier=1.0 / network.cascades)
-            for _ in range(network.cascades)
-        ]
+        with keras_precision(precision):
+            self.stems = [
+                stem_class(channels=network.channels, multiplier=1.0 / network.cascades)
+                for _ in range(network.cascades)
+            ]
+        predict = [functools.partial(_predict, stem) for stem in self.stems]
+        self._predict = [tf.recompute_grad(p) if recompute else p for p in predict]
         self.built = True  # the weights exist
 
     def call(self, fixed, moving):
@@ -100,10 +115,10 @@ class CascadeNetwork(keras.Model):
         if self.affine_stem is not None:
             flow, matrix = self.affine_stem(fixed, moving)
             stages.append(self._stage(moving, flow, flow, matrix))
-        for stem in self.stems:
+        for predict in self._predict:
             for _ in range(self.config.network.rep):
                 warped = stages[-1].warped if stages else moving
-                flow = _padded(stem, fixed, warped)
+                flow = predict(fixed, warped)
                 stages.append(self._stage(moving, flow, self._compose(stages, flow)))
         return Registration(stages[-1].composed, stages[-1].warped, stages)
 
@@ -129,7 +144,8 @@ class CascadeNetwork(keras.Model):
             raise ValueError(f"this network's affine stem takes volumes of {wanted}, not {size}.")
 
 
-def _padded(stem, fixed, moving):
-    fixed, crop = layers.pad_to_multiple(fixed, stem.size_multiple)
-    moving, _ = layers.pad_to_multiple(moving, stem.size_multiple)
-    return crop(stem(fixed, moving))
+def _predict(stem, fixed, moving):
+    """Returns a stem's flow for volumes of any size, in float32 whatever the stem computes in."""
+    fixed, crop = layers.pad_to_multiple(tf.cast(fixed, stem.compute_dtype), stem.size_multiple)
+    moving, _ = layers.pad_to_multiple(tf.cast(moving, stem.compute_dtype), stem.size_multiple)
+    return crop(tf.cast(stem(fixed, moving), tf.float32))

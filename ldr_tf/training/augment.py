@@ -1,59 +1,99 @@
-"""Random free-form deformations and flips, a function of seed and step alone."""
+"""Random free-form deformations and flips, a function of seed and example alone."""
 
 import tensorflow as tf
 
 from ldr_tf.ops.bspline import free_form_flow
-from ldr_tf.ops.warp import warp
+from ldr_tf.ops.warp import identity_grid, sample, warp
 
 _CONTROL_POINTS = 5
+_INVERSION_STEPS = 12
 
 
-def random_control_grid(batch, size, strength, seed):
-    """Returns offsets of a 5x5x5 control grid, `strength * u^3 * (size // 4)`, u uniform in -1..1.
+def random_control_grid(size, strength, seeds):
+    """Returns offsets of 5x5x5 control grids, `strength * u^3 * (size // 4)`, u uniform in -1..1.
 
     Source: the augmentation of the VTN and RCN code, where the strength is 0.4.
 
     Args:
-      batch: number of examples.
       size: voxels along x, y, z.
       strength: largest offset as a fraction of the control points' spacing.
-      seed: two integers, [2].
+      seeds: two integers an example, [batch, 2].
 
     Returns:
       [batch, 5, 5, 5, 3], voxels.
     """
-    shape = [batch, *[_CONTROL_POINTS] * 3, 3]
-    uniform = _uniform(shape, seed)
+    uniform = _uniform([*[_CONTROL_POINTS] * 3, 3], seeds)
     return strength * uniform**3 * tf.constant([float(n // 4) for n in size])
 
 
-def augment(fixed, moving, strength, flip_axis, seed, step):
+def augment(fixed, moving, strength, flip_axis, seed, example, flow=None):
     """Deforms the moving image and mirrors half of the pairs.
 
     Args:
-      fixed, moving: [batch, x, y, z, 1] with known x, y, z.
+      fixed, moving: [batch, x, y, z, 1], sizes known.
       strength: see `random_control_grid`; 0 deforms nothing.
       flip_axis: 0, 1 or 2, the axis to mirror in both images; None mirrors nothing.
       seed: of the run, an integer.
-      step: scalar integer tensor.
+      example: each pair's number in the training, integers [batch].
+      flow: a flow of the pair as it was, [batch, x, y, z, 3] in voxels, or None.
 
     Returns:
-      The pair.
+      The pair, and the flow of the new pair (None where there was none): warping the new moving
+      image by it gives what warping the old one by the old flow gave.
     """
-    step = tf.cast(step, tf.int32)
-    batch = tf.shape(moving)[0]
+    example = tf.cast(example, tf.int32)
     size = moving.shape[1:4]
     if strength:
-        grid = random_control_grid(batch, size, strength, tf.stack([seed, 2 * step]))
-        moving = warp(moving, free_form_flow(grid, size))
+        grid = random_control_grid(size, strength, _seeds(seed, 2 * example))
+        deformation = free_form_flow(grid, size)
+        moving = warp(moving, deformation)
+        if flow is not None:
+            flow = undo_deformation(flow, deformation)
     if flip_axis is not None:
-        seeds = tf.stack([seed, 2 * step + 1])
-        coin = _uniform([batch, 1, 1, 1, 1], seeds) < 0.0
-        fixed = tf.where(coin, tf.reverse(fixed, [flip_axis + 1]), fixed)
-        moving = tf.where(coin, tf.reverse(moving, [flip_axis + 1]), moving)
-    return fixed, moving
+        mirrored = _uniform([1, 1, 1, 1], _seeds(seed, 2 * example + 1)) < 0.0
+        axis = [flip_axis + 1]
+        fixed = tf.where(mirrored, tf.reverse(fixed, axis), fixed)
+        moving = tf.where(mirrored, tf.reverse(moving, axis), moving)
+        if flow is not None:
+            sign = 1.0 - 2.0 * tf.one_hot(flip_axis, 3)
+            flow = tf.where(mirrored, tf.reverse(flow, axis) * sign, flow)
+    return fixed, moving, flow
 
 
-def _uniform(shape, seed):
-    """Uniform numbers in -1..1; the algorithm is named so that every device draws the same."""
-    return tf.random.stateless_uniform(shape, seed, minval=-1.0, maxval=1.0, alg="philox")
+def undo_deformation(flow, deformation):
+    """Returns the flow onto an image that was deformed: `new(p) = q - p`, where
+    `q + deformation(q) = p + flow(p)`.
+
+    The equation is solved by fixed-point iteration, which converges because a free-form
+    deformation of the strengths allowed moves neighbours apart by less than their distance.
+
+    Args:
+      flow: onto the image before, [batch, x, y, z, 3], voxels.
+      deformation: what warped the image, the same shape.
+
+    Returns:
+      The same shape.
+    """
+    grid = identity_grid(flow.shape[1:4])
+    target = grid + flow
+    place = target
+    for _ in range(_INVERSION_STEPS):
+        place = target - sample(deformation, place)
+    return place - grid
+
+
+def _seeds(seed, numbers):
+    return tf.stack([tf.fill(tf.shape(numbers), seed), numbers], axis=-1)
+
+
+def _uniform(shape, seeds):
+    """Uniform numbers in -1..1, [batch, *shape], each example by its own seed.
+
+    So they do not depend on how a batch is dealt out. The algorithm is named so that every device
+    draws the same.
+    """
+    draws = [
+        tf.random.stateless_uniform(shape, pair, minval=-1.0, maxval=1.0, alg="philox")
+        for pair in tf.unstack(seeds)
+    ]
+    return tf.stack(draws)

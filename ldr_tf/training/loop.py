@@ -1,18 +1,20 @@
 """The training loop: owns time and disk, and reports to the observer that it is given."""
 
 import math
+import time
 
 import tensorflow as tf
 
 from ldr_tf import checkpoints
-from ldr_tf.conventions import INTENSITY_MAX
+from ldr_tf.training import devices
+from ldr_tf.training.keeper import Keeper, SavingError
 from ldr_tf.training.observer import Observer
 from ldr_tf.training.schedules import is_full_step, learning_rate
 from ldr_tf.training.summaries import SummaryWriter
 
 
 class TrainingError(RuntimeError):
-    """A training that cannot go on: a loss or gradient is no longer finite."""
+    """A training that cannot go on: not finite, no room for a checkpoint, a worker lost."""
 
 
 def resume(state, folder):
@@ -35,8 +37,9 @@ def train(
 ):
     """Trains from the state's step to the config's last one.
 
-    Writes checkpoints, TensorBoard events and metrics.jsonl into `folder`. Everything random
-    depends on seed and step alone, so a training that was stopped goes on as if it had not been.
+    Writes checkpoints, TensorBoard events and metrics.jsonl into `folder`; of many workers one
+    does. Everything random depends on seed and step alone, so a training that was stopped goes on
+    as if it had not been.
 
     Args:
       state: `TrainingState`, restored where it resumes.
@@ -45,7 +48,8 @@ def train(
       folder: the run folder.
       validate: callable that returns figures by name, or None.
       observer: `Observer`, or None.
-      should_stop: callable asked after every step; True saves and leaves.
+      should_stop: callable asked after every step; True saves and leaves. Of many workers it is
+        enough that one is asked; they agree whenever losses are logged.
       describe: callable that names the pairs of a step, for messages, or None.
 
     Returns:
@@ -53,41 +57,94 @@ def train(
 
     Raises:
       TrainingError: a loss or gradient norm is not finite and the config does not say to skip such
-        steps; it names the term, the step and the pairs, and the last checkpoint stays as it was.
+        steps (it names the term, the step and the pairs); a checkpoint cannot be written; another
+        worker is gone. The last checkpoint stays as it was.
     """
-    training = state.config.training
-    observer = observer or Observer()
-    manager = checkpoints.manager(state.checkpoint, folder, training.keep_checkpoints)
-    writer = SummaryWriter(folder)
-    first = int(state.step)
-    # Read together, when something is logged: reading each step's would make the device wait.
-    pending = _Pending(training.on_nonfinite, describe)
-    observer.on_start(first, training.steps)
     try:
-        for index, batch in zip(range(first, training.steps), batches):
-            pending.add(index, _take(state, step, batch, index))
+        return _Loop(state, step, folder, validate, observer, should_stop, describe).run(batches)
+    except SavingError as error:
+        raise TrainingError(str(error)) from error
+    except tf.errors.OpError as error:
+        if devices.worker_count(state.strategy) == 1:
+            raise
+        raise TrainingError(
+            "another worker is gone or does not answer; start all of them again with the same "
+            "command, which resumes from the last checkpoint."
+        ) from error
+
+
+class _Loop:
+    def __init__(self, state, step, folder, validate, observer, should_stop, describe):
+        self._state = state
+        self._step = step
+        self._folder = folder
+        self._training = state.config.training
+        self._validate = validate
+        self._observer = observer or Observer()
+        self._asked = should_stop or (lambda: False)
+        # Read together, when something is logged: reading each step's would make the device wait.
+        self._pending = _Pending(self._training.on_nonfinite, describe)
+        self._chief = devices.is_chief(state.strategy)
+        self._keeper = self._writer = None
+
+    def run(self, batches):
+        first, steps = int(self._state.step), self._training.steps
+        if self._chief:
+            self._keeper = Keeper(self._state, self._folder)
+            self._writer = SummaryWriter(self._folder)
+        self._observer.on_start(first, steps)
+        try:
+            return self._steps(_Waiting(batches), first, steps)
+        finally:
+            if self._writer is not None:
+                self._writer.close()
+            self._observer.on_end()
+
+    def _steps(self, batches, first, steps):
+        training = self._training
+        for index, batch in zip(range(first, steps), batches):
+            self._pending.add(index, _take(self._state, self._step, batch, index))
             done = index + 1
-            last = done == training.steps
-            stop = not last and should_stop is not None and should_stop()
+            last = done == steps
+            logging = last or done % training.summarize_every == 0
+            stop = not last and self._should_stop(logging)
             saving = last or stop or done % training.checkpoint_every == 0
-            if saving or done % training.summarize_every == 0:
-                scalars = pending.read()
-                writer.scalars(done, scalars)
-                observer.on_scalars(done, scalars)
-            observer.on_step(done)
-            if saving:
-                manager.save(checkpoint_number=done)
+            if saving or logging:
+                self._report(done, batches)
+            self._observer.on_step(done)
+            if self._chief:
+                if last or done % training.validate_every == 0:
+                    self._look(batch, done)
+                if saving:
+                    self._keeper.save(done)
             if stop:
                 return False
-            if validate is not None and (last or done % training.validate_every == 0):
-                figures = validate()
-                writer.scalars(done, figures, "validation/")
-                observer.on_validation(done, figures)
-                _draw(state, writer, batch, done)
-    finally:
-        writer.close()
-        observer.on_end()
-    return True
+        return True
+
+    def _should_stop(self, logging):
+        """Asks after every step; many workers, who must leave together, ask each other rarely."""
+        if devices.worker_count(self._state.strategy) == 1:
+            return self._asked()
+        return logging and devices.agree(self._state.strategy, self._asked())
+
+    def _report(self, done, batches):
+        scalars = self._pending.read()
+        scalars["waiting_percent"] = batches.percent()
+        scalars["peak_memory_mb"] = devices.peak_memory() / 1e6
+        if self._writer is not None:
+            self._writer.scalars(done, scalars)
+        self._observer.on_scalars(done, scalars)
+
+    def _look(self, batch, done):
+        """Validates, keeps the network if it is the best so far, and draws a pair."""
+        if self._validate is None:
+            return
+        figures = self._validate()
+        self._writer.scalars(done, figures, "validation/")
+        self._observer.on_validation(done, figures)
+        self._keeper.save_if_best(done, figures)
+        pictures = self._step.look(devices.first_share(self._state.strategy, batch))
+        self._writer.pictures(done, *pictures)
 
 
 def _take(state, step, batch, index):
@@ -97,6 +154,31 @@ def _take(state, step, batch, index):
     scalars = step.full(batch) if full else step.reconstruction(batch)
     state.step.assign(index + 1)
     return {**scalars, "learning_rate": rate}
+
+
+class _Waiting:
+    """Iterates over batches and knows the share of the time that went into waiting for them."""
+
+    def __init__(self, batches):
+        self._iterator = iter(batches)
+        self._waited = 0.0
+        self._since = time.perf_counter()
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        started = time.perf_counter()
+        batch = next(self._iterator)
+        self._waited += time.perf_counter() - started
+        return batch
+
+    def percent(self):
+        """Returns the share since the last call, in percent."""
+        now = time.perf_counter()
+        percent = 100.0 * self._waited / max(now - self._since, 1e-9)
+        self._waited, self._since = 0.0, now
+        return percent
 
 
 class _Pending:
@@ -122,12 +204,6 @@ class _Pending:
                     f"step {index + 1}: {bad[0]} is {values[bad[0]]}{pairs}; training stops, the "
                     "last checkpoint is intact."
                 )
-            self._skipped += bool(bad)
+            self._skipped += bool(bad) or bool(values.get("overflow"))
         self._steps.clear()
         return {**values, "skipped_steps": self._skipped}
-
-
-def _draw(state, writer, batch, done):
-    fixed = tf.cast(batch["fixed"], tf.float32) / INTENSITY_MAX
-    moving = tf.cast(batch["moving"], tf.float32) / INTENSITY_MAX
-    writer.pair(done, fixed, moving, state.network(fixed, moving).warped)

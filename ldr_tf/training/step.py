@@ -3,15 +3,11 @@
 import tensorflow as tf
 
 from ldr_tf.conventions import INTENSITY_MAX
-from ldr_tf.losses.adversarial import (
-    adversarial_loss,
-    feature_distance,
-    gradient_penalty,
-    joint_deformation,
-)
-from ldr_tf.losses.distillation import end_point_error, flow_regression_loss
+from ldr_tf.losses.adversarial import adversarial_loss
+from ldr_tf.losses.distillation import end_point_error
 from ldr_tf.losses.reconstruction import reconstruction_loss
 from ldr_tf.training.augment import augment
+from ldr_tf.training.discrimination import CriticGame, regression
 
 
 class TrainingStep:
@@ -19,9 +15,10 @@ class TrainingStep:
 
     `reconstruction(batch)` moves the network by l_rec. `full(batch, gamma=None)` adds the
     distillation that the config names: "flow" regresses the network's flow to the teacher's;
-    "aldk" plays the critic's game. Both are traced once, take a batch as the pipeline yields it
-    ("fixed", "moving" uint8, "step"), and return a dictionary of scalar tensors; neither does any
-    I/O. The teacher is never moved.
+    "aldk" plays the critic's game, in which both sides move by the same look at the flows. Both
+    are traced once, take a batch as the pipeline yields it ("fixed", "moving" uint8, "example",
+    and "teacher_flow" where flows are stored), and return a dictionary of scalar tensors, means
+    over the batch and all devices; neither does any I/O. The teacher is never moved.
     """
 
     def __init__(self, state, teacher=None):
@@ -29,24 +26,46 @@ class TrainingStep:
 
         Args:
           state: `ldr_tf.training.state.TrainingState`.
-          teacher: the frozen network whose flows are distilled; needed for `full`.
+          teacher: the frozen network whose flows are distilled; `full` needs it unless the batches
+            bring the flows along.
         """
         self._state = state
         self._teacher = teacher
         self._config = state.config
-        compiled = _whole_step_compiled(state.config.training.xla)
-        self.reconstruction = tf.function(
-            self._reconstruction_step, autograph=False, jit_compile=compiled
-        )
-        self.full = tf.function(self._full_step, autograph=False, jit_compile=compiled)
+        self._distill = regression
+        if state.critic is not None:
+            self._distill = CriticGame(state.critic, state.config.distillation)
+        self.reconstruction = self._on_all_devices(self._reconstruction_step)
+        self.full = self._on_all_devices(self._full_step)
+
+    def look(self, batch):
+        """Returns (fixed, moving, registration, teacher's flow or None) of one device's batch."""
+        fixed, moving, phi_t = self._prepare(batch)
+        if phi_t is None and self._teacher is not None:
+            phi_t = self._teacher(fixed, moving).flow
+        return fixed, moving, self._state.network(fixed, moving), phi_t
+
+    def _on_all_devices(self, step):
+        """Returns the step of one device as the tf.function of all of them."""
+        strategy = self._state.strategy
+        compiled = _whole_step_compiled(self._config.training.xla)
+        if strategy.num_replicas_in_sync == 1:
+            return tf.function(step, autograph=False, jit_compile=compiled)
+
+        def run(batch, gamma=None):
+            arguments = (batch,) if gamma is None else (batch, gamma)
+            scalars = strategy.run(compute, args=arguments)
+            return {name: strategy.experimental_local_results(v)[0] for name, v in scalars.items()}
+
+        compute = tf.function(step, autograph=False, jit_compile=True) if compiled else step
+        return tf.function(run, autograph=False)
 
     def _reconstruction_step(self, batch):
         """Moves the network by l_rec alone."""
-        fixed, moving = self._prepare(batch)
-        with tf.GradientTape() as tape:
-            _, scalars = self._reconstruct(fixed, moving)
+        gradients, scalars = self._over_parts(self._reconstruction_gradients, batch)
         scalars["loss"] = scalars["reconstruction"]
-        self._apply(tape, scalars)
+        scalars = _mean_over_devices(scalars)
+        self._move_network(gradients, scalars)
         return scalars
 
     def _full_step(self, batch, gamma=None):
@@ -55,43 +74,80 @@ class TrainingStep:
         `gamma` is a scalar tensor instead of the config's value.
         """
         gamma = self._config.distillation.gamma if gamma is None else gamma
-        fixed, moving = self._prepare(batch)
-        phi_t = tf.stop_gradient(self._teacher(fixed, moving).flow)
-        kind = self._config.distillation.kind
-        distill = {"flow": self._regress, "aldk": self._play}[kind]
-        with tf.GradientTape() as tape:
-            phi_s, scalars = self._reconstruct(fixed, moving)
-            discrimination, more, critic_gradients = distill(phi_s, phi_t)
-            scalars["loss"] = adversarial_loss(scalars["reconstruction"], discrimination, gamma)
-        scalars.update(more)
-        scalars["teacher_end_point_error"] = tf.reduce_mean(end_point_error(phi_s, phi_t))
-        self._apply(tape, scalars)
+
+        def of_part(part):
+            return self._full_gradients(part, gamma)
+
+        gradients, critic_gradients, flows, scalars = self._over_parts(of_part, batch)
+        scalars = _mean_over_devices(scalars)
+        self._move_network(gradients, scalars)
         if critic_gradients is not None:
-            self._apply_critic(critic_gradients, scalars)
+            self._move_critic(critic_gradients, scalars)
+            for _ in range(self._config.distillation.critic_steps - 1):
+                self._move_critic(self._distill(*flows).critic_gradients, scalars)
         return scalars
 
-    def critic_loss(self, phi_s, phi_t):
-        """The critic's side of the game, `-distance + lambda penalty`, mean over the batch.
+    def _over_parts(self, function, batch):
+        """Returns the mean of `function(part)` over the parts of a batch, one after the other."""
+        parts = self._config.training.accumulate
+        if parts == 1:
+            return function(batch)
+        pieces = tf.nest.map_structure(
+            lambda tensor: tf.reshape(tensor, [parts, -1, *tensor.shape[1:]]), batch
+        )
 
-        The penalty is left out where another constraint bounds the critic.
+        def of_piece(index):
+            return function(tf.nest.map_structure(lambda tensor: tensor[index], pieces))
 
-        Args:
-          phi_s, phi_t: deformations in the critic's unit, [B, x, y, z, 3].
+        def add(index, total):
+            return index + 1, tf.nest.map_structure(tf.add, total, of_piece(index))
 
-        Returns:
-          The loss and a dictionary of scalars.
-        """
-        distance = tf.reduce_mean(self._distance(phi_s, phi_t))
-        penalty, scalars = self._penalty(phi_s, phi_t)
-        loss = self._config.distillation.penalty * penalty - distance
-        return loss, {"critic_loss": loss, "critic_distance": distance, **scalars}
+        start = (tf.constant(1), of_piece(0))
+        _, total = tf.while_loop(lambda i, _: i < parts, add, start, parallel_iterations=1)
+        return tf.nest.map_structure(lambda tensor: tensor / parts, total)
+
+    def _reconstruction_gradients(self, batch):
+        fixed, moving, _ = self._prepare(batch)
+        with tf.GradientTape() as tape:
+            _, scalars = self._reconstruct(fixed, moving)
+        return self._gradients(tape, [scalars["reconstruction"]], [1.0]), scalars
+
+    def _full_gradients(self, batch, gamma):
+        """Returns the network's gradients, the critic's, both flows and the scalars of a part."""
+        fixed, moving, phi_t = self._prepare(batch)
+        if phi_t is None:
+            phi_t = self._teacher(fixed, moving).flow
+        with tf.GradientTape() as tape:
+            phi_s, scalars = self._reconstruct(fixed, moving)
+        distilled = self._distill(phi_s, phi_t)
+        gradients = self._gradients(
+            tape,
+            [scalars["reconstruction"], phi_s],
+            [gamma, (1.0 - gamma) * distilled.gradient],
+        )
+        scalars.update(
+            distilled.scalars,
+            discrimination=distilled.value,
+            loss=adversarial_loss(scalars["reconstruction"], distilled.value, gamma),
+            teacher_end_point_error=tf.reduce_mean(end_point_error(phi_s, phi_t)),
+        )
+        flows = (phi_s, phi_t) if self._config.training.accumulate == 1 else None
+        return gradients, distilled.critic_gradients, flows, scalars
 
     def _prepare(self, batch):
+        """Returns fixed, moving, [B, x, y, z, 1] in 0..1, and the stored flow or None."""
         training = self._config.training
         fixed = tf.cast(batch["fixed"], tf.float32) / INTENSITY_MAX
         moving = tf.cast(batch["moving"], tf.float32) / INTENSITY_MAX
+        flow = batch.get("teacher_flow")
         return augment(
-            fixed, moving, training.augmentation, training.flip_axis, training.seed, batch["step"]
+            fixed,
+            moving,
+            training.augmentation,
+            training.flip_axis,
+            training.seed,
+            batch["example"],
+            flow if flow is None else tf.cast(flow, tf.float32),
         )
 
     def _reconstruct(self, fixed, moving):
@@ -106,76 +162,67 @@ class TrainingStep:
         )
         return registration.flow, {name: tf.reduce_mean(value) for name, value in terms.items()}
 
-    def _regress(self, phi_s, phi_t):
-        loss = tf.reduce_mean(flow_regression_loss(phi_s, phi_t))
-        return loss, {"flow_regression": loss}, None
-
-    def _play(self, phi_s, phi_t):
-        """Returns l_dis as the student feels it, scalars, and the critic's pending gradients.
-
-        In the game the critic has already taken its steps; in the joint objective its gradients
-        are those of the same loss and are applied after the student's.
-        """
-        options = self._config.distillation
-        phi_s, phi_t = phi_s / options.flow_unit, phi_t / options.flow_unit
-        if options.objective == "joint":
-            return self._play_jointly(phi_s, phi_t)
-        detached = tf.stop_gradient(phi_s)
-        for _ in range(options.critic_steps):
-            with tf.GradientTape() as tape:
-                loss, scalars = self.critic_loss(detached, phi_t)
-            variables = self._state.critic.trainable_variables
-            self._apply_critic(tape.gradient(loss, variables), scalars)
-        distance = tf.reduce_mean(self._distance(phi_s, phi_t))
-        scalars["distance"] = distance
-        return distance, scalars, None
-
-    def _play_jointly(self, phi_s, phi_t):
-        with tf.GradientTape() as tape:
-            distance = tf.reduce_mean(self._distance(phi_s, phi_t))
-            penalty, scalars = self._penalty(phi_s, phi_t)
-            loss = distance + self._config.distillation.penalty * penalty
-        gradients = tape.gradient(loss, self._state.critic.trainable_variables)
-        gradients = [tf.stop_gradient(gradient) for gradient in gradients]
-        return loss, {"distance": distance, **scalars}, gradients
-
-    def _distance(self, phi_s, phi_t):
-        critic = self._state.critic
-        reduction = self._config.distillation.feature_reduction
-        return feature_distance(critic(phi_s), critic(phi_t), reduction)
-
-    def _penalty(self, phi_s, phi_t):
-        """Returns the gradient penalty's mean and its scalars; zero and none without it."""
-        if self._config.distillation.constraint != "gradient_penalty":
-            return 0.0, {}
-        joint = joint_deformation(phi_s, phi_t, self._config.distillation.beta)
-        penalty, norm = map(tf.reduce_mean, gradient_penalty(self._state.critic, joint))
-        return penalty, {"critic_penalty": penalty, "critic_gradient_norm": norm}
-
-    def _apply(self, tape, scalars):
+    def _gradients(self, tape, targets, weights):
+        """Returns the network's gradient of `sum(weight * target)`, scaled where losses are."""
+        scale = self._state.loss_scale()
+        weights = [scale * tf.convert_to_tensor(weight, tf.float32) for weight in weights]
         variables = self._state.network.trainable_variables
-        gradients = tape.gradient(scalars["loss"], variables)
-        scalars["gradient_norm"] = tf.linalg.global_norm(gradients)
-        self._move(self._state.optimizer, gradients, variables, scalars["gradient_norm"])
+        return tape.gradient(targets, variables, output_gradients=weights)
 
-    def _apply_critic(self, gradients, scalars):
-        scalars["critic_update_norm"] = tf.linalg.global_norm(gradients)
-        variables = self._state.critic.trainable_variables
-        optimizer = self._state.critic_optimizer
-        self._move(optimizer, gradients, variables, scalars["critic_update_norm"])
-        self._state.critic.constrain()
+    def _move_network(self, gradients, scalars):
+        """Takes the network's step; a scaled loss that overflows is a step left out."""
+        state = self._state
+        gradients = _mean_over_devices(gradients)
+        scale = state.loss_scale()
+        norm = tf.linalg.global_norm(gradients) / scale
+        if state.scales_loss:
+            scalars["loss_scale"] = scale
+            scalars["overflow"] = tf.cast(~tf.math.is_finite(norm), tf.float32)
+            norm = tf.where(tf.math.is_finite(norm), norm, 0.0)
+            gradients = state.optimizer.get_unscaled_gradients(gradients)
+        scalars["gradient_norm"] = norm
+        self._move(state.optimizer, gradients, state.network.trainable_variables, norm)
+
+    def _move_critic(self, gradients, scalars):
+        state = self._state
+        gradients = _mean_over_devices(gradients)
+        norm = scalars["critic_update_norm"] = tf.linalg.global_norm(gradients)
+        self._move(state.critic_optimizer, gradients, state.critic.trainable_variables, norm)
+        state.critic.constrain()
 
     def _move(self, optimizer, gradients, variables, norm):
         """Takes the optimiser's step, unless steps that are not finite are to be skipped."""
 
-        def move():
-            optimizer.apply_gradients(zip(gradients, variables))
-            return True
+        def apply(gradients):
+            # The sum over the devices is taken already.
+            optimizer.apply_gradients(zip(gradients, variables), skip_gradients_aggregation=True)
+
+        def unless_broken(strategy, gradients, norm):
+            finite = tf.math.is_finite(strategy.experimental_local_results(norm)[0])
+
+            def on_each_device():
+                strategy.extended.call_for_each_replica(apply, args=(gradients,))
+                return True
+
+            return tf.cond(finite, on_each_device, lambda: False)
 
         if self._config.training.on_nonfinite == "skip":
-            tf.cond(tf.math.is_finite(norm), move, lambda: False)
+            context = tf.distribute.get_replica_context()
+            context.merge_call(unless_broken, args=(gradients, norm))
         else:
-            move()
+            apply(gradients)
+
+
+def _mean_over_devices(tensors):
+    """Returns the mean of each device's tensors, in the structure given; every one gets the same.
+
+    Devices have equal shares of the batch, so this is the mean over the global batch.
+    """
+    context = tf.distribute.get_replica_context()
+    if context.num_replicas_in_sync == 1:
+        return tensors
+    total = context.all_reduce(tf.distribute.ReduceOp.SUM, tensors)
+    return tf.nest.map_structure(lambda tensor: tensor / context.num_replicas_in_sync, total)
 
 
 def _whole_step_compiled(mode):

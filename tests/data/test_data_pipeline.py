@@ -1,14 +1,12 @@
 """Batches for training: what is in them, and that they resume; pairs for evaluation."""
 
-import time
-
 import h5py
 import numpy as np
 import pytest
 
 from data.manifest import write_manifest
 from data.pairs import list_pairs, training_pairs
-from data.pipeline import Waiting, evaluation_pairs, training_dataset
+from data.pipeline import evaluation_pairs, training_dataset
 from data.volumes import VolumeReader, write_scan
 from ldr_tf.errors import InputError
 
@@ -35,7 +33,7 @@ def take(dataset, count):
 def test_batches_hold_the_pairs_of_their_step(manifest):
     reader = VolumeReader(manifest)
     batches = take(training_dataset(manifest, "1", 3, seed=4), 9)
-    assert [batch["step"] for batch in batches] == list(range(9))
+    assert [batch["example"].tolist() for batch in batches[:2]] == [[0, 1, 2], [3, 4, 5]]
     for step, batch in enumerate(batches):
         assert batch["fixed"].dtype == np.uint8
         assert batch["fixed"].shape == batch["moving"].shape == (3, *SIZE, 1)
@@ -48,15 +46,15 @@ def test_shapes_and_types_are_known_beforehand(manifest):
     spec = training_dataset(manifest, "1", 2, seed=0).element_spec
     assert spec["fixed"].shape == spec["moving"].shape == (2, *SIZE, 1)
     assert spec["fixed"].dtype == "uint8"
-    assert spec["step"].dtype == "int64"
-    assert spec["step"].shape == ()
+    assert spec["example"].dtype == "int64"
+    assert spec["example"].shape == (2,)
 
 
 def test_resumes_at_any_step(manifest):
     whole = take(training_dataset(manifest, "1", 2, seed=9), 8)
     resumed = take(training_dataset(manifest, "1", 2, seed=9, first_step=5), 3)
     for expected, batch in zip(whole[5:], resumed):
-        assert batch["step"] == expected["step"]
+        np.testing.assert_array_equal(batch["example"], expected["example"])
         np.testing.assert_array_equal(batch["fixed"], expected["fixed"])
         np.testing.assert_array_equal(batch["moving"], expected["moving"])
 
@@ -99,8 +97,7 @@ def test_shards_are_the_parts_of_one_batch(manifest):
     for index in range(2):
         parts = take(training_dataset(manifest, "1", 4, seed=4, shard=(index, 2)), 3)
         for batch, part in zip(whole, parts):
-            assert part["step"] == batch["step"]
-            for side in ("fixed", "moving"):
+            for side in ("fixed", "moving", "example"):
                 np.testing.assert_array_equal(part[side], batch[side][2 * index : 2 * index + 2])
     with pytest.raises(InputError, match="a batch of 4 pairs cannot be dealt out to 3 workers"):
         training_dataset(manifest, "1", 4, seed=4, shard=(0, 3))
@@ -130,21 +127,3 @@ def test_volumes_of_any_storage(manifest, tmp_path, options):
         ((fixed, moving),) = training_pairs(manifest, "1", 1, 4, step)
         np.testing.assert_array_equal(batch["fixed"][0, ..., 0], volumes[fixed])
         np.testing.assert_array_equal(batch["moving"][0, ..., 0], volumes[moving])
-
-
-def test_waiting_is_counted():
-    def slow():
-        for item in range(3):
-            time.sleep(0.05)
-            yield item
-
-    waiting = Waiting(slow())
-    assert waiting.share == 0.0
-    taken = []
-    for item in waiting:
-        taken.append(item)
-        time.sleep(0.05)
-    assert taken == [0, 1, 2] and waiting.batches == 3
-    # two of three waits count, and both waits and work take at least their sleep
-    assert waiting.seconds >= 0.1
-    assert 0 < waiting.share < 1

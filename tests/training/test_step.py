@@ -10,7 +10,6 @@ from ldr_tf.config import DistillationConfig, NetworkConfig, RunConfig, Training
 from ldr_tf.errors import InputError
 from ldr_tf.losses.adversarial import feature_distance
 from ldr_tf.networks.cascade import CascadeNetwork
-from ldr_tf.ops.bspline import free_form_flow
 from ldr_tf.training.state import TrainingState
 from ldr_tf.training.step import TrainingStep
 
@@ -43,7 +42,7 @@ def make(teacher=None, seed=1, xla="auto", **distillation):
 def batch(step=0, seed=0):
     rng = np.random.default_rng([seed, step])
     volumes = rng.integers(0, 256, (2, 1, *SIZE, 1), dtype=np.uint8)
-    return {"fixed": volumes[0], "moving": volumes[1], "step": np.int64(step)}
+    return {"fixed": volumes[0], "moving": volumes[1], "example": np.int64([step])}
 
 
 def weights(model):
@@ -62,7 +61,7 @@ def test_full_step_moves_student_and_critic_never_the_teacher(objective):
     for index in range(2):
         step.full(batch(index))
     assert all(changed(student, state.network))
-    assert all(changed(critic, state.critic)[:-1])
+    assert all(changed(critic, state.critic))
     assert not any(changed(frozen, teacher))
 
 
@@ -72,17 +71,6 @@ def test_reconstruction_step_moves_the_network_alone():
     step.reconstruction(batch())
     assert all(changed(student, state.network))
     assert not any(changed(critic, state.critic))
-
-
-def test_the_critics_own_step_moves_the_critic_alone():
-    state, step = make(gamma=1.0)  # full weight on l_rec: the student's own gradient is that
-    before = weights(state.network)
-    phi_s = tf.random.stateless_normal((1, *SIZE, 3), [1, 2])
-    with tf.GradientTape(persistent=True) as tape:
-        loss, _ = step.critic_loss(phi_s, step._teacher(None, None).flow)
-    assert all(g is None for g in tape.gradient(loss, state.network.trainable_variables))
-    assert all(g is not None for g in tape.gradient(loss, state.critic.trainable_variables[:-1]))
-    assert not any(changed(before, state.network))
 
 
 def test_every_student_weight_feels_the_critic_alone():
@@ -111,7 +99,7 @@ def test_gamma_weighs_reconstruction_against_distance():
     for gamma in (0.0, 0.3, 1.0):
         _, step = make(gamma=gamma)
         scalars = {name: float(value) for name, value in step.full(batch()).items()}
-        wanted = gamma * scalars["reconstruction"] + (1 - gamma) * scalars["distance"]
+        wanted = gamma * scalars["reconstruction"] + (1 - gamma) * scalars["discrimination"]
         losses[gamma] = scalars["loss"]
         assert scalars["loss"] == pytest.approx(wanted, rel=1e-5)
     assert len(set(losses.values())) == 3
@@ -120,7 +108,7 @@ def test_gamma_weighs_reconstruction_against_distance():
 def test_joint_objective_carries_the_penalty_to_both():
     _, step = make(objective="joint", gamma=0.25, penalty=2.0)
     scalars = {name: float(value) for name, value in step.full(batch()).items()}
-    discrimination = scalars["distance"] + 2.0 * scalars["critic_penalty"]
+    discrimination = scalars["critic_distance"] + 2.0 * scalars["critic_penalty"]
     wanted = 0.25 * scalars["reconstruction"] + 0.75 * discrimination
     assert scalars["loss"] == pytest.approx(wanted, rel=1e-5)
 
@@ -181,29 +169,3 @@ def test_other_constraints_of_the_critic(constraint):
         assert max(np.abs(k).max() for k in kernels) <= 0.01 + 1e-7
     else:
         assert max(largest) > 2.0
-
-
-@pytest.mark.slow
-def test_critic_stays_alive_and_its_gradient_reaches_the_student():
-    """Two fixed sets of deformations, 300 critic steps at the default scale."""
-    state, step = make()
-    grids = np.random.default_rng(4).normal(size=(2, 2, 5, 5, 5, 3)).astype("float32")
-    phi_s, phi_t = (free_form_flow(grid, SIZE) for grid in (0.2 * grids[0], 0.4 * grids[1]))
-    variables = state.critic.trainable_variables
-
-    @tf.function
-    def critic_step():
-        with tf.GradientTape() as tape:
-            loss, scalars = step.critic_loss(phi_s, phi_t)
-        state.critic_optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
-        return scalars
-
-    for _ in range(300):
-        scalars = critic_step()
-    assert 0.8 < float(scalars["critic_gradient_norm"]) < 1.2
-    features = state.critic(phi_s).numpy()
-    assert features.min() > 1e-4 and features.max() < 1 - 1e-4  # the sigmoid still has a slope
-    with tf.GradientTape() as tape:
-        tape.watch(phi_s)
-        distance = tf.reduce_mean(feature_distance(state.critic(phi_s), state.critic(phi_t)))
-    assert float(tf.norm(tape.gradient(distance, phi_s))) > 1e-3

@@ -1,0 +1,97 @@
+"""One device or many: everything that training needs to know of tf.distribute."""
+
+import resource
+
+import tensorflow as tf
+
+from ldr_tf.errors import InputError
+
+
+def make_strategy(name):
+    """Returns the strategy of a config's `training.strategy`.
+
+    "mirrored" takes the GPUs of this machine, or its logical CPUs where it has none.
+    "multi_worker" reads TF_CONFIG, as TensorFlow does, and must come before any other use of
+    TensorFlow in the process.
+    """
+    if name == "multi_worker":
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    if name == "mirrored":
+        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        return tf.distribute.MirroredStrategy([device.name for device in devices])
+    return tf.distribute.get_strategy()
+
+
+def check_batch(strategy, training):
+    """Refuses, with InputError, a batch that the devices do not divide."""
+    shares = strategy.num_replicas_in_sync * training.accumulate
+    if training.batch_size % shares:
+        raise InputError(
+            f"training.batch_size must be a multiple of {shares} ({strategy.num_replicas_in_sync} "
+            f"devices, accumulate {training.accumulate}), not {training.batch_size}."
+        )
+
+
+def distribute(strategy, read, batch_size):
+    """Returns the batches, each device's share for each device.
+
+    Args:
+      strategy: from `make_strategy`.
+      read: callable; `read(shard=(index, count))` gives the tf.data.Dataset of the index-th of
+        `count` equal shares of every batch.
+      batch_size: pairs a batch in all.
+    """
+    if strategy.num_replicas_in_sync == 1:
+        return read(shard=(0, 1))
+
+    def of_worker(context):
+        dataset = read(shard=(context.input_pipeline_id, context.num_input_pipelines))
+        return dataset.rebatch(context.get_per_replica_batch_size(batch_size))
+
+    return strategy.distribute_datasets_from_function(of_worker)
+
+
+def first_share(strategy, batch):
+    """Returns the part of a distributed batch that the first local device has."""
+    return {name: strategy.experimental_local_results(value)[0] for name, value in batch.items()}
+
+
+def is_chief(strategy):
+    """Whether this process writes: all but one of many workers do not."""
+    resolver = strategy.cluster_resolver
+    if resolver is None or not resolver.task_type:
+        return True
+    return resolver.task_type == "chief" or (
+        resolver.task_type == "worker"
+        and resolver.task_id == 0
+        and "chief" not in resolver.cluster_spec().jobs
+    )
+
+
+def worker_count(strategy):
+    """Returns how many processes train together."""
+    resolver = strategy.cluster_resolver
+    spec = resolver.cluster_spec() if resolver is not None else None
+    return max(len(spec.as_dict().get("worker", ())), 1) if spec else 1
+
+
+def agree(strategy, asked):
+    """Returns whether any worker has asked for something; every worker must call it."""
+    if worker_count(strategy) == 1:
+        return asked
+
+    @tf.function
+    def total(value):
+        count = strategy.run(
+            lambda v: tf.distribute.get_replica_context().all_reduce("SUM", v), args=(value,)
+        )
+        return strategy.experimental_local_results(count)[0]
+
+    return bool(total(tf.constant(float(asked))) > 0)
+
+
+def peak_memory():
+    """Returns the most bytes held so far: of the first GPU, without one of the process."""
+    if tf.config.list_physical_devices("GPU"):
+        return tf.config.experimental.get_memory_info("GPU:0")["peak"]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB

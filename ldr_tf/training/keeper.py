@@ -1,0 +1,67 @@
+"""Which weights of a training stay: the last ones, and the best by validation."""
+
+import os
+
+import tensorflow as tf
+
+from ldr_tf import checkpoints
+from ldr_tf import config as configs
+from ldr_tf.files import write_json
+
+BEST_NAME = "best"
+_FIGURES_NAME = "validation.json"
+_JUDGED_BY = "dice"
+
+
+class SavingError(RuntimeError):
+    """A checkpoint could not be written; the ones before are as they were."""
+
+
+class Keeper:
+    """Writes a run's checkpoints; `best/` in it is a run folder of its own.
+
+    The best is the one whose validation Dice is highest. Every command takes RUN/best as a run.
+    """
+
+    def __init__(self, state, folder):
+        """Opens the run folder of a `TrainingState`."""
+        self._state = state
+        self._best = os.path.join(folder, BEST_NAME)
+        keep = state.config.training.keep_checkpoints
+        self._last_manager = checkpoints.manager(state.checkpoint, folder, keep)
+        network = tf.train.Checkpoint(network=state.network)
+        self._best_manager = checkpoints.manager(network, self._best, keep=1)
+        self._highest = self._read_highest()
+
+    def save(self, step):
+        """Writes everything that a training needs to go on.
+
+        Raises:
+          SavingError: it cannot be written.
+        """
+        self._write(self._last_manager, step)
+
+    def save_if_best(self, step, figures):
+        """Writes the network if no validation before had a higher Dice; returns whether it did."""
+        score = figures.get(_JUDGED_BY)
+        if score is None or (self._highest is not None and score <= self._highest):
+            return False
+        checkpoints.write_config(self._best, self._state.config)
+        self._write(self._best_manager, step)
+        write_json(os.path.join(self._best, _FIGURES_NAME), {"step": step, **figures})
+        self._highest = score
+        return True
+
+    def _read_highest(self):
+        path = os.path.join(self._best, _FIGURES_NAME)
+        return configs.read_json(path)[_JUDGED_BY] if os.path.exists(path) else None
+
+    def _write(self, manager, step):
+        try:
+            manager.save(checkpoint_number=step)
+        except (OSError, tf.errors.OpError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise SavingError(
+                f"{manager.directory}: the checkpoint of step {step} cannot be written ({reason}); "
+                "the ones before are intact."
+            ) from error
