@@ -16,6 +16,7 @@ from ldr_tf.commands import cli
 
 SUBJECTS = {
     "data": "reading training batches, against plain h5py; memory against the number of scans",
+    "flows": "a store of teacher flows: bytes, error of half precision, time to write and read",
 }
 """Subject, a module of experiments.benchmarks -> what it measures."""
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from experiments import benchmark
-from experiments.benchmarks import common
+from experiments.benchmarks import common, flows
 
 
 def run(*arguments):
@@ -39,6 +39,14 @@ def test_data(tmp_path, capsys):
     assert {"name", "seconds", "ratio"} <= set(report["rows"][0])
     assert sum("MB" in row for row in report["rows"]) == 2
     assert all(0 <= row.get("waiting_percent", 0) <= 100 for row in report["rows"])
+
+
+def test_flows():
+    store, write, read = flows.run(size=16, pairs=2, rounds=1)
+    # Half precision has steps of 1/64 between 16 and 32 voxels, so errors of up to 1/128.
+    assert 0 < store["largest_error_voxels"] <= 1 / 128
+    assert store["bytes"] > 0
+    assert write["seconds"] > 0 and read["seconds"] > 0
 
 
 @pytest.mark.parametrize(
