@@ -127,7 +127,9 @@ def _slices(group):
         tile = np.repeat(plane[..., None] / 255.0, 3, axis=-1)
         if labels is not None:
             marks = _plane(imaging.to_array(labels), cut, across, along, upwards, extent)
-            border = (marks != np.roll(marks, 1, 0)) | (marks != np.roll(marks, 1, 1))
+            border = np.zeros(marks.shape, bool)
+            border[1:] |= marks[1:] != marks[:-1]
+            border[:, 1:] |= marks[:, 1:] != marks[:, :-1]
             colours = colormaps["hsv"]((marks.astype(int) * 37 % 256) / 255.0)[..., :3]
             tile[border] = 0.5 * tile[border] + 0.5 * colours[border]
         tiles.append(tile)
