@@ -7,6 +7,7 @@ While a store is being made, each pair is a file of its own in the folder `STORE
 when it is whole: whatever stops the writer, what is there can be read, and the next call goes on.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -15,8 +16,9 @@ import urllib.parse
 import h5py
 import numpy as np
 
+from data.hdf5 import check_space, small_file
 from ldr_tf.errors import InputError
-from ldr_tf.files import atomic_path, write_json
+from ldr_tf.files import atomic_path, only_writer, write_json
 
 _FORMAT = 1
 _ABOUT = "about.json"
@@ -35,7 +37,8 @@ class FlowWriter:
           about: what makes the flows, a dictionary of words and numbers.
 
         Raises:
-          InputError: the store is there already, or was begun with something else.
+          InputError: the store is there already, was begun with something else, or is being made
+            by another process.
         """
         self._path, self._size = os.fspath(path), tuple(size)
         self._folder = self._path + ".partial"
@@ -43,6 +46,8 @@ class FlowWriter:
         if os.path.exists(self._path):
             raise InputError(f"{self._path}: exists already; choose another --output.")
         os.makedirs(self._folder, exist_ok=True)
+        self._lock = contextlib.ExitStack()
+        self._lock.enter_context(only_writer(self._folder))
         begun = os.path.join(self._folder, _ABOUT)
         if os.path.exists(begun):
             with open(begun, encoding="utf-8") as file:
@@ -58,8 +63,9 @@ class FlowWriter:
         return self
 
     def __exit__(self, exception, *_):
-        if exception is None:
-            self._finish()
+        with self._lock:
+            if exception is None:
+                self._finish()
 
     def has(self, fixed_id, moving_id):
         """Tells whether the pair's flow is written already."""
@@ -80,7 +86,7 @@ class FlowWriter:
         if not np.isfinite(flow).all():
             raise InputError(f"flow of {fixed_id}, {moving_id}: must be finite numbers.")
         part = self._part(fixed_id, moving_id)
-        with atomic_path(part) as temporary, h5py.File(temporary, "w") as file:
+        with small_file(part) as file:
             chunks = (min(16, flow.shape[0]), *flow.shape[1:])
             file.create_dataset("flow", data=flow, chunks=chunks, compression="lzf", shuffle=True)
             file.attrs["fixed"], file.attrs["moving"] = fixed_id, moving_id
@@ -95,13 +101,15 @@ class FlowWriter:
         return os.path.join(self._folder, "%%".join(names) + ".h5")
 
     def _finish(self):
+        names = sorted(name for name in os.listdir(self._folder) if name.endswith(".h5"))
+        parts = [os.path.join(self._folder, name) for name in names]
+        check_space(self._path, sum(map(os.path.getsize, parts)))
         with atomic_path(self._path) as temporary, h5py.File(temporary, "w") as store:
             store.attrs["about"] = json.dumps(self._about)
-            for name in sorted(os.listdir(self._folder)):
-                if name.endswith(".h5"):
-                    with h5py.File(os.path.join(self._folder, name), "r") as part:
-                        group = store.require_group(part.attrs["fixed"])
-                        part.copy("flow", group, part.attrs["moving"])
+            for path in parts:
+                with h5py.File(path, "r") as part:
+                    group = store.require_group(part.attrs["fixed"])
+                    part.copy("flow", group, part.attrs["moving"])
         shutil.rmtree(self._folder)
 
 

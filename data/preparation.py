@@ -1,115 +1,180 @@
-"""Scans as they come from a scanner or a study, brought to HDF5 and JSON in RCN's form.
+"""One scan as it comes from a scanner or a study, brought to the data set's grid.
 
-Each scan goes through ldr_tf.imaging, as in registration, so that training and use see the same.
+Each step is one of ldr_tf.imaging's, as in registration, so that training and use see the same:
+reading, the grid (orientation, crop, spacing), resampling, intensities to whole numbers 0..255.
+Attributes say how to go back; data/restoring.py does.
 """
 
 import dataclasses
+import hashlib
+import json
 import os
 from typing import Optional
 
-import h5py
 import numpy as np
 
-from data.manifest import write_manifest
-from data.volumes import write_scan
-from ldr_tf import files, imaging
+from ldr_tf import config, imaging
+from ldr_tf.conventions import INTENSITY_MAX
 from ldr_tf.errors import InputError
 
-VOLUMES_NAME = "volumes.h5"
-JSON_NAME = "dataset.json"
-SCHEMES = {"1": "train", "2": "validation"}
-"""Schemes of a prepared data set: scheme -> the subset it takes whole, where there is one."""
+_BLOCK = 1 << 20
+_TAIL = 0.05
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How scans are prepared, alike for all of a data set.
+
+    Attributes:
+      size: voxels along x, y, z.
+      image: an ImageConfig, recorded in the data set's JSON.
+      uneven: see `ldr_tf.imaging.dicom.read_series`.
+      largest_label: label values above it become 0; None for none.
+      points_space: "LPS" or "RAS", of the landmark files.
+    """
+
+    size: tuple[int, int, int]
+    image: config.ImageConfig
+    uneven: str = "refuse"
+    largest_label: Optional[int] = None
+    points_space: str = "LPS"
 
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """A scan on the data set's grid: uint8 [x, y, z], integers [x, y, z] or None, attributes."""
+    """A scan on the data set's grid.
+
+    Attributes:
+      volume: uint8 [x, y, z].
+      labels: integers [x, y, z], or None.
+      points: name -> landmark in voxels, [3], negative where it lies outside the grid.
+      attributes: name -> value, see `prepare_scan`.
+    """
 
     volume: np.ndarray
     labels: Optional[np.ndarray]
+    points: dict
     attributes: dict
 
 
-def prepare_scan(source, size, image_config):
-    """Brings one scan and its labels to the grid.
+def prepare_scan(source, settings):
+    """Brings one scan, its labels and its landmarks to the grid.
+
+    Where there are only labels, the volume shows them: their ranks as shades of gray.
 
     Args:
       source: a Source.
-      size: voxels along x, y, z.
-      image_config: an ImageConfig.
+      settings: Settings.
 
     Returns:
-      a Prepared. Its attributes say where grid and source lie (mm, LPS): spacing, origin,
-      direction, source_size, source_spacing, source_origin, source_direction, source.
+      a Prepared. Its attributes: size, spacing, origin, direction of the grid (mm, LPS); the same
+      with `source_` before it of the source; `crop`, first and last source index of the region
+      that matters; `scaling`, the intensities that became 0 and 255; `source`, the file's name;
+      `source_sha256`, of its content.
 
     Raises:
-      InputError: as ldr_tf.imaging's reading; labels on another grid than the scan.
+      InputError: as ldr_tf.imaging's reading; labels on another grid than the scan; landmarks
+        outside the scan.
     """
-    image = imaging.read_scan(source.image)
-    grid = imaging.network_grid(image, image_config, size)
-    volume = imaging.prepare_image(image, grid, image_config).astype(np.uint8)
+    image = None
+    if source.image is not None:
+        image = imaging.read_scan(source.image, source.series, settings.uneven)
+    label_image, box = _read_labels(source, settings, image)
+    shown = label_image if image is None else image
+    grid = imaging.network_grid(shown, settings.image, settings.size, labelled=box)
     labels = None
-    if source.labels is not None:
-        label_image = imaging.read_labels(source.labels)
-        if not imaging.same_grid(image, label_image):
-            raise InputError(f"{source.labels}: lies on another grid than {source.image}.")
-        labels = _smallest_type(
-            imaging.to_array(imaging.resample(label_image, grid, "nearest")), source.labels
-        )
-    attributes = {"source": os.path.basename(os.path.normpath(source.image))}
-    for prefix, where in (("", grid), ("source_", imaging.grid_of(image))):
+    if label_image is not None:
+        labels = imaging.to_array(imaging.resample(label_image, grid, "nearest"))
+        labels = _smallest_type(labels, source.labels)
+    if image is None:
+        volume, scaling = _ranks(labels), (0.0, INTENSITY_MAX)
+    else:
+        moved, method = imaging.resample_scan(image, grid), settings.image.intensity
+        volume = imaging.scale_intensity(moved, method).astype(np.uint8)
+        scaling = imaging.intensity_range(moved, method)
+    attributes = {
+        "source": os.path.basename(os.path.normpath(source.path)),
+        "source_sha256": content_digest(source.path),
+        "crop": np.array(imaging.crop_box(shown, settings.image.crop, box)),
+        "scaling": np.array(scaling, float),
+        "painted": image is None,
+    }
+    for prefix, where in (("", grid), ("source_", imaging.grid_of(shown))):
         for field in ("size", "spacing", "origin", "direction"):
             attributes[prefix + field] = getattr(where, field)
-    return Prepared(volume, labels, attributes)
+    return Prepared(volume, labels, _points(source, settings, shown, grid), attributes)
 
 
-def prepare_dataset(sources, output, size, image_config):
-    """Prepares scans one after another into output/volumes.h5 and output/dataset.json.
+def content_digest(path):
+    """Returns the SHA-256 of a file, or of the sorted files of a folder, in hexadecimal."""
+    digest = hashlib.sha256()
+    paths = [path]
+    if os.path.isdir(path):
+        names = sorted(os.listdir(path))
+        paths = [os.path.join(path, n) for n in names if os.path.isfile(os.path.join(path, n))]
+    for one in paths:
+        with open(one, "rb") as file:
+            for block in iter(lambda: file.read(_BLOCK), b""):
+                digest.update(block)
+    return digest.hexdigest()
 
-    A generator, so that the caller shows progress: yields (source, None) after each scan that
-    went well and (source, sentence) for each that did not and was left out. The files appear
-    when it has run to its end; nothing is written where no scan went well.
 
-    Args:
-      sources: list of Source.
-      output: folder, made when missing.
-      size: voxels along x, y, z.
-      image_config: an ImageConfig; recorded in the JSON.
+def fingerprint(source, settings):
+    """Returns a digest of what a scan is made from, without reading it: settings and file dates."""
+    about = [dataclasses.asdict(source), dataclasses.asdict(settings)]
+    for path in filter(None, (source.image, source.labels, source.landmarks)):
+        state = os.stat(path) if os.path.exists(path) else None
+        about.append(state and [state.st_size, state.st_mtime_ns])
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
-    Raises:
-      InputError: the folder cannot be made; no scan went well.
+
+def _read_labels(source, settings, image):
+    """Returns the label image and the box around the labels, (first, last index); None, None."""
+    if source.labels is None:
+        return None, None
+    label_image = imaging.read_labels(source.labels)
+    if image is not None and not imaging.same_grid(image, label_image):
+        raise InputError(f"{source.labels}: lies on another grid than {source.image}.")
+    array = imaging.to_array(label_image)
+    if settings.largest_label is not None:
+        array = np.where(array > settings.largest_label, 0, array)
+        label_image = imaging.to_image(array, label_image)
+    inside = array != 0
+    if not inside.any():
+        raise InputError(f"{source.labels}: holds no label but 0.")
+    return label_image, _label_box(inside)
+
+
+def _label_box(inside):
+    """Returns the box around labels, (first, last index); thin tails do not count.
+
+    A slice counts from a twentieth of the fullest one's labels on: the box of a brain is not that
+    of the brain and the spinal cord.
     """
-    try:
-        os.makedirs(output, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{output}: this folder cannot be made ({error.strerror}).") from error
-    subsets, values = {}, set()
-    path = os.path.join(output, VOLUMES_NAME)
-    with files.atomic_path(path) as temporary:
-        with h5py.File(temporary, "w") as file:
-            for source in sources:
-                try:
-                    scan = prepare_scan(source, size, image_config)
-                except InputError as error:
-                    yield source, str(error)
-                    continue
-                write_scan(file, source.name, scan.volume, scan.labels, None, scan.attributes)
-                subsets.setdefault(source.subset, []).append(f"volumes/{source.name}")
-                if scan.labels is not None:
-                    values.update(np.unique(scan.labels).tolist())
-                yield source, None
-        if not subsets:
-            raise InputError(f"{output}: no scan could be prepared, so nothing is written.")
-    write_manifest(
-        os.path.join(output, JSON_NAME),
-        {"volumes": VOLUMES_NAME},
-        subsets,
-        {scheme: {name: 1.0} for scheme, name in SCHEMES.items() if name in subsets},
-        size,
-        image=image_config,
-        task="registration",
-        segmentation_class_value={str(v): v for v in sorted(values - {0})} or None,
-    )
+    box = []
+    for axis in range(3):
+        filled = np.count_nonzero(inside, axis=tuple(other for other in range(3) if other != axis))
+        box.append(np.flatnonzero(filled >= _TAIL * filled.max())[[0, -1]])
+    return tuple(np.transpose(box))
+
+
+def _points(source, settings, image, grid):
+    if source.landmarks is None:
+        return {}
+    points = imaging.read_points(source.landmarks, settings.points_space)
+    imaging.check_inside(points, image, source.landmarks, source.path)
+    voxels = grid.indices(points.positions)
+    outside = ((voxels < 0) | (voxels > np.array(grid.size) - 1)).any(axis=1)
+    voxels[outside] = -1.0
+    return dict(zip(points.names, voxels))
+
+
+def _ranks(labels):
+    """Returns label values as shades of gray by rank, uint8, 0 staying 0."""
+    values, places = np.unique(labels, return_inverse=True)
+    shades = np.linspace(INTENSITY_MAX / 4, INTENSITY_MAX, len(values))
+    shades[values == 0] = 0.0
+    return np.rint(shades)[places].reshape(labels.shape).astype(np.uint8)
 
 
 def _smallest_type(labels, path):

@@ -2,13 +2,18 @@
 
 import csv
 import dataclasses
+import fnmatch
 import os
 from typing import Optional
 
 from ldr_tf.errors import InputError
 
-SCAN_ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd")
-CSV_COLUMNS = ("image", "labels", "subset", "name")
+SCAN_ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr", ".hdr", ".mgz", ".mgh")
+CSV_COLUMNS = ("image", "labels", "landmarks", "subset", "name", "series")
+
+_LABELS, _LANDMARKS = "_seg", "_landmarks.csv"
+# Files with these endings do not make a folder a DICOM series.
+_NO_SLICES = (".csv", ".txt", ".json", ".md", ".npz", ".npy", ".png", ".jpg", ".pdf", ".h5")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,28 +22,46 @@ class Source:
 
     Attributes:
       name: its key in the data set.
-      image: path of the scan, a file or a folder with a DICOM series.
+      image: path of the scan, a file or a folder with a DICOM series; None: only labels are there.
       labels: path of its label image, or None.
       subset: the subset it goes to.
+      landmarks: path of its landmarks, CSV, or None.
+      series: which series of a DICOM folder, see `ldr_tf.imaging.dicom.read_series`; or None.
     """
 
     name: str
-    image: str
+    image: Optional[str]
     labels: Optional[str] = None
     subset: str = "train"
+    landmarks: Optional[str] = None
+    series: Optional[str] = None
+
+    @property
+    def path(self):
+        """The scan's path, or its labels' where there are only labels."""
+        return self.image or self.labels
 
 
-def find_sources(path, labels_folder=None):
+def find_sources(path, labels_folder=None, label_maps=None, series=None):
     """Lists the scans of a folder or of a CSV file.
 
-    Folder: every NIfTI, MHA, MHD or NRRD file in it, sorted by name. A file with "_seg" in its
-    name is no scan but the labels of the scan that is called as its part before "_seg", alone or
-    followed by "_" and more (0001_seg35 belongs to 0001_norm). Labels may lie in `labels_folder`
-    instead, under the same rule or under the scan's own name. A folder without any such file is
-    a DICOM series, or holds one series in each of its folders. All go to the subset "train".
+    Folder: every NIfTI, MHA, MHD, NRRD, Analyze or FreeSurfer file in it and in the folders inside,
+    sorted; a file in a folder inside is called FOLDER_FILE. A file with "_seg" in its name is no
+    scan but the labels of the scan beside it that is called as its part before "_seg", alone or
+    followed by "_" and more (0001_seg35 belongs to 0001_norm); "_landmarks.csv" does the same for
+    landmarks. Labels may lie in `labels_folder` instead, under the same rule or under the scan's
+    own name. A folder at the end of the tree without any such file is a DICOM series. All go to
+    the subset "train".
 
-    CSV: the column image, and where wanted labels, subset ("train" when empty) and name (the
-    file's name when empty); paths are relative to the CSV's folder.
+    CSV: the column image, and where wanted labels, landmarks, subset ("train" when empty), name
+    (the file's name when empty) and series; paths are relative to the CSV's folder. A line with
+    labels and no image is a label map.
+
+    Args:
+      path: the folder or the CSV file.
+      labels_folder: folder of label images.
+      label_maps: pattern such as "map_*": files of a folder that are label maps without a scan.
+      series: which series of DICOM folders, where the CSV does not say.
 
     Raises:
       InputError: nothing there, columns missing or unknown, two scans of one name or a name with
@@ -46,22 +69,22 @@ def find_sources(path, labels_folder=None):
     """
     path = os.fspath(path)
     if os.path.isdir(path):
-        sources = _sources_of_folder(path, labels_folder)
+        sources = _sources_of_folder(path, labels_folder, label_maps)
     elif path.lower().endswith(".csv"):
         sources = _sources_of_csv(path)
     else:
         raise InputError(f"{path}: a folder of scans or a CSV list was expected.")
     seen = {}
     for source in sources:
-        if "/" in source.name:
+        if "/" in source.name or source.name in (".", ".."):
             raise InputError(f"{path}: a scan's name must be without '/', not {source.name!r}.")
         if source.name in seen:
             raise InputError(
                 f"{path}: two scans are called {source.name!r}: {seen[source.name]} and "
-                f"{source.image}."
+                f"{source.path}."
             )
-        seen[source.name] = source.image
-    return sources
+        seen[source.name] = source.path
+    return [dataclasses.replace(source, series=source.series or series) for source in sources]
 
 
 def _split_ending(name):
@@ -72,61 +95,108 @@ def _split_ending(name):
     return name, ""
 
 
-def _images(folder):
+def _images(folder, names, prefix=""):
     """Returns stem -> path of the image files of a folder, refusing two of one stem."""
     found = {}
-    for name in sorted(os.listdir(folder)):
+    for name in sorted(names):
         stem, ending = _split_ending(name)
         path = os.path.join(folder, name)
-        if ending and not name.startswith(".") and os.path.isfile(path):
+        if ending and not name.startswith("."):
+            stem = prefix + stem
             if stem in found:
                 raise InputError(f"{folder}: two scans are called {stem!r}: {found[stem]}, {path}.")
             found[stem] = path
     return found
 
 
-def _dicom_folders(folder):
-    """Returns name -> path of the folders in a folder; of the folder itself if it has none."""
-    inside = [entry for entry in sorted(os.listdir(folder)) if not entry.startswith(".")]
-    folders = {name: os.path.join(folder, name) for name in inside}
-    folders = {name: path for name, path in folders.items() if os.path.isdir(path)}
-    if inside and not folders:
-        return {os.path.basename(os.path.abspath(folder)): folder}
-    return folders
+def _files(folder):
+    return [name for name in os.listdir(folder) if os.path.isfile(os.path.join(folder, name))]
 
 
-def _sources_of_folder(folder, labels_folder):
-    images = _images(folder) or _dicom_folders(folder)
-    scans = {stem: path for stem, path in images.items() if "_seg" not in stem}
-    labels = {stem: path for stem, path in images.items() if "_seg" in stem}
-    if labels_folder is not None:
-        if not os.path.isdir(labels_folder):
-            raise InputError(f"{labels_folder}: is no folder of label images.")
-        labels.update(_images(labels_folder))
-    if not scans:
+def _sources_of_folder(folder, labels_folder, label_maps):
+    if labels_folder is not None and not os.path.isdir(labels_folder):
+        raise InputError(f"{labels_folder}: is no folder of label images.")
+    sources = []
+    for place, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and not _is_same(os.path.join(place, name), labels_folder)
+        )
+        inside = os.path.relpath(place, folder)
+        prefix = "" if inside == "." else inside.replace(os.sep, "_") + "_"
+        found = _sources_of_one_folder(place, names, prefix, label_maps)
+        if not found and not folders and any(_may_be_slice(name) for name in names):
+            found = [Source(prefix[:-1] or os.path.basename(os.path.abspath(folder)), place)]
+        sources += found
+    if not sources:
         raise InputError(
             f"{folder}: holds no scan; files ending in {', '.join(SCAN_ENDINGS)} or DICOM series "
             "were expected."
         )
-    owned = {}
-    for stem, path in labels.items():
-        owner = _owner(stem, path, scans)
-        if owner in owned:
-            raise InputError(f"{path}: the scan {owner!r} already has the labels {owned[owner]}.")
-        owned[owner] = path
-    return [Source(stem, path, owned.get(stem)) for stem, path in scans.items()]
+    if labels_folder is not None:
+        labels = _images(labels_folder, _files(labels_folder))
+        sources = _with(sources, "labels", labels, _LABELS)
+    return sources
 
 
-def _owner(stem, path, scans):
-    """Returns the name of the scan to which the label image `stem` belongs."""
-    base = stem.split("_seg")[0]
+def _is_same(folder, other):
+    return other is not None and os.path.samefile(folder, other)
+
+
+def _may_be_slice(name):
+    return not name.startswith(".") and not name.lower().endswith(_NO_SLICES)
+
+
+def _sources_of_one_folder(folder, names, prefix, label_maps):
+    images = _images(folder, names, prefix)
+    maps = {
+        stem
+        for stem, path in images.items()
+        if label_maps and fnmatch.fnmatch(os.path.basename(path), label_maps + "*")
+    }
+    sources = [
+        Source(stem, None, path) if stem in maps else Source(stem, path)
+        for stem, path in images.items()
+        if stem in maps or _LABELS not in stem[len(prefix) :]
+    ]
+    labels = {
+        stem: path
+        for stem, path in images.items()
+        if stem not in maps and _LABELS in stem[len(prefix) :]
+    }
+    landmarks = {
+        prefix + name[: -len(".csv")]: os.path.join(folder, name)
+        for name in sorted(names)
+        if name.lower().endswith(_LANDMARKS) and not name.startswith(".")
+    }
+    sources = _with(sources, "labels", labels, _LABELS)
+    return _with(sources, "landmarks", landmarks, _LANDMARKS[: -len(".csv")])
+
+
+def _with(sources, field, files, mark):
+    """Gives each file, stem -> path, to the source to which it belongs."""
+    scans = {source.name: source for source in sources if source.image is not None}
+    for stem, path in files.items():
+        owner = _owner(stem, path, scans, mark)
+        earlier = getattr(scans[owner], field)
+        if earlier is not None:
+            raise InputError(f"{path}: the scan {owner!r} already has the {field} {earlier}.")
+        scans[owner] = dataclasses.replace(scans[owner], **{field: path})
+    return [scans.get(source.name, source) for source in sources]
+
+
+def _owner(stem, path, scans, mark):
+    """Returns the name of the scan to which the file `stem` belongs."""
+    base = stem.split(mark)[0]
     for exact in (stem, base):
         if exact in scans:
             return exact
     matching = [name for name in scans if name.startswith(base + "_")]
     if len(matching) != 1:
+        kind = "labels" if mark == _LABELS else "landmarks"
         raise InputError(
-            f"{path}: these labels belong to {len(matching) or 'no'} scans; one called "
+            f"{path}: these {kind} belong to {len(matching) or 'no'} scans; one called "
             f"{base!r} or beginning with {base + '_'!r} was expected."
         )
     return matching[0]
@@ -137,32 +207,35 @@ def _sources_of_csv(path):
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file, restkey="", restval=""))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read as a CSV file ({error}).") from error
     if not rows:
         raise InputError(f"{path}: lists no scan.")
     columns = list(rows[0])
-    unknown = [column for column in columns if column not in CSV_COLUMNS]
-    if "image" not in columns or unknown:
+    if "image" not in columns or any(column not in CSV_COLUMNS for column in columns):
         raise InputError(
-            f"{path}: its first line must name the column image and may name labels, subset and "
-            f"name; it has {', '.join(columns)}."
+            f"{path}: its first line must name the column image and may name "
+            f"{', '.join(CSV_COLUMNS[1:])}; it has {', '.join(columns)}."
         )
-    sources = []
-    for number, row in enumerate(rows, start=2):
-        image = row["image"].strip()
-        if not image:
-            raise InputError(f"{path}: line {number} names no image.")
-        labels = (row.get("labels") or "").strip()
-        sources.append(
-            Source(
-                name=(row.get("name") or "").strip() or _name_of(image),
-                image=os.path.join(folder, image),
-                labels=os.path.join(folder, labels) if labels else None,
-                subset=(row.get("subset") or "").strip() or "train",
-            )
-        )
-    return sources
+    return [_source_of_row(path, folder, number, row) for number, row in enumerate(rows, start=2)]
+
+
+def _source_of_row(path, folder, number, row):
+    value = {column: (row.get(column) or "").strip() for column in CSV_COLUMNS}
+    if not value["image"] and not value["labels"]:
+        raise InputError(f"{path}: line {number} names no image.")
+    image, labels, landmarks = (
+        os.path.join(folder, value[field]) if value[field] else None
+        for field in ("image", "labels", "landmarks")
+    )
+    return Source(
+        name=value["name"] or _name_of(value["image"] or value["labels"]),
+        image=image,
+        labels=labels,
+        subset=value["subset"] or "train",
+        landmarks=landmarks,
+        series=value["series"] or None,
+    )
 
 
 def _name_of(path):

@@ -1,6 +1,7 @@
 """Scans in HDF5 files: one group a scan, with `volume` and optionally `segmentation`, `point`."""
 
 import dataclasses
+import os
 import threading
 from typing import Optional
 
@@ -9,6 +10,9 @@ import numpy as np
 
 from data.manifest import scan_id
 from ldr_tf.errors import InputError
+
+_PLACES = 4096
+"""Scans whose place in the file is remembered."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,14 +35,17 @@ class Scan:
 class VolumeReader:
     """Reads scans by key; opens each HDF5 file at its first use and keeps it open.
 
-    Only what is asked for is in memory. Safe to use from several threads. A context manager; or
-    call `close`.
+    Only what is asked for is in memory, unless `cache` keeps all that was read. Safe to use from
+    several threads. A context manager; or call `close`.
     """
 
-    def __init__(self, manifest):
+    def __init__(self, manifest, cache=False):
         self._manifest = manifest
         self._open = {}
+        self._raw = {}
         self._lock = threading.Lock()
+        self._kept = {} if cache else None
+        self._places = {}
 
     def __enter__(self):
         return self
@@ -52,6 +59,10 @@ class VolumeReader:
             for file in self._open.values():
                 file.close()
             self._open.clear()
+            for file in self._raw.values():
+                file.close()
+            self._raw.clear()
+            self._places.clear()
 
     def check(self, keys):
         """Looks at the headers of the scans `keys`, without reading voxels.
@@ -65,6 +76,84 @@ class VolumeReader:
     def read_volume(self, key):
         """Returns the volume of one scan alone, uint8 [x, y, z]; raises InputError as `read`."""
         return self._load(self._volume(key), key)
+
+    def read_volume_into(self, key, array):
+        """Reads a volume into a contiguous array uint8 [x, y, z]; raises InputError as `read`.
+
+        Plainly stored volumes are read from the file itself, past HDF5 and its lock, so that
+        several threads read at once.
+        """
+        self._fill(key, "volume", array)
+
+    def read_labels_into(self, key, array):
+        """Reads a segmentation into a contiguous array uint16 [x, y, z].
+
+        Raises:
+          InputError: as `read`; there is none, or it holds values outside 0..65535.
+        """
+        self._fill(key, "segmentation", array)
+
+    def check_labels(self, keys):
+        """Looks at the headers of the segmentations of `keys`, which must all be there.
+
+        Raises:
+          InputError: a scan has none, or one of another size.
+        """
+        for key in keys:
+            group = self._group(key)
+            if "segmentation" not in group:
+                raise InputError(
+                    f"{self._where(key)}: has no segmentation from which an image can be painted."
+                )
+            self._check_size(group["segmentation"], "segmentation", key)
+
+    def _fill(self, key, field, array):
+        if self._kept is not None:
+            if (key, field) not in self._kept:
+                kept = np.empty_like(array)
+                self._read_into(key, field, kept)
+                self._kept[key, field] = kept
+            array[...] = self._kept[key, field]
+        else:
+            self._read_into(key, field, array)
+
+    def _read_into(self, key, field, array):
+        if field == "segmentation":
+            labels = self._segmentation(self._group(key), key)
+            if labels.min() < 0 or labels.max() > np.iinfo(array.dtype).max:
+                raise InputError(
+                    f"{self._where(key)}: labels must lie in 0..{np.iinfo(array.dtype).max} to be "
+                    f"painted, not in {labels.min()}..{labels.max()}."
+                )
+            array[...] = labels
+            return
+        file, offset = self._place(key)
+        if offset is None:
+            array[...] = self._load(self._volume(key), key)
+        elif os.preadv(file.fileno(), [array], offset) != array.nbytes:
+            raise InputError(f"{self._where(key)} cannot be read (the file is too short).")
+
+    def _place(self, key):
+        """Returns (file, offset of the volume in it), or (None, None) where it is not plain."""
+        place = self._places.get(key)
+        if place is None:
+            if len(self._places) >= _PLACES:
+                self._places.clear()
+            place = self._places[key] = self._find(key)
+        return place
+
+    def _find(self, key):
+        volume = self._volume(key)
+        offset = volume.id.get_offset()
+        if offset is None:  # chunked, packed, or in another file
+            return None, None
+        name, _ = self._manifest.locate(key)
+        with self._lock:
+            if name not in self._raw:
+                self._raw[name] = open(  # noqa: SIM115 (closed by `close`)
+                    volume.file.filename, "rb", buffering=0
+                )
+            return self._raw[name], offset + volume.file.userblock_size
 
     def read(self, key):
         """Reads one scan with all it has.

@@ -20,6 +20,7 @@ _FLAGS = {
     "recompute": ("training", "recompute", "compute activations again for the gradient"),
     "precision": ("training", "precision", "float32, mixed_float16 or mixed_bfloat16"),
     "strategy": ("training", "strategy", "one, mirrored or multi_worker"),
+    "images": ("training", "images", "scans, synthetic or synthetic_t1 (painted from labels)"),
     "paired": ("training", "paired", "train on disjoint neighbours only"),
     "learning_rate": ("training", "learning_rate", "of Adam, before the schedule"),
     "schedule": ("training", "schedule", "constant, cosine, rcn, rcn_finetune or ldr_released"),

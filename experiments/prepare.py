@@ -3,11 +3,13 @@
     python -m experiments.prepare --input=FOLDER_OR_CSV --output=DIR --size=80,96,112 \\
         --spacing=2,2,2 --orientation=LIA
 
-A folder: every NIfTI, MHA, MHD or NRRD file in it is a scan, but for files with "_seg" in their
-name, which are the labels of the scan whose name begins as theirs does (0001_seg35 belongs to
-0001_norm); without such files it is a DICOM series or a folder of them. A CSV file: columns image
-and, where wanted, labels, subset and name. The subset "train" becomes the scheme 1, "validation"
-the scheme 2. A scan that cannot be used is left out and listed at the end; the exit code is then 2.
+A folder: every NIfTI, MHA, MHD, NRRD, Analyze or FreeSurfer file in it and in the folders inside is
+a scan, but for files with "_seg" in their name, which are the labels of the scan whose name begins
+as theirs does (0001_seg35 belongs to 0001_norm), and NAME_landmarks.csv (name, x, y, z in mm); a
+folder without such files is a DICOM series. A CSV file: columns image and, where wanted, labels,
+landmarks, subset, name and series. The subset "train" becomes the scheme 1, "validation" the scheme
+2. Writes dataset.json, volumes.h5, summary.csv and contact_sheet.png. A scan that cannot be used is
+left out and listed at the end; the exit code is then 2. The same command goes on where it stopped.
 """
 
 import os
@@ -18,7 +20,10 @@ from absl import flags
 from experiments.grid_flags import parse_size, parse_spacing
 from experiments.progress import Progress
 from ldr_tf.commands import cli
-from ldr_tf.config import INTENSITIES, ImageConfig
+from ldr_tf.config import CROPS, FITS, INTENSITIES, ImageConfig
+
+MR = "mr"
+"""The flag's other name of the intensity method "percentile"."""
 
 FLAGS = cli.new_flags()
 _INPUT = flags.DEFINE_string(
@@ -30,11 +35,55 @@ _OUTPUT = flags.DEFINE_string(
 _LABELS = flags.DEFINE_string(
     "labels", None, "folder of label images, when not beside the scans", flag_values=FLAGS
 )
+_LABEL_MAPS = flags.DEFINE_string(
+    "label_maps",
+    None,
+    "pattern of file names, such as 'map_*', that are label maps without a scan, for training "
+    "with --images=synthetic",
+    flag_values=FLAGS,
+)
+_LARGEST_LABEL = flags.DEFINE_integer(
+    "largest_label",
+    None,
+    "label values above it become 0, such as 499 for what FreeSurfer maps hold outside the brain",
+    flag_values=FLAGS,
+)
+_POINTS = flags.DEFINE_enum(
+    "points", "LPS", ["LPS", "RAS"], "axes of the landmark files", flag_values=FLAGS
+)
+_SERIES = flags.DEFINE_string(
+    "series",
+    None,
+    "which DICOM series of a folder: its number, most slices first, or the end of its UID; "
+    "without it the one with most slices",
+    flag_values=FLAGS,
+)
+_UNEVEN = flags.DEFINE_enum(
+    "uneven",
+    "refuse",
+    ["refuse", "resample"],
+    "what becomes of DICOM slices that are missing or lie unevenly",
+    flag_values=FLAGS,
+)
 _SIZE = flags.DEFINE_list("size", ["128"], "voxels along x, y, z", flag_values=FLAGS)
 _SPACING = flags.DEFINE_list(
     "spacing",
     None,
-    "mm along x, y, z; without it the whole scan is stretched onto the grid",
+    "mm along x, y, z; without it what --crop keeps is fitted onto the grid",
+    flag_values=FLAGS,
+)
+_FIT = flags.DEFINE_enum(
+    "fit",
+    "stretched",
+    list(FITS),
+    "without --spacing: each axis by itself, or one spacing and padding",
+    flag_values=FLAGS,
+)
+_CROP = flags.DEFINE_enum(
+    "crop",
+    "none",
+    list(CROPS),
+    "what is brought to the grid: the whole scan, the head or body, or the box of the labels",
     flag_values=FLAGS,
 )
 _ORIENTATION = flags.DEFINE_string(
@@ -43,43 +92,63 @@ _ORIENTATION = flags.DEFINE_string(
 _INTENSITY = flags.DEFINE_enum(
     "intensity",
     "percentile",
-    list(INTENSITIES),
-    "how intensities come to 0..255",
+    [MR, *INTENSITIES],
+    "how intensities come to 0..255: 0 and the foreground's 99.5th percentile (mr, percentile), "
+    "-160 to 240 HU (ct_abdomen), minmax, or as they are (none)",
     flag_values=FLAGS,
+)
+_WORKERS = flags.DEFINE_integer(
+    "workers", None, "processes; by default one a core", lower_bound=1, flag_values=FLAGS
 )
 
 
 def run():
-    from data.preparation import JSON_NAME, prepare_dataset
+    from data.assembly import JSON_NAME, VOLUMES_NAME, assemble
+    from data.overview import write_contact_sheet, write_summary
+    from data.preparation import Settings
     from data.sources import find_sources
+    from ldr_tf.files import check_output_folder
 
-    size = parse_size(_SIZE.value)
-    image_config = ImageConfig(
-        orientation=_ORIENTATION.value.upper(),
-        spacing=parse_spacing(_SPACING.value),
-        intensity=_INTENSITY.value,
+    settings = Settings(
+        size=parse_size(_SIZE.value),
+        image=ImageConfig(
+            orientation=_ORIENTATION.value.upper(),
+            spacing=parse_spacing(_SPACING.value),
+            intensity="percentile" if _INTENSITY.value == MR else _INTENSITY.value,
+            crop=_CROP.value,
+            fit=_FIT.value,
+        ),
+        uneven=_UNEVEN.value,
+        largest_label=_LARGEST_LABEL.value,
+        points_space=_POINTS.value,
     )
-    sources = find_sources(_INPUT.value, _LABELS.value)
-    failures = []
+    check_output_folder(_OUTPUT.value)
+    sources = find_sources(_INPUT.value, _LABELS.value, _LABEL_MAPS.value, _SERIES.value)
+    workers = min(_WORKERS.value or len(os.sched_getaffinity(0)), len(sources))
+    outcomes = []
     try:
-        _prepare(prepare_dataset(sources, _OUTPUT.value, size, image_config), sources, failures)
+        _show(assemble(sources, _OUTPUT.value, settings, workers), len(sources), outcomes)
     finally:
+        failures = [outcome.problem for outcome in outcomes if outcome.problem is not None]
         if failures:
             print(f"{len(failures)} of {len(sources)} could not be used:", file=sys.stderr)
             for problem in failures:
                 print(f"  {problem}", file=sys.stderr)
-    path = os.path.join(_OUTPUT.value, JSON_NAME)
-    print(f"{len(sources) - len(failures)} of {len(sources)} scans -> {path}")
+    good = [outcome.source.name for outcome in outcomes if outcome.problem is None]
+    volumes = os.path.join(_OUTPUT.value, VOLUMES_NAME)
+    write_summary(os.path.join(_OUTPUT.value, "summary.csv"), outcomes, volumes)
+    write_contact_sheet(os.path.join(_OUTPUT.value, "contact_sheet.png"), good, volumes)
+    print(f"{len(good)} of {len(sources)} scans -> {os.path.join(_OUTPUT.value, JSON_NAME)}")
     return cli.BAD_INPUT if failures else 0
 
 
-def _prepare(steps, sources, failures):
-    """Runs the preparation with progress; gathers in `failures` what went wrong."""
-    with Progress(len(sources), "scan") as progress:
-        for source, problem in steps:
-            if problem is not None:
-                failures.append(problem)
-            progress.advance(f"{source.name}{'' if problem is None else ' left out'}")
+def _show(steps, total, outcomes):
+    """Runs the preparation with progress; gathers the outcomes."""
+    with Progress(total, "scan") as progress:
+        for outcome in steps:
+            outcomes.append(outcome)
+            left_out = "" if outcome.problem is None else " left out"
+            progress.advance(f"{outcome.source.name}{left_out}")
 
 
 def main(argv=None):

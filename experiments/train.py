@@ -45,6 +45,9 @@ _TEACHER_FLOWS = flags.DEFINE_string(
 _INIT = flags.DEFINE_string(
     "init", None, "run folder whose weights the training starts from", flag_values=FLAGS
 )
+_CACHE = flags.DEFINE_bool(
+    "cache", False, "keep all scans that were read in memory", flag_values=FLAGS
+)
 _OVERRIDE = flags.DEFINE_bool(
     "override",
     False,
@@ -226,6 +229,8 @@ def run():
         training.batch_size,
         training.seed,
         paired=training.paired,
+        images=training.images,
+        cache=_CACHE.value,
         flows=config.teacher_flows,
     )
     read()

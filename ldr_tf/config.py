@@ -13,7 +13,10 @@ from ldr_tf.errors import InputError
 
 BASE_NETWORKS = ("LDR", "VTN", "VoxelMorph", "LDRReleased")
 AFFINE_STEMS = ("none", "vtn", "light")
-INTENSITIES = ("percentile", "minmax", "none")
+INTENSITIES = ("percentile", "ct_abdomen", "minmax", "none")
+CROPS = ("none", "foreground", "labels")
+FITS = ("stretched", "isotropic")
+IMAGES = ("scans", "synthetic", "synthetic_t1")
 SIMILARITIES = ("correlation", "local_correlation", "mse")
 SCHEDULES = ("constant", "cosine", "rcn", "rcn_finetune", "ldr_released")
 DISTILLATIONS = ("none", "flow", "aldk")
@@ -80,15 +83,21 @@ class ImageConfig:
     Attributes:
       orientation: directions in which the grid's axes x, y, z point, three of the letters L or R,
         P or A, S or I; "LPS" is ITK's identity.
-      spacing: voxel size in mm along x, y, z, the grid then centred on the head or body; None
-        stretches the whole scan onto the grid.
+      spacing: voxel size in mm along x, y, z; None fits the region of `crop` to the grid.
       intensity: how intensities come to 0..255: "percentile" (0 and the foreground's 99.5th
-        percentile), "minmax", or "none" (they already are).
+        percentile), "ct_abdomen" (-160 and 240 HU), "minmax", or "none" (they already are).
+      crop: the region that matters: "none" (the whole scan; with a spacing at which it does not
+        fit, the grid is centred on the head or body), "foreground" (the box around head or body)
+        or "labels" (the box around the labels; around head or body where there are none).
+      fit: without a spacing, how the region comes to the grid: "stretched", each axis by itself,
+        or "isotropic", one spacing for all, the rest of the grid showing what lies around.
     """
 
     orientation: str = "LPS"
     spacing: Optional[tuple[float, float, float]] = None
     intensity: str = "percentile"
+    crop: str = "none"
+    fit: str = "stretched"
 
     def __post_init__(self):
         axes = {"L": 0, "R": 0, "P": 1, "A": 1, "S": 2, "I": 2}
@@ -97,6 +106,8 @@ class ImageConfig:
             f"image.orientation must be three letters such as LPS, not {self.orientation!r}.",
         )
         _require_choice(self.intensity, INTENSITIES, "image.intensity")
+        _require_choice(self.crop, CROPS, "image.crop")
+        _require_choice(self.fit, FITS, "image.fit")
         _require(
             self.spacing is None or min(self.spacing) > 0,
             f"image.spacing must be above zero, not {self.spacing}.",
@@ -190,6 +201,8 @@ class TrainingConfig:
         stems' convolutions; affine stems, warps, losses and the critic stay in float32.
       strategy: "one" device, "mirrored" over the devices of this machine, or "multi_worker" over
         the machines that the environment variable TF_CONFIG names.
+      images: "scans", the volumes of the data set; "synthetic", images painted from its
+        segmentations (see data/synthetic.py); "synthetic_t1", the same with the look of T1.
       paired: whether only disjoint neighbours of the data set are pairs, not all ordered pairs.
       learning_rate: of Adam, before the schedule.
       schedule: one of SCHEDULES, see `ldr_tf.training.schedules.learning_rate`.
@@ -215,6 +228,7 @@ class TrainingConfig:
     recompute: bool = False
     precision: str = "float32"
     strategy: str = "one"
+    images: str = "scans"
     paired: bool = False
     learning_rate: float = 1e-4
     schedule: str = "cosine"
@@ -232,6 +246,7 @@ class TrainingConfig:
     keep_checkpoints: int = 3
 
     def __post_init__(self):
+        _require_choice(self.images, IMAGES, "training.images")
         _require_choice(self.schedule, SCHEDULES, "training.schedule")
         _require_choice(self.xla, XLA_MODES, "training.xla")
         _require_choice(self.precision, PRECISIONS, "training.precision")

@@ -1,6 +1,7 @@
 """Outputs that are whole or absent: written under a temporary name, then renamed."""
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -21,6 +22,17 @@ def check_output_folder(folder):
         raise InputError(f"{folder}: must be a folder, but {existing} is a file.")
     if not os.access(existing, os.W_OK):
         raise InputError(f"{folder}: cannot be written, the folder {existing} is not writable.")
+
+
+@contextlib.contextmanager
+def only_writer(folder):
+    """Keeps an existing folder to one process; InputError where another one holds it already."""
+    with open(os.path.join(folder, ".lock"), "w", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(f"{folder}: another process is writing here.") from error
+        yield
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from ldr_tf.imaging.fields import (
 )
 from ldr_tf.imaging.grid import (
     Grid,
+    crop_box,
     foreground_box,
     foreground_grid,
     grid_of,
@@ -27,9 +28,10 @@ from ldr_tf.imaging.grid import (
     orientation_of,
     prepare_image,
     resample,
+    resample_scan,
     same_grid,
 )
-from ldr_tf.imaging.intensity import foreground_threshold, scale_intensity
+from ldr_tf.imaging.intensity import foreground_threshold, intensity_range, scale_intensity
 from ldr_tf.imaging.inverse import invert
 from ldr_tf.imaging.points import SPACES as POINT_SPACES
 from ldr_tf.imaging.points import (
@@ -68,6 +70,7 @@ __all__ = [
     "check_file_place",
     "check_inside",
     "check_output",
+    "crop_box",
     "displacement_field",
     "displacement_on",
     "displacement_to_flow",
@@ -77,6 +80,7 @@ __all__ = [
     "foreground_grid",
     "foreground_threshold",
     "grid_of",
+    "intensity_range",
     "invert",
     "jacobian_determinant",
     "match_points",
@@ -90,6 +94,7 @@ __all__ = [
     "read_scan",
     "read_transform",
     "resample",
+    "resample_scan",
     "same_grid",
     "scale_intensity",
     "to_array",

@@ -71,15 +71,16 @@ def orientation_of(direction):
     return sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(direction)
 
 
-def network_grid(fixed, image_config, size, free_size=False):
+def network_grid(fixed, image_config, size, free_size=False, labelled=None):
     """Returns the grid on which a network sees a fixed scan.
 
     Its axes are the scan's own, exchanged and turned round until they point as
     `image_config.orientation` says; an oblique scan is not straightened.
 
-    With `image_config.spacing` the grid has this spacing. Along each axis it is centred on the scan
-    where the scan's field of view fits to within a voxel a side, else on the foreground's
-    bounding box. Without it the field of view is stretched onto `size` voxels.
+    The region that matters is what `image_config.crop` says. With `image_config.spacing` the grid
+    has this spacing and is centred on the region; where that is the whole scan, along each axis
+    on the scan if its field of view fits to within a voxel a side, else on the foreground's
+    bounding box. Without it the region is fitted onto `size` voxels as `image_config.fit` says.
 
     Args:
       fixed: the scan, a SimpleITK image.
@@ -87,12 +88,23 @@ def network_grid(fixed, image_config, size, free_size=False):
       size: voxels along the grid's axes.
       free_size: whether the network takes any size; with a spacing, a side on which the
         foreground does not fit then grows to the next multiple of 16 that holds it.
+      labelled: first and last index of the box around the scan's labels, for the crop "labels".
     """
     source = grid_of(fixed)
     order, direction = network_axes(source, image_config.orientation)
     extent, centre, size = source.extent[order], source.centre, np.array(size)
+    if image_config.crop != "none":
+        low, high = crop_box(fixed, image_config.crop, labelled)
+        extent, centre = ((high - low + 1) * source.spacing)[order], source.points((low + high) / 2)
     if image_config.spacing is None:
         spacing = extent / size
+        if image_config.fit == "isotropic":
+            spacing = np.full(3, spacing.max())
+    elif image_config.crop != "none":
+        spacing = np.array(image_config.spacing)
+        if free_size:
+            grown = (np.ceil(extent / spacing / _STEP - 1e-6) * _STEP).astype(int)
+            size = np.where(extent > size * spacing, grown, size)
     else:
         spacing = np.array(image_config.spacing)
         # The scan's centre and the box's differ by this much along the grid's axes.
@@ -203,10 +215,16 @@ def prepare_image(image, grid, image_config, transform=None):
       float32 [x, y, z], whole numbers 0..255 (see scale_intensity). Outside the scan its lowest
       value goes on, air in a CT.
     """
+    return scale_intensity(resample_scan(image, grid, transform), image_config.intensity)
+
+
+def resample_scan(image, grid, transform=None):
+    """Returns a scan on a grid, float32 [x, y, z], its intensities as they are; the arguments and
+    what lies outside are as in `prepare_image`.
+    """
     image = sitk.Cast(image, sitk.sitkFloat32)
     lowest = float(sitk.GetArrayViewFromImage(image).min())
-    moved = resample(image, grid, transform=transform, default=lowest)
-    return scale_intensity(to_array(moved), image_config.intensity)
+    return to_array(resample(image, grid, transform=transform, default=lowest))
 
 
 def _smoothed(image, grid):
@@ -217,6 +235,21 @@ def _smoothed(image, grid):
     if not variance.any():
         return image
     return sitk.DiscreteGaussian(image, [float(v) for v in variance], 64)
+
+
+def crop_box(image, crop, labelled=None):
+    """Returns the first and last index, as floats, of the region that a crop keeps of a scan.
+
+    Args:
+      image: the scan, a SimpleITK image.
+      crop: of ImageConfig.crop.
+      labelled: first and last index of the box around its labels; None: it has none.
+    """
+    if crop == "none":
+        return np.zeros(3), np.array(image.GetSize()) - 1.0
+    if crop == "labels" and labelled is not None:
+        return tuple(np.asarray(index, float) for index in labelled)
+    return foreground_box(image)
 
 
 def foreground_box(image):

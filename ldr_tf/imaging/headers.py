@@ -2,7 +2,8 @@
 
 ITK reads a NIfTI file that was cut off without a word and leaves the rest of the memory as it was,
 it turns NaN and infinite voxels of NIfTI files into 0, and it repairs a spacing of zero or below.
-MetaImage files that were cut off make it print to the screen. NRRD needs no such check.
+MetaImage files that were cut off make it print to the screen. It takes 1 mm for a spacing that
+MetaImage and NRRD files do not give.
 """
 
 import gzip
@@ -18,6 +19,7 @@ _NIFTI = (".nii", ".nii.gz", ".hdr", ".img", ".img.gz")
 _NIFTI_FLOATS = {16: "f4", 64: "f8"}
 _BLOCK = 1 << 20
 _META = (".mha", ".mhd")
+_NRRD = (".nrrd", ".nhdr")
 _META_BYTES = {
     "MET_CHAR": 1,
     "MET_UCHAR": 1,
@@ -47,6 +49,8 @@ def check_file(path):
             _check_nifti(path)
         elif name.endswith(_META):
             _check_meta(path)
+        elif name.endswith(_NRRD):
+            _check_nrrd(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error
 
@@ -141,7 +145,9 @@ def _analyze_pair(path):
 
 def _check_meta(path):
     fields, offset = _meta_header(path)
-    spacing = fields.get("ElementSpacing", "").split()
+    spacing = fields.get("ElementSpacing", fields.get("ElementSize", "")).split()
+    if fields and not spacing:
+        raise InputError(f"{path}: the header gives no voxel spacing (ElementSpacing).")
     if not all(_is_positive(value) for value in spacing):
         raise InputError(f"{path}: the voxel spacing must be above zero, not {' '.join(spacing)}.")
     name = fields.get("ElementDataFile", "")
@@ -174,6 +180,16 @@ def _meta_header(path):
             if key.strip() == "ElementDataFile":
                 break
     return fields, offset
+
+
+def _check_nrrd(path):
+    with open(path, "rb") as file:
+        if file.read(4) != b"NRRD":
+            return  # another kind of file: ITK says so
+        lines = [file.readline(4096).strip() for _ in range(1000)]
+    header = lines[: lines.index(b"")] if b"" in lines else lines
+    if not any(line.startswith((b"spacings:", b"space directions:")) for line in header):
+        raise InputError(f"{path}: the header gives no voxel spacing (spacings).")
 
 
 def _is_positive(text):

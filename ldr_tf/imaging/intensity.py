@@ -5,6 +5,7 @@ import numpy as np
 from ldr_tf.conventions import INTENSITY_MAX
 
 _ENOUGH = 2**21
+_CT_ABDOMEN = (-160.0, 240.0)
 
 
 def scale_intensity(array, method):
@@ -19,6 +20,7 @@ def scale_intensity(array, method):
         "percentile": 0 stays 0 and the 99.5th percentile of the foreground becomes 255. Where
           more than 0.5 percent of the voxels are negative (CT), the 0.5th percentile becomes 0
           instead; fewer (ringing of an interpolation) are clipped.
+        "ct_abdomen": Hounsfield units, -160 becomes 0 and 240 becomes 255 (level 40, width 400).
         "minmax": the minimum becomes 0, the maximum 255.
         "none": intensities are taken to lie in 0..255 already.
         What lies outside is clipped. A constant array becomes 0 ("none" excepted).
@@ -27,19 +29,31 @@ def scale_intensity(array, method):
       ValueError: unknown method.
     """
     array = np.asarray(array, np.float32)
+    low, high = intensity_range(array, method)
+    if high <= low:
+        return np.zeros_like(array)
+    return np.rint(np.clip((array - low) * (INTENSITY_MAX / (high - low)), 0.0, INTENSITY_MAX))
+
+
+def intensity_range(array, method):
+    """Returns the intensities that `scale_intensity` brings to 0 and to 255.
+
+    The second is not above the first where there is nothing to scale.
+    """
+    array = np.asarray(array, np.float32)
     if method == "percentile":
         low = min(0.0, float(np.percentile(array, 0.5)))
         foreground = array[array > foreground_threshold(array)]
         high = float(np.percentile(foreground, 99.5)) if foreground.size else low
+    elif method == "ct_abdomen":
+        low, high = _CT_ABDOMEN
     elif method == "minmax":
         low, high = float(array.min()), float(array.max())
     elif method == "none":
         low, high = 0.0, INTENSITY_MAX
     else:
         raise ValueError(f"unknown intensity method {method!r}.")
-    if high <= low:
-        return np.zeros_like(array)
-    return np.rint(np.clip((array - low) * (INTENSITY_MAX / (high - low)), 0.0, INTENSITY_MAX))
+    return low, high
 
 
 def foreground_threshold(array):

@@ -6,6 +6,9 @@ import numpy as np
 import SimpleITK as sitk
 
 from ldr_tf.errors import InputError
+from ldr_tf.imaging.dicom import read_series
+from ldr_tf.imaging.freesurfer import ENDINGS as _FREESURFER
+from ldr_tf.imaging.freesurfer import read_freesurfer
 from ldr_tf.imaging.headers import check_file
 
 _SCALAR = {
@@ -27,12 +30,13 @@ _TRANSFORM_FILES = (".tfm", ".txt", ".mat", ".h5", ".hdf5", ".xfm")
 _FLOAT = {sitk.sitkFloat32, sitk.sitkFloat64}
 
 
-def read_image(path):
+def read_image(path, series=None, uneven="refuse"):
     """Reads a 3D scalar image in its own voxel type.
 
     Args:
-      path: NIfTI, MHA or MHD, NRRD, Analyze, or a folder that holds a DICOM series (of several
-        the one with most slices). A 4D image of one frame counts as 3D.
+      path: NIfTI, MHA or MHD, NRRD, Analyze, FreeSurfer's MGZ or MGH (with nibabel), or a folder
+        that holds a DICOM series. A 4D image of one frame counts as 3D.
+      series, uneven: of a DICOM folder, see `ldr_tf.imaging.dicom.read_series`.
 
     Returns:
       A SimpleITK image of three dimensions, at least two voxels along each, finite values.
@@ -44,7 +48,12 @@ def read_image(path):
     """
     path = os.fspath(path)
     check_file(path)
-    image = _read_series(path) if os.path.isdir(path) else _read(path)
+    if os.path.isdir(path):
+        image = read_series(path, series, uneven)
+    elif path.lower().endswith(_FREESURFER):
+        image = read_freesurfer(path)
+    else:
+        image = _read(path)
     components = image.GetNumberOfComponentsPerPixel()
     if components != 1 or image.GetPixelID() not in _SCALAR:
         raise InputError(
@@ -58,13 +67,13 @@ def read_image(path):
     return image
 
 
-def read_scan(path):
+def read_scan(path, series=None, uneven="refuse"):
     """Reads a scan: as `read_image`, as float32, and of more than two values.
 
     Raises:
       InputError: as `read_image`; a constant image; a mask.
     """
-    image = read_image(path)
+    image = read_image(path, series, uneven)
     array = sitk.GetArrayViewFromImage(image)
     low, high = array.min(), array.max()
     if low == high:
@@ -168,42 +177,6 @@ def _reason(error):
     if "spacing" in text.lower():
         return "the voxel spacing must be above zero"
     return "damaged, or no NIfTI, MHA, NRRD or Analyze image and no DICOM folder"
-
-
-def _read_series(folder):
-    """Reads the DICOM series with most slices in a folder."""
-    reader = sitk.ImageSeriesReader()
-    names = []
-    # A series without a UID goes by the empty name.
-    for series in reader.GetGDCMSeriesIDs(folder):
-        found = reader.GetGDCMSeriesFileNames(folder, series)
-        names = found if len(found) > len(names) else names
-    if not names:
-        raise InputError(f"{folder}: the folder holds no DICOM series.")
-    reader.SetFileNames(names)
-    try:
-        steps = _slice_steps(names)
-        image = reader.Execute()
-    except RuntimeError as error:
-        raise InputError(
-            f"{folder}: the DICOM series of {len(names)} files cannot be read as one volume."
-        ) from error
-    if steps.size and np.ptp(steps) > 0.1 * np.median(steps):
-        raise InputError(
-            f"{folder}: the slices of the DICOM series lie {steps.min():.3g} to {steps.max():.3g} "
-            "mm apart; some are missing or damaged."
-        )
-    return image
-
-
-def _slice_steps(names):
-    """Returns the mm from each slice to the next."""
-    reader, places = sitk.ImageFileReader(), []
-    for name in names:
-        reader.SetFileName(name)
-        reader.ReadImageInformation()
-        places.append(reader.GetOrigin()[:3])
-    return np.linalg.norm(np.diff(places, axis=0), axis=1)
 
 
 def _three_dimensional(image, path):

@@ -64,6 +64,11 @@ def test_refusals(tmp_path):
         raise RuntimeError
     with pytest.raises(InputError, match="another teacher or data set"):
         FlowWriter(path, SIZE, {"x": 2})
+    with FlowWriter(path, SIZE, {"x": 1}) as _:
+        with pytest.raises(InputError, match="another process is writing here"):
+            FlowWriter(path, SIZE, {"x": 1})
+        path.touch()
+    path.unlink()
     path.write_text("no HDF5")
     with pytest.raises(InputError, match="exists already"):
         FlowWriter(path, SIZE, {"x": 1})

@@ -125,3 +125,40 @@ def test_evaluation_pairs_come_in_order_with_all_they_have(manifest):
     assert pairs[0].fixed_labels is None
     assert pairs[0].fixed_points is None
     assert len(list(evaluation_pairs(manifest, "1", paired=True))) == 4
+
+
+def test_shards_are_the_parts_of_one_batch(manifest):
+    whole = take(training_dataset(manifest, "1", 4, seed=4), 3)
+    for index in range(2):
+        parts = take(training_dataset(manifest, "1", 4, seed=4, shard=(index, 2)), 3)
+        for batch, part in zip(whole, parts):
+            for side in ("fixed", "moving", "example"):
+                np.testing.assert_array_equal(part[side], batch[side][2 * index : 2 * index + 2])
+    with pytest.raises(InputError, match="a batch of 4 pairs cannot be dealt out to 3 workers"):
+        training_dataset(manifest, "1", 4, seed=4, shard=(0, 3))
+
+
+def test_the_cache_keeps_what_was_read(manifest, tmp_path):
+    wanted = take(training_dataset(manifest, "1", 2, seed=4), 30)
+    batches = iter(training_dataset(manifest, "1", 2, seed=4, cache=True))
+    first = [next(batches) for _ in range(20)]  # an epoch: every scan was read
+    path = tmp_path / "v.h5"
+    path.write_bytes(b"\0" * path.stat().st_size)
+    for expected, batch in zip(wanted, first + [next(batches) for _ in range(10)]):
+        np.testing.assert_array_equal(batch["fixed"], expected["fixed"])
+        np.testing.assert_array_equal(batch["moving"], expected["moving"])
+
+
+@pytest.mark.parametrize("options", [{"chunks": (8, 8, 9)}, {"compression": "gzip"}])
+def test_volumes_of_any_storage(manifest, tmp_path, options):
+    with VolumeReader(manifest) as reader:
+        volumes = {key: reader.read_volume(key) for key in manifest.subsets["s"]}
+    with h5py.File(tmp_path / "v.h5", "a") as file:
+        for group in file.values():
+            volume = group["volume"][()]
+            del group["volume"]
+            group.create_dataset("volume", data=volume, **options)
+    for step, batch in enumerate(take(training_dataset(manifest, "1", 1, seed=4), 5)):
+        ((fixed, moving),) = training_pairs(manifest, "1", 1, 4, step)
+        np.testing.assert_array_equal(batch["fixed"][0, ..., 0], volumes[fixed])
+        np.testing.assert_array_equal(batch["moving"][0, ..., 0], volumes[moving])

@@ -3,11 +3,13 @@
 import csv
 
 import h5py
+import matplotlib.image
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
 from data.manifest import read_manifest
+from data.overview import _slices
 from data.sources import find_sources
 from data.volumes import VolumeReader
 from experiments import prepare
@@ -233,3 +235,99 @@ def test_dicom_folders_are_scans(tmp_path):
         (tmp_path / name / "slice").touch()
     assert [source.name for source in find_sources(tmp_path)] == ["one", "two"]
     assert [source.image for source in find_sources(tmp_path / "one")] == [str(tmp_path / "one")]
+
+
+def test_an_overview(tmp_path):
+    source = tmp_path / "scans"
+    source.mkdir()
+    write_scan(source, "01", LPS)
+    write_scan(source, "02", RAS)
+    (source / "03.nii.gz").write_bytes(b"")
+    output = tmp_path / "out"
+    assert run(f"--input={source}", f"--output={output}", "--size=24", "--fit=isotropic") == 2
+    with open(output / "summary.csv", newline="") as file:
+        first, second, third = csv.DictReader(file)
+    assert first["source_orientation"] == "LPS" and second["source_orientation"] == "RAS"
+    assert first["source_size"] == "24x20x22" and first["spacing"] == "2 2 2"
+    assert first["labels"] == "3" and "the file is empty" in third["problem"]
+    with h5py.File(output / "volumes.h5") as file:
+        tiles = [np.hstack(_slices(file[name])) for name in ("01", "02")]
+    np.testing.assert_array_equal(*tiles)  # the same way up
+    picture = matplotlib.image.imread(output / "contact_sheet.png")
+    assert picture.shape[0] > 100 and picture[..., :3].max() > 0.9
+
+
+def test_the_picture_is_the_right_way_up(tmp_path):
+    labels = np.zeros(SIZE, np.uint8)
+    labels[2:22, 2:18, 2:20] = 1
+    image = labels * 50.0
+    image[2:22, 2:18, 18:20] = 200.0  # the top of the head, S
+    image[2:5, 2:18, 2:20] = 120.0  # the patient's right
+    write_image(image.astype(np.float32), tmp_path / "01.nii.gz", LPS)
+    output = tmp_path / "out"
+    assert run(f"--input={tmp_path}", f"--output={output}", "--size=24", "--orientation=RAI") == 0
+    with h5py.File(output / "volumes.h5") as file:
+        axial, coronal, sagittal = (tile[..., 0] for tile in _slices(file["01"]))
+    for tile in (coronal, sagittal):
+        assert tile[:40].max() > 0.9 and tile[64:].max() < 0.7  # the top is up
+    for tile in (axial, coronal):
+        assert tile[64, :40].max() > 0.4 and tile[64, 64:].max() < 0.4  # the right is on the left
+
+
+def test_label_maps_and_folders_inside(tmp_path):
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "scans").mkdir()
+    write_image(blocks(), tmp_path / "maps" / "map_1.nii.gz")
+    write_scan(tmp_path / "scans", "01")
+    sources = {source.name: source for source in find_sources(tmp_path, label_maps="map_*")}
+    assert list(sources) == ["maps_map_1", "scans_01"]
+    assert sources["maps_map_1"].image is None
+    assert sources["scans_01"].labels.endswith("01_seg3.nii.gz")
+    output = tmp_path / "out"
+    flags = [f"--input={tmp_path}", f"--output={output}", "--size=16", "--label_maps=map_*"]
+    assert run(*flags) == 0
+    reader = VolumeReader(read_manifest(output / "dataset.json"))
+    scan = reader.read("volumes/maps_map_1")
+    assert set(np.unique(scan.segmentation)) == {0, 1, 2, 3}
+    assert set(np.unique(scan.volume[scan.segmentation == 1])) == {128}
+
+
+def test_nothing_that_identifies_is_copied(tmp_path):
+    planted = {
+        "0010|0010": "PLANTEDNAME^JANE",
+        "0010|0020": "PLANTEDID77",
+        "0010|0030": "19701231",
+        "0008|0050": "PLANTEDACCESSION",
+        "0008|0080": "PLANTEDHOSPITAL",
+        "0008|0060": "CT",
+        "0008|0090": "PLANTEDDOCTOR",
+        "0020|4000": "PLANTEDCOMMENT",
+        "0008|103e": "PLANTEDSERIES",
+        "0020|000e": "1.2.99.77.55",
+        "0020|000d": "1.2.3",
+    }
+    folder = tmp_path / "scans" / "case"
+    folder.mkdir(parents=True)
+    writer = sitk.ImageFileWriter()
+    writer.KeepOriginalImageUIDOn()
+    for number in range(6):
+        array = np.random.default_rng(number).integers(0, 999, (1, 16, 16)).astype(np.int16)
+        image = sitk.GetImageFromArray(array)
+        more = {"0020|0032": f"0\\0\\{2 * number}", "0020|0037": "1\\0\\0\\0\\1\\0"}
+        for tag, value in {**planted, **more, "0008|0018": f"1.2.99.{number}"}.items():
+            image.SetMetaData(tag, value)
+        writer.SetFileName(str(folder / f"{number}.dcm"))
+        writer.Execute(image)
+    header = sitk.GetImageFromArray(np.random.default_rng(9).normal(size=(9, 9, 9)))
+    header.SetMetaData("PLANTEDKEY", "PLANTEDVALUE")
+    (tmp_path / "scans" / "nrrd").mkdir()
+    sitk.WriteImage(header, str(tmp_path / "scans" / "nrrd" / "n.nrrd"))
+    inputs = b"".join(p.read_bytes() for p in (tmp_path / "scans").rglob("*") if p.is_file())
+    assert b"PLANTEDNAME" in inputs and b"PLANTEDVALUE" in inputs and b"1.2.99.77.55" in inputs
+    output = tmp_path / "out"
+    assert run(f"--input={tmp_path / 'scans'}", f"--output={output}", "--size=16") == 0
+    files = [path for path in output.rglob("*") if path.is_file()]
+    assert {"volumes.h5", "dataset.json", "summary.csv"} <= {path.name for path in files}
+    for path in files:
+        for word in (b"PLANTED", b"JANE", b"19701231", b"1.2.99"):
+            assert word not in path.read_bytes(), (path.name, word)

@@ -214,3 +214,13 @@ def test_broken_checkpoint_is_refused(phantoms, student_run, tmp_path):
     shutil.rmtree(broken / "checkpoints")
     with pytest.raises(ldr_tf.InputError, match="has no checkpoint yet"):
         ldr_tf.load_run(str(broken))
+
+
+def test_images_painted_from_labels(phantoms, tmp_path):
+    output = tmp_path / "painted"
+    more = ["--stage=student", "--images=synthetic", "--cache", "--validation="]
+    assert train.main(flags(phantoms, output, *more)) == 0
+    painted = losses(output)
+    assert len(painted) == 6 and all(np.isfinite(value) for value in painted.values())
+    config = from_dict(RunConfig, json.loads((output / "config.json").read_text()))
+    assert config.training.images == "synthetic"

@@ -177,3 +177,33 @@ def test_same_grid_notices_a_shift_of_a_fiftieth_of_a_voxel():
     assert same_grid(image, scan((10, 10, 10)))
     assert not same_grid(image, scan((10, 10, 10), origin=(-80.02, 112.0, 96.0)))
     assert not same_grid(image, scan((10, 10, 11)))
+
+
+def test_a_region_fitted_to_the_grid():
+    # A bright box of 20 x 24 x 28 mm in the middle of 100 x 120 x 140 mm; its axes are L, I, A.
+    image = scan((100, 120, 140))
+    labelled = ((40, 48, 56), (59, 71, 83))
+    stretched = network_grid(
+        image, ImageConfig("LIA", crop="labels"), (20, 20, 20), False, labelled
+    )
+    np.testing.assert_allclose(stretched.spacing, (20 / 20, 24 / 20, 28 / 20))
+    np.testing.assert_allclose(stretched.centre, grid_of(image).centre)
+    config = ImageConfig("LIA", crop="labels", fit="isotropic")
+    padded = network_grid(image, config, (20, 20, 20), False, labelled)
+    np.testing.assert_allclose(padded.spacing, (28 / 20,) * 3)
+    np.testing.assert_allclose(padded.centre, grid_of(image).centre)
+    turned = network_grid(image, ImageConfig("LPS", crop="labels"), (20, 20, 20), False, labelled)
+    np.testing.assert_allclose(turned.spacing, (20 / 20, 28 / 20, 24 / 20))
+    # Around the foreground a coarse voxel of 4 mm is left on each side.
+    seen = network_grid(image, ImageConfig("LIA", crop="foreground"), (20, 20, 20))
+    np.testing.assert_allclose(seen.spacing, (28 / 20, 32 / 20, 36 / 20))
+
+
+def test_a_spacing_centred_on_a_region():
+    image = scan((100, 120, 140))
+    config = ImageConfig("LIA", (1.0, 1.0, 1.0), crop="labels")
+    grid = network_grid(image, config, (32, 32, 32), False, ((0, 0, 0), (19, 9, 9)))
+    first = grid_of(image).indices(grid.points([[0, 0, 0]]))
+    np.testing.assert_allclose(first[0], np.array([9.5, 4.5, 4.5]) - 15.5)
+    grown = network_grid(image, config, (32, 32, 32), True, ((0, 0, 0), (39, 9, 9)))
+    assert grown.size == (48, 32, 32)

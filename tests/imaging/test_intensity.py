@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ldr_tf.imaging import foreground_threshold, scale_intensity
+from ldr_tf.imaging import foreground_threshold, intensity_range, scale_intensity
 
 
 def head(seed=0):
@@ -63,3 +63,9 @@ def test_a_constant_volume_becomes_zero():
 def test_an_unknown_method_is_refused():
     with pytest.raises(ValueError, match="zscore"):
         scale_intensity(head(), "zscore")
+
+
+def test_a_ct_window():
+    array = np.array([-1000.0, -160.0, 40.0, 240.0, 3000.0])
+    np.testing.assert_array_equal(scale_intensity(array, "ct_abdomen"), [0, 0, 128, 255, 255])
+    assert intensity_range(array, "ct_abdomen") == (-160.0, 240.0)

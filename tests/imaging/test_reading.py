@@ -246,3 +246,14 @@ def test_writing_is_whole_or_not_at_all(tmp_path):
     for name in ("a.mhd", "a.png", "none/a.nii"):
         refused(lambda path: imaging.write_image(volume(), path), tmp_path / name)
     assert sorted(os.listdir(tmp_path)) == names
+
+
+def test_headers_without_a_spacing(tmp_path):
+    sitk.WriteImage(volume(), str(tmp_path / "a.mha"))
+    sitk.WriteImage(volume(), str(tmp_path / "a.nrrd"))
+    for name, field in (("a.mha", b"ElementSpacing"), ("a.nrrd", b"space directions")):
+        path = tmp_path / name
+        imaging.read_image(path)
+        lines = path.read_bytes().split(b"\n")
+        path.write_bytes(b"\n".join(line for line in lines if not line.startswith(field)))
+        assert "gives no voxel spacing" in refused(imaging.read_image, path)

@@ -1,0 +1,66 @@
+"""Measures this machine: one subject a call, a table on the screen and, with --output, JSON.
+
+    python -m experiments.benchmark SUBJECT [--output=DIR] [flags of the subject]
+    python -m experiments.benchmark SUBJECT --help
+
+Each subject is a file of experiments/benchmarks with `define(flag_values)`, which defines its
+flags, and `run(**settings)`, which takes their values and returns the rows of the table.
+"""
+
+import importlib
+import sys
+
+from absl import flags
+
+from ldr_tf.commands import cli
+
+SUBJECTS = {
+    "data": "reading training batches, against plain h5py; memory against the number of scans",
+    "flows": "a store of teacher flows: bytes, error of half precision, time to write and read",
+}
+"""Subject, a module of experiments.benchmarks -> what it measures."""
+
+
+def main(argv=None):
+    """Runs the command; returns the exit code."""
+    argv = list(sys.argv if argv is None else argv)
+    subject = argv[1] if len(argv) > 1 else ""
+    if subject in ("--help", "-h", "-help", "--helpfull"):
+        print("\n".join([__doc__.strip(), "", "Subjects:", *_listed()]))
+        return 0
+    if subject not in SUBJECTS:
+        print(
+            f"benchmark: the first argument must be one of {', '.join(SUBJECTS)}, "
+            f"not {subject!r}; --help tells more.",
+            file=sys.stderr,
+        )
+        return cli.BAD_INPUT
+    module = importlib.import_module(f"experiments.benchmarks.{subject}")
+    flag_values = cli.new_flags()
+    flags.DEFINE_string("output", None, "folder for SUBJECT.json", flag_values=flag_values)
+    module.define(flag_values)
+
+    def run():
+        from experiments.benchmarks import common
+        from ldr_tf.files import check_output_folder
+
+        settings = {name: flag_values[name].value for name in flag_values}
+        output = settings.pop("output")
+        if output is not None:
+            check_output_folder(output)
+        rows = module.run(**settings)
+        print(common.table(rows))
+        if output is not None:
+            print(f"-> {common.write_report(output, subject, settings, rows)}")
+        return 0
+
+    return cli.main(run, flag_values, module.__doc__, [f"benchmark {subject}", *argv[2:]])
+
+
+def _listed():
+    width = max(map(len, SUBJECTS))
+    return [f"  {name.ljust(width)}  {text}" for name, text in SUBJECTS.items()]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""Images painted from labels: a function of seed and number, flat where they must be."""
+
+import functools
+
+import h5py
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from data import synthetic
+from data.manifest import write_manifest
+from data.pipeline import training_dataset
+from data.volumes import write_scan
+from ldr_tf.errors import InputError
+
+SIZE = (24, 20, 16)
+
+
+def labels():
+    """A block of 41 in a block of 3 in air."""
+    array = np.zeros(SIZE, np.uint16)
+    array[4:20, 4:16, 3:13] = 3
+    array[9:15, 7:13, 5:11] = 41
+    return array
+
+
+def paint(style="synthetic", seed=1, number=0, moving=None):
+    first = tf.constant(labels())
+    second = first if moving is None else tf.constant(moving)
+    images = synthetic.paint_pair(first, second, style, seed, tf.constant(number, tf.int64))
+    return [image.numpy() for image in images]
+
+
+def test_seed_and_number_decide_all():
+    first, again = paint(), paint()
+    for a, b in zip(first, again):
+        assert a.dtype == np.uint8 and a.shape == SIZE
+        np.testing.assert_array_equal(a, b)
+    assert np.abs(first[0].astype(int) - paint(number=1)[0]).max() > 20
+    assert np.abs(first[0].astype(int) - paint(seed=2)[0]).max() > 20
+    # the same labels, but not the same picture: bias, texture and noise are each image's own
+    assert (first[0] != first[1]).mean() > 0.3
+
+
+def test_in_a_graph_as_outside():
+    pair = [tf.constant(labels())] * 2
+    compiled = tf.function(lambda n: synthetic.paint_pair(*pair, "synthetic", 1, n))
+    for a, b in zip(compiled(tf.constant(5)), paint(number=5)):
+        assert np.abs(a.numpy().astype(int) - b).max() <= 1
+
+
+@pytest.mark.parametrize("style", synthetic.STYLES)
+def test_a_label_keeps_its_intensity_in_both_images(style):
+    inside = labels() == 41
+    means = []
+    for number in range(12):
+        pair = paint(style, number=number)
+        means.append([image[2:-2][inside[2:-2]].mean() for image in pair])
+    means = np.array(means)
+    assert np.abs(means[:, 0] - means[:, 1]).max() < 40
+    # uniform in 13..255 has a deviation of 70 without the style, some 13 with it
+    assert (means[:, 0].std() > 35) == (style == "synthetic")
+
+
+def test_t1_means_put_tissues_in_order():
+    table = synthetic.t1_means()
+    white, cortex, fluid = table[2], table[3], table[4]
+    assert fluid < cortex < white
+    for left, right in ((2, 41), (3, 42), (4, 43), (10, 49), (17, 53)):
+        assert table[left] == table[right]
+    assert table[0] == table[999] == -1
+    pair = paint("synthetic_t1", number=3)
+    gray, white = (pair[0][labels() == value].mean() for value in (3, 41))
+    assert gray + 20 < white
+    assert not pair[0][:2].any()
+
+
+@pytest.fixture
+def label_set(tmp_path):
+    with h5py.File(tmp_path / "v.h5", "w") as file:
+        for index in range(4):
+            shifted = np.roll(labels(), index, 0)
+            write_scan(file, f"s{index}", np.zeros(SIZE, np.uint8), shifted)
+    return write_manifest(
+        tmp_path / "set.json",
+        {"v": "v.h5"},
+        {"s": [f"v/s{index}" for index in range(4)]},
+        {"1": {"s": 1.0}},
+        SIZE,
+    )
+
+
+def take(dataset, count):
+    return list(dataset.take(count).as_numpy_iterator())
+
+
+def test_painted_batches_resume_and_fall_into_shards(label_set):
+    make = functools.partial(training_dataset, label_set, "1", 2, 7, images="synthetic")
+    whole = take(make(), 4)
+    assert whole[0]["fixed"].shape == (2, *SIZE, 1) and whole[0]["fixed"].dtype == np.uint8
+    assert (whole[0]["fixed"][0] != whole[0]["fixed"][1]).any()
+    for batch, resumed in zip(whole[2:], take(make(first_step=2), 2)):
+        np.testing.assert_array_equal(batch["fixed"], resumed["fixed"])
+        np.testing.assert_array_equal(batch["moving"], resumed["moving"])
+    for index in range(2):
+        for batch, part in zip(whole, take(make(shard=(index, 2)), 4)):
+            np.testing.assert_array_equal(batch["moving"][index : index + 1], part["moving"])
+
+
+def test_labels_out_of_range(label_set, tmp_path):
+    with h5py.File(tmp_path / "v.h5", "a") as file:
+        del file["s2"]["segmentation"]
+        file["s2"]["segmentation"] = np.full(SIZE, -1)
+    with pytest.raises(tf.errors.OpError, match=r"labels must lie in 0..65535 to be painted"):
+        take(training_dataset(label_set, "1", 12, 7, images="synthetic"), 1)
+
+
+def test_scans_without_labels(label_set, tmp_path):
+    with h5py.File(tmp_path / "v.h5", "a") as file:
+        del file["s2"]["segmentation"]
+    with pytest.raises(InputError, match="'v/s2': has no segmentation from which an image"):
+        training_dataset(label_set, "1", 2, 7, images="synthetic")
+    training_dataset(label_set, "1", 2, 7)

@@ -1,0 +1,71 @@
+"""experiments.benchmark: subjects, ratios by hand, a small run of each."""
+
+import json
+
+import pytest
+
+from experiments import benchmark
+from experiments.benchmarks import common, flows
+
+
+def run(*arguments):
+    return benchmark.main(["benchmark", *arguments])
+
+
+def test_rows_by_hand():
+    seconds = {"plain": [2.0, 4.0, 6.0], "ours": [1.0, 1.0, 4.0]}
+    plain, ours = common.timing_rows(seconds, {"plain": 2, "ours": 4}, "plain")
+    assert plain["seconds"] == 2.0 and plain["per_second"] == 0.5 and plain["ratio"] == 1.0
+    # a unit takes 1/4, 1/4, 1 s against 1, 2, 3: ratios 4, 8, 3
+    assert ours["seconds"] == 0.25 and ours["per_second"] == 4.0 and ours["ratio"] == 4.0
+    assert (ours["lowest"], ours["highest"]) == (0.25, 1.0)
+
+
+def test_functions_take_turns():
+    calls = []
+    functions = {name: lambda name=name: calls.append(name) for name in "ab"}
+    seconds = common.interleaved(functions, rounds=2, warm_up=1)
+    assert "".join(calls) == "ababab"
+    assert [len(times) for times in seconds.values()] == [2, 2]
+
+
+def test_data(tmp_path, capsys):
+    flags = ["--size=16", "--scans=3", "--pairs=4", "--rounds=2", "--many=4", "--student_size=16"]
+    assert run("data", *flags, f"--output={tmp_path}") == 0
+    shown = capsys.readouterr().out
+    assert "pipeline" in shown and "h5py" in shown
+    report = json.loads((tmp_path / "data.json").read_text())
+    assert report["settings"]["scans"] == 3
+    assert {"name", "seconds", "ratio"} <= set(report["rows"][0])
+    assert sum("MB" in row for row in report["rows"]) == 2
+    assert all(0 <= row.get("waiting_percent", 0) <= 100 for row in report["rows"])
+
+
+def test_flows():
+    store, write, read = flows.run(size=16, pairs=2, rounds=1)
+    # Half precision has steps of 1/64 between 16 and 32 voxels, so errors of up to 1/128.
+    assert 0 < store["largest_error_voxels"] <= 1 / 128
+    assert store["bytes"] > 0
+    assert write["seconds"] > 0 and read["seconds"] > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "must be one of data"),
+        (["speed"], "not 'speed'"),
+        (["data", "--size=8"], "size"),
+        (["data", "more"], "unexpected argument 'more'"),
+        (["data", "--output=/dev/null/x"], "must be a folder"),
+    ],
+)
+def test_bad_arguments(arguments, words, capsys):
+    assert run(*arguments) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_help(capsys):
+    assert run("--help") == 0
+    assert "Subjects:" in capsys.readouterr().out
+    assert run("data", "--help") == 0
+    assert "--batch_size" in capsys.readouterr().out
