@@ -147,10 +147,10 @@ class DistillationConfig:
     beta: float = 0.1
     penalty: float = 10.0
     feature_reduction: str = "mean"
-    flow_unit: float = 10.0
+    flow_unit: float = 3.0
     flow_length: str = "rms"
     critic_size: Optional[tuple[int, int, int]] = None
-    critic_learning_rate: float = 1e-4
+    critic_learning_rate: float = 3e-4
     critic_steps: int = 1
     reconstruction_steps: int = 2
     until_step: Optional[int] = None

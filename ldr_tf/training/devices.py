@@ -1,7 +1,5 @@
 """One device or many: everything that training needs to know of tf.distribute."""
 
-import resource
-
 import tensorflow as tf
 
 from ldr_tf.errors import InputError
@@ -90,4 +88,6 @@ def peak_memory():
     """Returns the most bytes held so far: of the first GPU, without one of the process."""
     if tf.config.list_physical_devices("GPU"):
         return tf.config.experimental.get_memory_info("GPU:0")["peak"]
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
+    with open("/proc/self/status", encoding="ascii") as file:
+        lines = dict(line.split(":", 1) for line in file)
+    return int(lines["VmHWM"].split()[0]) * 1024  # getrusage would count the parent's too

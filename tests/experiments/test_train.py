@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 import ldr_tf
-from experiments import train
+from experiments import make_teacher_flows, train
 from ldr_tf.config import RunConfig, from_dict
 
 
@@ -41,6 +41,8 @@ def test_run_folder_is_complete(phantoms, student_run):
     assert list(student_run.glob("events/*"))
     validation = losses(student_run, "validation/dice")
     assert set(validation) == {6} and 0.0 < validation[6] < 1.0
+    assert 0.0 <= losses(student_run, "waiting_percent")[6] <= 100.0
+    assert losses(student_run, "peak_memory_mb")[6] > 100.0
 
 
 def test_load_run_answers_as_the_interface_says(student_run, volumes):
@@ -62,6 +64,17 @@ def test_student_learns_with_its_teacher(phantoms, tmp_path, capfd):
     assert train.main(flags(phantoms, student, *more)) == 0
     assert sorted(losses(student, "critic_distance")) == [3, 6]  # every third step is full
     assert "step 6/6" in capfd.readouterr().err  # plain lines off a terminal
+
+
+def test_student_learns_from_stored_flows(phantoms, student_run, tmp_path):
+    store, student = tmp_path / "flows.h5", tmp_path / "student"
+    make = [f"--teacher={student_run}", f"--dataset={phantoms}", f"--output={store}"]
+    assert make_teacher_flows.main(["make_teacher_flows", *make, "--subset=1"]) == 0
+    more = ["--stage=student", f"--teacher_flows={store}", "--distillation=flow", "--flip_axis=0"]
+    assert train.main(flags(phantoms, student, *more)) == 0
+    assert sorted(losses(student, "flow_regression")) == [3, 6]
+    best = ldr_tf.load_run(str(student / "best"))  # every command takes it as a run
+    assert best.config.teacher_flows == str(store)
 
 
 def test_a_stopped_training_resumes_to_the_same_weights(phantoms, tmp_path):
@@ -147,6 +160,10 @@ def test_what_is_not_finite_can_be_skipped(phantoms, student_run, tmp_path):
         (["--steps=0"], "training.steps"),
         (["--critic_size=8,eight,8"], "--critic_size"),
         (["--distillation=aldk"], "needs --teacher"),
+        (["--teacher=RUN", "--teacher_flows=STORE"], "only one of them"),
+        (["--teacher_flows=STORE"], "cannot be read as HDF5"),
+        (["--precision=half"], "training.precision"),
+        (["--batch_size=4", "--accumulate=3"], "training.batch_size must be a multiple"),
         (["--teacher=nowhere"], "nowhere: is not a run folder"),
         (["--subset=3"], "no scheme or subset '3'"),
         (["--validation=5"], "no scheme or subset '5'"),
