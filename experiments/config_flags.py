@@ -47,6 +47,7 @@ _FLAGS = {
     "lambda": ("distillation", "penalty", "weight of the gradient penalty"),
     "feature_reduction": ("distillation", "feature_reduction", "mean or sum over the features"),
     "flow_unit": ("distillation", "flow_unit", "voxels that count as one for the critic"),
+    "flow_length": ("distillation", "flow_length", "rms or sum, for the critic's slope"),
     "critic_size": ("distillation", "critic_size", "voxels a side the critic works at: 64,64,64"),
     "critic_learning_rate": ("distillation", "critic_learning_rate", "of the critic's Adam"),
     "critic_steps": ("distillation", "critic_steps", "critic steps for each full step"),

@@ -268,7 +268,7 @@ def run():
         print(f"train: {error}", file=sys.stderr)
         return cli.FAILURE
     if not finished:
-        print(f"stopped at step {int(state.step)}, saved; the same command resumes.")
+        print(f"stopped at step {int(state.step.numpy())}, saved; the same command resumes.")
         return cli.FAILURE
     print(f"trained: {_OUTPUT.value}")
     return 0

@@ -26,6 +26,7 @@ XLA_MODES = ("auto", "on", "off")
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 STRATEGIES = ("one", "mirrored", "multi_worker")
 FEATURE_REDUCTIONS = ("mean", "sum")
+FLOW_LENGTHS = ("rms", "sum")
 
 
 def _require(condition, sentence):
@@ -129,6 +130,8 @@ class DistillationConfig:
       feature_reduction: "mean" or "sum" of the squared differences over the critic's features. The
         sum is the paper's equation to the letter; its critic saturates within some fifty steps.
       flow_unit: voxels that count as one before flows enter the critic.
+      flow_length: how long a flow is where the critic's slope is measured, "rms" over the voxels
+        or the "sum" of the squares, see `ldr_tf.losses.adversarial.gradient_penalty`.
       critic_size: voxels a side at which the critic works; None: the volume's own size.
       critic_learning_rate: of the critic's own Adam.
       critic_steps: critic steps for each full step of the student.
@@ -145,6 +148,7 @@ class DistillationConfig:
     penalty: float = 10.0
     feature_reduction: str = "mean"
     flow_unit: float = 10.0
+    flow_length: str = "rms"
     critic_size: Optional[tuple[int, int, int]] = None
     critic_learning_rate: float = 1e-4
     critic_steps: int = 1
@@ -156,6 +160,7 @@ class DistillationConfig:
         _require_choice(self.kind, DISTILLATIONS, "distillation.kind")
         _require_choice(self.objective, CRITIC_OBJECTIVES, "distillation.objective")
         _require_choice(self.constraint, CRITIC_CONSTRAINTS, "distillation.constraint")
+        _require_choice(self.flow_length, FLOW_LENGTHS, "distillation.flow_length")
         _require_choice(
             self.feature_reduction, FEATURE_REDUCTIONS, "distillation.feature_reduction"
         )

@@ -33,24 +33,32 @@ def joint_deformation(student, teacher, beta):
     return beta * teacher + (1.0 - beta) * student
 
 
-def gradient_penalty(critic, deformation):
+def gradient_penalty(critic, deformation, length="sum"):
     """`(||grad D|| - 1)^2`, D being the mean of the critic's features.
 
-    The norm is taken over all voxels and channels of an example. Differentiable again, with
-    respect to the critic's weights and to the deformation.
+    The gradient's norm is the one that belongs to how long a deformation is said to be. "sum": the
+    root of the squares summed over voxels and channels, the equation to the letter; a slope of 1
+    then asks for more sensitivity to each voxel the fewer voxels there are, and two flows that
+    differ by a voxel everywhere lie hundreds of slopes apart. "rms": the root of the mean over
+    voxels of the squared displacement; a slope of 1 then means that D rises by 1 when the flow
+    changes by one unit everywhere, at any size of volume.
 
     Args:
       critic: callable, [batch, ...] to [batch, features].
-      deformation: [batch, ...].
+      deformation: [batch, ..., channels].
+      length: "sum" or "rms".
 
     Returns:
-      The penalty and the norm, each [batch].
+      The penalty and the norm, each [batch]. Differentiable again, with respect to the critic's
+      weights and to the deformation.
     """
     with tf.GradientTape() as tape:
         tape.watch(deformation)
         output = tf.reduce_mean(critic(deformation), axis=-1)
     gradient = tape.gradient(output, deformation)
     squared = tf.reduce_sum(tf.square(gradient), axis=list(range(1, len(gradient.shape))))
+    if length == "rms":
+        squared *= tf.cast(tf.reduce_prod(tf.shape(deformation)[1:-1]), squared.dtype)
     norm = tf.sqrt(squared + 1e-12)  # the root's own gradient at 0 is infinite
     return tf.square(norm - 1.0), norm
 

@@ -80,14 +80,10 @@ def agree(strategy, asked):
     if worker_count(strategy) == 1:
         return asked
 
-    @tf.function
-    def total(value):
-        count = strategy.run(
-            lambda v: tf.distribute.get_replica_context().all_reduce("SUM", v), args=(value,)
-        )
-        return strategy.experimental_local_results(count)[0]
-
-    return bool(total(tf.constant(float(asked))) > 0)
+    votes = strategy.experimental_distribute_values_from_function(
+        lambda _: tf.constant(float(asked))
+    )
+    return float(strategy.reduce(tf.distribute.ReduceOp.SUM, votes, axis=None)) > 0
 
 
 def peak_memory():

@@ -5,7 +5,7 @@ student's flow and handed on to the network from there. That way the critic sees
 step, for its own gradient and for the student's.
 """
 
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -19,13 +19,13 @@ class Discrimination(NamedTuple):
     Attributes:
       value: the loss as the student feels it, mean over the batch.
       gradient: of `value` with respect to the student's flow, [B, x, y, z, 3].
-      critic_gradients: what the critic descends, one for each of its variables; None without one.
+      critic_gradients: what the critic descends, one for each of its variables, if there is one.
       scalars: figures to log, by name.
     """
 
     value: tf.Tensor
     gradient: tf.Tensor
-    critic_gradients: Optional[list]
+    critic_gradients: list
     scalars: dict
 
 
@@ -34,7 +34,7 @@ def regression(phi_s, phi_t):
     with tf.GradientTape() as tape:
         tape.watch(phi_s)
         loss = tf.reduce_mean(flow_regression_loss(phi_s, phi_t))
-    return Discrimination(loss, tape.gradient(loss, phi_s), None, {"flow_regression": loss})
+    return Discrimination(loss, tape.gradient(loss, phi_s), [], {"flow_regression": loss})
 
 
 class CriticGame:
@@ -62,7 +62,7 @@ class CriticGame:
             distance = tf.reduce_mean(feature_distance(*features, options.feature_reduction))
             if penalized:
                 joint = joint_deformation(phi_s, phi_t, options.beta)
-                values = gradient_penalty(self._critic, joint)
+                values = gradient_penalty(self._critic, joint, options.flow_length)
                 penalty, norm = map(tf.reduce_mean, values)
                 scalars.update(critic_penalty=penalty, critic_gradient_norm=norm)
         scalars.update(

@@ -22,7 +22,7 @@ def resume(state, folder):
     path = checkpoints.latest_checkpoint(folder)
     if path is not None:
         checkpoints.restore(state.checkpoint, path)
-    return int(state.step)
+    return int(state.step.numpy())
 
 
 def train(
@@ -88,7 +88,7 @@ class _Loop:
         self._keeper = self._writer = None
 
     def run(self, batches):
-        first, steps = int(self._state.step), self._training.steps
+        first, steps = int(self._state.step.numpy()), self._training.steps
         if self._chief:
             self._keeper = Keeper(self._state, self._folder)
             self._writer = SummaryWriter(self._folder)

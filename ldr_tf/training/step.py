@@ -81,7 +81,7 @@ class TrainingStep:
         gradients, critic_gradients, flows, scalars = self._over_parts(of_part, batch)
         scalars = _mean_over_devices(scalars)
         self._move_network(gradients, scalars)
-        if critic_gradients is not None:
+        if critic_gradients:
             self._move_critic(critic_gradients, scalars)
             for _ in range(self._config.distillation.critic_steps - 1):
                 self._move_critic(self._distill(*flows).critic_gradients, scalars)
@@ -131,7 +131,8 @@ class TrainingStep:
             loss=adversarial_loss(scalars["reconstruction"], distilled.value, gamma),
             teacher_end_point_error=tf.reduce_mean(end_point_error(phi_s, phi_t)),
         )
-        flows = (phi_s, phi_t) if self._config.training.accumulate == 1 else None
+        # Only more than one critic step looks at the flows again; in parts there is but one.
+        flows = (phi_s, phi_t) if self._config.distillation.critic_steps > 1 else ()
         return gradients, distilled.critic_gradients, flows, scalars
 
     def _prepare(self, batch):

@@ -4,7 +4,8 @@ import h5py
 import numpy as np
 import pytest
 
-from data.manifest import write_manifest
+from data.flows import FlowWriter
+from data.manifest import scan_id, write_manifest
 from data.pairs import list_pairs, training_pairs
 from data.pipeline import evaluation_pairs, training_dataset
 from data.volumes import VolumeReader, write_scan
@@ -33,7 +34,8 @@ def take(dataset, count):
 def test_batches_hold_the_pairs_of_their_step(manifest):
     reader = VolumeReader(manifest)
     batches = take(training_dataset(manifest, "1", 3, seed=4), 9)
-    assert [batch["example"].tolist() for batch in batches[:2]] == [[0, 1, 2], [3, 4, 5]]
+    examples = np.concatenate([batch["example"] for batch in batches])
+    np.testing.assert_array_equal(examples, np.arange(27))
     for step, batch in enumerate(batches):
         assert batch["fixed"].dtype == np.uint8
         assert batch["fixed"].shape == batch["moving"].shape == (3, *SIZE, 1)
@@ -54,9 +56,42 @@ def test_resumes_at_any_step(manifest):
     whole = take(training_dataset(manifest, "1", 2, seed=9), 8)
     resumed = take(training_dataset(manifest, "1", 2, seed=9, first_step=5), 3)
     for expected, batch in zip(whole[5:], resumed):
-        np.testing.assert_array_equal(batch["example"], expected["example"])
-        np.testing.assert_array_equal(batch["fixed"], expected["fixed"])
-        np.testing.assert_array_equal(batch["moving"], expected["moving"])
+        for name, value in expected.items():
+            np.testing.assert_array_equal(batch[name], value)
+
+
+def test_shards_together_are_the_whole_batch(manifest):
+    whole = take(training_dataset(manifest, "1", 4, seed=9), 3)
+    shards = [
+        take(training_dataset(manifest, "1", 4, seed=9, shard=(index, 2)), 3) for index in (0, 1)
+    ]
+    for expected, *parts in zip(whole, *shards):
+        for name, value in expected.items():
+            np.testing.assert_array_equal(np.concatenate([part[name] for part in parts]), value)
+
+
+def test_stored_flows_come_with_their_pairs(manifest, tmp_path):
+    pairs = list_pairs(manifest, "1")
+    path = tmp_path / "flows.h5"
+    with FlowWriter(path, SIZE, {}) as writer:
+        for number, pair in enumerate(pairs):
+            writer.write(*map(scan_id, pair), np.full((*SIZE, 3), number / 8, np.float32))
+    for step, batch in enumerate(take(training_dataset(manifest, "1", 2, seed=3, flows=path), 4)):
+        assert batch["teacher_flow"].dtype == np.float16
+        chosen = training_pairs(manifest, "1", 2, 3, step)
+        wanted = [pairs.index(pair) / 8 for pair in chosen]
+        np.testing.assert_array_equal(batch["teacher_flow"][:, 3, 4, 5, 1], wanted)
+
+
+def test_a_store_must_hold_every_pair_at_the_size(manifest, tmp_path):
+    with FlowWriter(tmp_path / "few.h5", SIZE, {}) as writer:
+        writer.write("v_s0", "v_s1", np.zeros((*SIZE, 3), np.float32))
+    with pytest.raises(InputError, match=r"few.h5: lacks 19 pairs \(v_s0 v_s2, "):
+        training_dataset(manifest, "1", 1, seed=0, flows=tmp_path / "few.h5")
+    with FlowWriter(tmp_path / "small.h5", (8, 8, 8), {}):
+        pass
+    with pytest.raises(InputError, match=r"small.h5: holds flows of \(8, 8, 8\)"):
+        training_dataset(manifest, "1", 1, seed=0, flows=tmp_path / "small.h5")
 
 
 def test_bad_data_are_refused_before_the_first_batch(manifest, tmp_path):

@@ -13,14 +13,14 @@ from ldr_tf.networks.cascade import CascadeNetwork
 from ldr_tf.training.state import TrainingState
 from ldr_tf.training.step import TrainingStep
 
-SIZE = (32, 32, 32)
+SIZE = (16, 16, 16)
 
 
 class ShiftTeacher:
     """A teacher whose flow is known: a smooth push along x."""
 
     def __init__(self):
-        wave = np.sin(np.linspace(0, np.pi, 32)) * 3.0
+        wave = np.sin(np.linspace(0, np.pi, SIZE[0])) * 3.0
         flow = np.zeros((1, *SIZE, 3), "float32")
         flow[..., 0] = (wave[:, None, None] * wave[None, :, None] / 3.0)[None]
         self.weight = tf.Variable(flow)
@@ -169,3 +169,89 @@ def test_other_constraints_of_the_critic(constraint):
         assert max(np.abs(k).max() for k in kernels) <= 0.01 + 1e-7
     else:
         assert max(largest) > 2.0
+
+
+def two_pairs():
+    pairs = [batch(index) for index in (0, 1)]
+    return {name: np.concatenate([pair[name] for pair in pairs]) for name in pairs[0]}
+
+
+def with_training(training, **distillation):
+    config = RunConfig(
+        network=NetworkConfig(image_size=SIZE, channels=4, cascades=2),
+        training=TrainingConfig(learning_rate=1e-3, augmentation=0.2, flip_axis=0, **training),
+        distillation=DistillationConfig(kind="aldk", **distillation),
+    )
+    state = TrainingState(config)
+    return state, TrainingStep(state, ShiftTeacher())
+
+
+def one_full_step(**training):
+    state, step = with_training({"batch_size": 2, **training})
+    scalars = {name: float(value) for name, value in step.full(two_pairs()).items()}
+    return scalars, state
+
+
+@pytest.mark.parametrize("how", [{"accumulate": 2}, {"recompute": True}])
+def test_less_memory_gives_the_same_step(how):
+    wanted, state = one_full_step()
+    got, frugal = one_full_step(**how)
+    assert got.keys() == wanted.keys()
+    for name, value in wanted.items():
+        assert got[name] == pytest.approx(value, rel=1e-3, abs=1e-6), name
+    # Adam's moments are the gradients: compared before the sign of a tiny one decides.
+    for a, b in zip(state.optimizer.variables, frugal.optimizer.variables):
+        scale = np.abs(a.numpy()).max() + 1e-12
+        np.testing.assert_allclose(b.numpy() / scale, a.numpy() / scale, atol=1e-3)
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision_learns_like_float32(precision):
+    wanted, _ = one_full_step()
+    got, state = one_full_step(precision=precision)
+    assert state.network.stems[0].compute_dtype == precision.split("_")[1]
+    assert {v.dtype for v in state.network.trainable_variables} == {tf.float32}
+    assert {layer.compute_dtype for layer in state.critic.convolutions} == {"float32"}
+    for name in ("reconstruction", "critic_distance", "teacher_end_point_error"):
+        assert got[name] == pytest.approx(wanted[name], rel=0.05), name
+    if precision == "mixed_float16":
+        assert got["loss_scale"] == 2**15 and got["overflow"] in (0.0, 1.0)
+    assert got["gradient_norm"] == pytest.approx(wanted["gradient_norm"], rel=0.1)
+
+
+def test_an_overflow_leaves_the_step_out_and_lowers_the_scale():
+    state, step = with_training({"precision": "mixed_float16"})
+    before = weights(state.network)
+    state.network.stems[0].flow.kernel.assign(state.network.stems[0].flow.kernel * 1e7)
+    moved = weights(state.network)
+    scalars = step.reconstruction(batch())
+    assert float(scalars["overflow"]) == 1.0 and float(scalars["gradient_norm"]) == 0.0
+    assert not any(changed(moved, state.network))
+    assert float(state.loss_scale()) == 2**14
+    assert any(changed(before, state.network))  # by the hand of this test
+
+
+def test_stored_flows_take_the_teachers_place():
+    """Without augmentation the stored flow is the teacher's own: the same step."""
+    teacher = ShiftTeacher()
+    results = []
+    for stored in (False, True):
+        state, step = make(teacher)
+        pair = batch()
+        if stored:
+            step = TrainingStep(state)
+            pair["teacher_flow"] = teacher.weight.numpy().astype("float16")
+        results.append(step.full(pair))
+    for name, value in results[0].items():
+        assert float(results[1][name]) == pytest.approx(float(value), rel=1e-2, abs=1e-7), name
+
+
+def test_skipping_leaves_everything_as_it_was():
+    state, step = with_training({"on_nonfinite": "skip"})
+    state.network.stems[0].flow.kernel.assign(state.network.stems[0].flow.kernel * np.nan)
+    before = [weights(state.network), weights(state.critic)]
+    scalars = step.full(batch())
+    assert not np.isfinite(float(scalars["loss"]))
+    for old, model in zip(before, (state.network, state.critic)):
+        assert all(np.array_equal(a, b, equal_nan=True) for a, b in zip(old, model.get_weights()))
+    assert int(state.optimizer.iterations) == int(state.critic_optimizer.iterations) == 0
