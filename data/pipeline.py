@@ -134,11 +134,12 @@ def _two_arrays(shape, kind):
 
 def _paint(fixed, moving, style, seed, example):
     """Paints each pair of a batch of labels by its own number in the training."""
-    images = [
-        synthetic.paint_pair(fixed[item, ..., 0], moving[item, ..., 0], style, seed, example[item])
-        for item in range(fixed.shape[0])
-    ]
-    return [tf.stack(side)[..., None] for side in zip(*images)]
+
+    def paint(pair):
+        images = synthetic.paint_pair(pair[0][..., 0], pair[1][..., 0], style, seed, pair[2])
+        return tuple(image[..., None] for image in images)
+
+    return tf.map_fn(paint, (fixed, moving, example), fn_output_signature=(tf.uint8, tf.uint8))
 
 
 def _open_flows(path, manifest, subset, paired, reader):
