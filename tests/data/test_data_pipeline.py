@@ -60,16 +60,6 @@ def test_resumes_at_any_step(manifest):
             np.testing.assert_array_equal(batch[name], value)
 
 
-def test_shards_together_are_the_whole_batch(manifest):
-    whole = take(training_dataset(manifest, "1", 4, seed=9), 3)
-    shards = [
-        take(training_dataset(manifest, "1", 4, seed=9, shard=(index, 2)), 3) for index in (0, 1)
-    ]
-    for expected, *parts in zip(whole, *shards):
-        for name, value in expected.items():
-            np.testing.assert_array_equal(np.concatenate([part[name] for part in parts]), value)
-
-
 def test_stored_flows_come_with_their_pairs(manifest, tmp_path):
     pairs = list_pairs(manifest, "1")
     path = tmp_path / "flows.h5"
