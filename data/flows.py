@@ -1,7 +1,8 @@
 """The teacher flow store: one HDF5 file, one data set a pair, half precision.
 
 The data set `fixed id/moving id` holds a flow, float16 [x, y, z, 3], voxels, chunked and packed;
-half precision is exact to 0.008 voxel up to 32 voxels. Attributes of the file say what made it.
+half precision is exact to 0.008 voxel up to 32 voxels. Attributes of the file say what made it,
+those of a data set which volumes it is a flow of (digests, see `VolumeReader.digest`).
 
 While a store is being made, each pair is a file of its own in the folder `STORE.partial`, renamed
 when it is whole: whatever stops the writer, what is there can be read, and the next call goes on.
@@ -23,6 +24,7 @@ from ldr_tf.files import atomic_path, only_writer, write_json
 _FORMAT = 1
 _ABOUT = "about.json"
 _SHOWN = 5
+_DIGESTS = ("fixed_sha256", "moving_sha256")
 
 
 class FlowWriter:
@@ -71,8 +73,8 @@ class FlowWriter:
         """Tells whether the pair's flow is written already."""
         return os.path.exists(self._part(fixed_id, moving_id))
 
-    def write(self, fixed_id, moving_id, flow):
-        """Writes a pair's flow, [x, y, z, 3] in voxels.
+    def write(self, fixed_id, moving_id, flow, digests=("", "")):
+        """Writes a pair's flow, [x, y, z, 3] in voxels, and the digests of its two volumes.
 
         Raises:
           InputError: another size, or numbers that are not finite.
@@ -88,7 +90,11 @@ class FlowWriter:
         part = self._part(fixed_id, moving_id)
         with small_file(part) as file:
             chunks = (min(16, flow.shape[0]), *flow.shape[1:])
-            file.create_dataset("flow", data=flow, chunks=chunks, compression="lzf", shuffle=True)
+            stored = file.create_dataset(
+                "flow", data=flow, chunks=chunks, compression="lzf", shuffle=True
+            )
+            for name, digest in zip(_DIGESTS, digests):
+                stored.attrs[name] = digest
             file.attrs["fixed"], file.attrs["moving"] = fixed_id, moving_id
 
     def discard(self):
@@ -143,13 +149,38 @@ class FlowReader:
     def __exit__(self, *_):
         self._file.close()
 
-    def check(self, pairs):
-        """Refuses, with InputError, a store that lacks some of [(fixed id, moving id), ...]."""
+    def check(self, pairs, digest=None):
+        """Refuses a store that does not belong to the pairs [(fixed id, moving id), ...].
+
+        Args:
+          pairs: list of pairs of ids.
+          digest: callable that gives the digest of a scan's volume by its id, or None. Each scan
+            is looked at once, where the store has digests.
+
+        Raises:
+          InputError: it lacks some of the pairs, or was made of other volumes of these names.
+        """
         lacking = [pair for pair in pairs if "/".join(pair) not in self._file]
         if lacking:
             names = ", ".join(f"{fixed} {moving}" for fixed, moving in lacking[:_SHOWN])
             more = " ..." if len(lacking) > _SHOWN else ""
             raise InputError(f"{self._path}: lacks {len(lacking)} pairs ({names}{more}).")
+        if digest is not None:
+            self._check_digests(pairs, digest)
+
+    def _check_digests(self, pairs, digest):
+        seen = set()
+        for pair in pairs:
+            for name, scan in zip(_DIGESTS, pair):
+                if scan in seen:
+                    continue
+                seen.add(scan)
+                stored = self._file["/".join(pair)].attrs.get(name)
+                if stored and stored != digest(scan):
+                    raise InputError(
+                        f"{self._path}: was made of another volume called {scan}; the store does "
+                        "not match the data set."
+                    )
 
     def read(self, fixed_id, moving_id):
         """Returns a pair's flow, float32 [x, y, z, 3], voxels.

@@ -1,5 +1,7 @@
 """Which scans are registered to which: the pairs of an evaluation and of each training step."""
 
+import functools
+
 import numpy as np
 
 from ldr_tf.errors import InputError
@@ -50,15 +52,22 @@ class _SubsetPairs:
         memory grows with the number of pairs.
         """
         epoch, index = divmod(position, self.count)
-        generator = np.random.default_rng(seed + [epoch])
         if self._atlas is not None or self._paired:
-            return self.pair(int(generator.permutation(self.count)[index]))
+            (order,) = _permutations((*seed, epoch), (self.count,))
+            return self.pair(int(order[index]))
         scans = len(self._keys)
-        ring = generator.permutation(scans)
-        shifts = 1 + generator.permutation(scans - 1)
+        ring, shifts = _permutations((*seed, epoch), (scans, scans - 1))
         turn, place = divmod(index, scans)
-        start = np.random.default_rng(seed + [epoch, turn]).permutation(scans)[place]
-        return self._keys[ring[start]], self._keys[ring[(start + shifts[turn]) % scans]]
+        (starts,) = _permutations((*seed, epoch, turn), (scans,))
+        start, shift = starts[place], 1 + shifts[turn]
+        return self._keys[ring[start]], self._keys[ring[(start + shift) % scans]]
+
+
+@functools.lru_cache(maxsize=16)
+def _permutations(seed, counts):
+    """Returns one permutation a count, drawn one after the other; steps on end share them."""
+    generator = np.random.default_rng(seed)
+    return [generator.permutation(count) for count in counts]
 
 
 def _parts(manifest, subset, paired):

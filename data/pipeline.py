@@ -58,8 +58,8 @@ def training_dataset(
 
     Raises:
       InputError: at once, for an unknown or too small subset, a missing scan, a volume of
-        another size or type, no segmentation to paint from, a store that lacks pairs or has
-        another size, or a batch that cannot be dealt out.
+        another size or type, no segmentation to paint from, a store that lacks pairs, has another
+        size or was made of other volumes, or a batch that cannot be dealt out.
     """
     part = _part(batch_size, shard)
     painted = images != "scans"
@@ -75,7 +75,7 @@ def training_dataset(
         reader.check_labels(keys)
     fill = reader.read_labels_into if painted else reader.read_volume_into
     kind = np.uint16 if painted else np.uint8
-    store = None if flows is None else _open_flows(flows, manifest, subset, paired)
+    store = None if flows is None else _open_flows(flows, manifest, subset, paired, reader)
     shape = (len(part),) + manifest.image_size
 
     def pairs_of(step):
@@ -134,14 +134,15 @@ def _two_arrays(shape, kind):
 
 def _paint(fixed, moving, style, seed, example):
     """Paints each pair of a batch of labels by its own number in the training."""
-    images = [
-        synthetic.paint_pair(fixed[item, ..., 0], moving[item, ..., 0], style, seed, example[item])
-        for item in range(fixed.shape[0])
-    ]
-    return [tf.stack(side)[..., None] for side in zip(*images)]
+
+    def paint(pair):
+        images = synthetic.paint_pair(pair[0][..., 0], pair[1][..., 0], style, seed, pair[2])
+        return tuple(image[..., None] for image in images)
+
+    return tf.map_fn(paint, (fixed, moving, example), fn_output_signature=(tf.uint8, tf.uint8))
 
 
-def _open_flows(path, manifest, subset, paired):
+def _open_flows(path, manifest, subset, paired, reader):
     store = FlowReader(path)
     if tuple(store.about["image_size"]) != manifest.image_size:
         raise InputError(
@@ -149,7 +150,9 @@ def _open_flows(path, manifest, subset, paired):
             f"{manifest.image_size}."
         )
     pairs = list_pairs(manifest, subset, paired)
-    store.check([tuple(map(scan_id, pair)) for pair in pairs])
+    keys = {scan_id(key): key for pair in pairs for key in pair}
+    ids = [tuple(map(scan_id, pair)) for pair in pairs]
+    store.check(ids, digest=lambda name: reader.digest(keys[name]))
     return store
 
 

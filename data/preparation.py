@@ -17,6 +17,8 @@ from ldr_tf import config, imaging
 from ldr_tf.conventions import INTENSITY_MAX
 from ldr_tf.errors import InputError
 
+_VERSION = 1
+"""To be raised when the same settings make something else."""
 _BLOCK = 1 << 20
 _TAIL = 0.05
 
@@ -121,7 +123,7 @@ def content_digest(path):
 
 def fingerprint(source, settings):
     """Returns a digest of what a scan is made from, without reading it: settings and file dates."""
-    about = [dataclasses.asdict(source), dataclasses.asdict(settings)]
+    about = [_VERSION, dataclasses.asdict(source), dataclasses.asdict(settings)]
     for path in filter(None, (source.image, source.labels, source.landmarks)):
         state = os.stat(path) if os.path.exists(path) else None
         about.append(state and [state.st_size, state.st_mtime_ns])

@@ -12,6 +12,8 @@ SCAN_ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr", ".hdr", ".m
 CSV_COLUMNS = ("image", "labels", "landmarks", "subset", "name", "series")
 
 _LABELS, _LANDMARKS = "_seg", "_landmarks.csv"
+# Voxels of files with a header of their own.
+_COMPANIONS = (".img", ".img.gz", ".raw", ".raw.gz", ".zraw")
 # Files with these endings do not make a folder a DICOM series.
 _NO_SLICES = (".csv", ".txt", ".json", ".md", ".npz", ".npy", ".png", ".jpg", ".pdf", ".h5")
 
@@ -85,6 +87,20 @@ def find_sources(path, labels_folder=None, label_maps=None, series=None):
             )
         seen[source.name] = source.path
     return [dataclasses.replace(source, series=source.series or series) for source in sources]
+
+
+def passed_over(folder, sources):
+    """Returns the paths of a folder's files that belong to no scan and that nothing here reads."""
+    folder = os.fspath(folder)
+    series = {source.image for source in sources if source.image and os.path.isdir(source.image)}
+    found = []
+    for place, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            known = _split_ending(name)[1] or name.lower().endswith((_LANDMARKS, *_COMPANIONS))
+            if not known and not name.startswith(".") and place not in series:
+                found.append(os.path.join(place, name))
+    return found
 
 
 def _split_ending(name):

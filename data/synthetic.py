@@ -18,6 +18,9 @@ STYLES = ("synthetic", "synthetic_t1")
 LARGEST_LABEL = 2**16 - 1
 """Labels lie in 0..LARGEST_LABEL."""
 
+_TABLE = 2**12
+"""Intensities that are drawn: labels that leave the same rest share one, the background's too."""
+
 # Tissue -> intensity in a T1 scan, white matter 0.88, and the labels that are made of it, in
 # FreeSurfer's numbers; typical values, the same for both sides.
 _T1 = {
@@ -59,18 +62,18 @@ def paint_pair(fixed_labels, moving_labels, style, seed, number):
         tf.stack([tf.constant(seed ^ _SALT, tf.int32), number]), _DRAWS, alg="philox"
     )
     means = _means(style, seeds[0], seeds[1])
-    spread = _uniform([LARGEST_LABEL + 1], seeds[2], *_TEXTURE)
+    spread = _uniform([_TABLE], seeds[2], *_TEXTURE)
     spread *= tf.cast(means > 0, tf.float32)  # air has no texture
     images = []
     for side, labels in enumerate((fixed_labels, moving_labels)):
-        own = means + _DIFFERENCE * _normal([LARGEST_LABEL + 1], seeds[3 + side]) * tf.sign(means)
+        own = means + _DIFFERENCE * _normal([_TABLE], seeds[3 + side]) * tf.sign(means)
         images.append(_paint(labels, own, spread, seeds[5 + 3 * side : 8 + 3 * side]))
     return tuple(images)
 
 
 def t1_means():
-    """Returns each label's intensity in a T1 scan, [LARGEST_LABEL + 1], 0..1; -1 where unknown."""
-    table = np.full(LARGEST_LABEL + 1, -1.0, np.float32)
+    """Returns each label's intensity in a T1 scan, [_TABLE], 0..1; -1 where unknown."""
+    table = np.full(_TABLE, -1.0, np.float32)
     for mean, labels in _T1.values():
         table[list(labels)] = mean
     return table
@@ -78,7 +81,7 @@ def t1_means():
 
 def _means(style, first, second):
     """Returns the intensities of the labels, 0..1; that of the background is mostly 0."""
-    count = LARGEST_LABEL + 1
+    count = _TABLE
     means = _uniform([count], first, 0.05, 1.0)
     if style == "synthetic_t1":
         table = tf.constant(t1_means())
@@ -92,7 +95,7 @@ def _means(style, first, second):
 
 def _paint(labels, means, spread, seeds):
     size, (voxel_seed, field_seed, image_seed) = labels.shape, tf.unstack(seeds)
-    labels = tf.cast(labels, tf.int32)
+    labels = tf.cast(labels, tf.int32) & (_TABLE - 1)
     noise = _noise(size, voxel_seed)
     blur, gamma, level = tf.unstack(_uniform([3], image_seed, 0.0, 1.0))
     means **= tf.exp(_GAMMA * (2.0 * gamma - 1.0))

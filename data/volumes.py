@@ -1,6 +1,7 @@
 """Scans in HDF5 files: one group a scan, with `volume` and optionally `segmentation`, `point`."""
 
 import dataclasses
+import hashlib
 import os
 import threading
 from typing import Optional
@@ -11,6 +12,7 @@ import numpy as np
 from data.manifest import scan_id
 from ldr_tf.errors import InputError
 
+_PLANES = slice(7, None, 16)
 _PLACES = 4096
 """Scans whose place in the file is remembered."""
 
@@ -76,6 +78,11 @@ class VolumeReader:
     def read_volume(self, key):
         """Returns the volume of one scan alone, uint8 [x, y, z]; raises InputError as `read`."""
         return self._load(self._volume(key), key)
+
+    def digest(self, key):
+        """Returns the SHA-256, hexadecimal, of every 16th x-plane of a volume: which scan it is."""
+        planes = self._volume(key)[_PLANES]
+        return hashlib.sha256(np.ascontiguousarray(planes)).hexdigest()
 
     def read_volume_into(self, key, array):
         """Reads a volume into a contiguous array uint8 [x, y, z]; raises InputError as `read`.

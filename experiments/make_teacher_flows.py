@@ -6,7 +6,8 @@
         --output=flows.h5
 
 The release's files are *_teacher_deformation_c_*.pkl, dictionaries from "id1-id2" (fixed, moving)
-to flows; nothing but arrays is let out of them. The same command goes on where it stopped.
+to flows; nothing but arrays is let out of them. The same command goes on where it stopped. With
+--refine_steps the teacher's flow of each pair is refined on the pair itself before it is stored.
 """
 
 import functools
@@ -33,6 +34,13 @@ _SUBSET = flags.DEFINE_string(
 _PAIRED = flags.DEFINE_bool("paired", False, "only disjoint neighbours", flag_values=FLAGS)
 _OUTPUT = flags.DEFINE_string("output", None, "HDF5 file to make", required=True, flag_values=FLAGS)
 _TEACHER = flags.DEFINE_string("teacher", None, "the teacher's run folder", flag_values=FLAGS)
+_REFINE_STEPS = flags.DEFINE_integer(
+    "refine_steps",
+    0,
+    "steps by which each flow is refined on its pair, after the teacher's network",
+    lower_bound=0,
+    flag_values=FLAGS,
+)
 _PICKLES = flags.DEFINE_string(
     "from_pickles", None, "folder of the release's pickles", flag_values=FLAGS
 )
@@ -41,6 +49,8 @@ _PICKLES = flags.DEFINE_string(
 def run():
     if bool(_TEACHER.value) == bool(_PICKLES.value):
         raise InputError("either --teacher or --from_pickles must be given, not both.")
+    if _REFINE_STEPS.value and not _TEACHER.value:
+        raise InputError("--refine_steps refines what a --teacher finds and needs one.")
     check_output_folder(os.path.dirname(os.path.abspath(_OUTPUT.value)))
 
     from data.manifest import read_manifest
@@ -134,6 +144,7 @@ def _predict(manifest, pairs, ids):
         "scans_sha256": _digest_of(ids),
         "subset": _SUBSET.value,
         "paired": _PAIRED.value,
+        "refine_steps": _REFINE_STEPS.value,
     }
     predict = Predictor(teacher)
     with FlowWriter(_OUTPUT.value, size, about) as writer, VolumeReader(manifest) as reader:
@@ -142,11 +153,24 @@ def _predict(manifest, pairs, ids):
         megabytes = len(left) * np.prod(size) * 3 * 2 / 1e6
         print(f"{len(left)} of {len(keys)} pairs to do, at most {megabytes:.0f} MB", flush=True)
         read = functools.lru_cache(maxsize=2)(reader.read_volume)
+        digest = functools.lru_cache(maxsize=None)(reader.digest)
         with Progress(len(keys), "pair", len(keys) - len(left)) as progress:
             for names, (fixed, moving) in left.items():
-                writer.write(*names, predict(read(fixed), read(moving)).flow)
+                flow = _refined(predict(read(fixed), read(moving)).flow, read(fixed), read(moving))
+                writer.write(*names, flow, (digest(fixed), digest(moving)))
                 progress.advance()
     return len(keys)
+
+
+def _refined(flow, fixed, moving):
+    """Returns a flow refined on its pair of volumes, uint8, as --refine_steps says."""
+    if not _REFINE_STEPS.value:
+        return flow
+    from ldr_tf.conventions import INTENSITY_MAX
+    from ldr_tf.refinement import RefinementConfig, refine
+
+    volumes = [np.float32(volume) / np.float32(INTENSITY_MAX) for volume in (fixed, moving)]
+    return refine(*volumes, flow, RefinementConfig(_REFINE_STEPS.value)).flow
 
 
 def main(argv=None):

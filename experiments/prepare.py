@@ -106,7 +106,7 @@ def run():
     from data.assembly import JSON_NAME, VOLUMES_NAME, assemble
     from data.overview import write_contact_sheet, write_summary
     from data.preparation import Settings
-    from data.sources import find_sources
+    from data.sources import find_sources, passed_over
     from ldr_tf.files import check_output_folder
 
     settings = Settings(
@@ -138,6 +138,9 @@ def run():
     volumes = os.path.join(_OUTPUT.value, VOLUMES_NAME)
     write_summary(os.path.join(_OUTPUT.value, "summary.csv"), outcomes, volumes)
     write_contact_sheet(os.path.join(_OUTPUT.value, "contact_sheet.png"), good, volumes)
+    if os.path.isdir(_INPUT.value):
+        for path in passed_over(_INPUT.value, sources):
+            print(f"passed over, of no kind that is read: {path}")
     print(f"{len(good)} of {len(sources)} scans -> {os.path.join(_OUTPUT.value, JSON_NAME)}")
     return cli.BAD_INPUT if failures else 0
 

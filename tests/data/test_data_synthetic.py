@@ -112,7 +112,7 @@ def test_labels_out_of_range(label_set, tmp_path):
         del file["s2"]["segmentation"]
         file["s2"]["segmentation"] = np.full(SIZE, -1)
     with pytest.raises(tf.errors.OpError, match=r"labels must lie in 0..65535 to be painted"):
-        take(training_dataset(label_set, "1", 12, 7, images="synthetic"), 1)
+        take(training_dataset(label_set, "1", 2, 7, images="synthetic"), 6)
 
 
 def test_scans_without_labels(label_set, tmp_path):

@@ -29,16 +29,27 @@ def test_functions_take_turns():
     assert [len(times) for times in seconds.values()] == [2, 2]
 
 
+_SMALL = ["--size=16", "--scans=3", "--pairs=4", "--rounds=1"]
+
+
 def test_data(tmp_path, capsys):
-    flags = ["--size=16", "--scans=3", "--pairs=4", "--rounds=2", "--many=4", "--student_size=16"]
-    assert run("data", *flags, f"--output={tmp_path}") == 0
+    more = ["--many=0", "--student_size=0", f"--output={tmp_path}"]
+    assert run("data", *_SMALL, *more) == 0
     shown = capsys.readouterr().out
     assert "pipeline" in shown and "h5py" in shown
     report = json.loads((tmp_path / "data.json").read_text())
     assert report["settings"]["scans"] == 3
     assert {"name", "seconds", "ratio"} <= set(report["rows"][0])
-    assert sum("MB" in row for row in report["rows"]) == 2
-    assert all(0 <= row.get("waiting_percent", 0) <= 100 for row in report["rows"])
+
+
+@pytest.mark.slow
+def test_data_memory_and_waiting(tmp_path):
+    more = ["--many=4", "--student_size=16", f"--output={tmp_path}"]
+    assert run("data", *_SMALL, *more) == 0
+    rows = json.loads((tmp_path / "data.json").read_text())["rows"]
+    assert sum("MB" in row for row in rows) == 2
+    waiting = [row["waiting_percent"] for row in rows if "waiting_percent" in row]
+    assert len(waiting) == 2 and all(0 <= percent <= 100 for percent in waiting)
 
 
 def test_flows():

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shutil
 
 import h5py
 import numpy as np
@@ -12,8 +13,10 @@ import ldr_tf
 from data.flows import FlowReader
 from data.manifest import read_manifest, scan_id
 from data.pairs import list_pairs
+from data.pipeline import training_dataset
 from data.volumes import VolumeReader
 from experiments import make_teacher_flows, release_pickles
+from ldr_tf.ops.warp import warp
 
 SIZE = (32, 32, 32)
 NAME = "liver_teacher_deformation_c_1.pkl"
@@ -44,6 +47,35 @@ def test_a_networks_flows(phantoms, student_run, tmp_path, capfd):
             np.testing.assert_allclose(stored, wanted, atol=2e-3)
     assert command(phantoms, path, *flags) == 2
     assert "exists already" in capfd.readouterr().err
+    # The store belongs to these volumes, and not to others of the same names.
+    training_dataset(manifest, "validation", 1, seed=0, flows=path)
+    shutil.copy(phantoms, tmp_path)
+    shutil.copy(phantoms.parent / "phantoms.h5", tmp_path)
+    with h5py.File(tmp_path / "phantoms.h5", "a") as file:
+        file["005/volume"][...] = file["004/volume"][()]
+    with pytest.raises(ldr_tf.InputError, match="another volume called phantoms_005"):
+        other = read_manifest(tmp_path / phantoms.name)
+        training_dataset(other, "validation", 1, seed=0, flows=path)
+
+
+def test_flows_refined_on_their_pairs(phantoms, student_run, tmp_path, capfd):
+    paths = [tmp_path / "plain.h5", tmp_path / "refined.h5"]
+    flags = [f"--teacher={student_run}", "--subset=validation"]
+    assert command(phantoms, paths[0], *flags) == 0
+    assert command(phantoms, paths[1], *flags, "--refine_steps=8") == 0
+    manifest = read_manifest(phantoms)
+    (fixed, moving), _ = list_pairs(manifest, "validation")
+    with VolumeReader(manifest) as scans:
+        pair = [scans.read_volume(key).astype("float32") / 255 for key in (fixed, moving)]
+    correlations = []
+    for path in paths:
+        with FlowReader(path) as store:
+            flow = store.read(scan_id(fixed), scan_id(moving))
+        warped = warp(pair[1][None, ..., None], flow[None])[0, ..., 0].numpy()
+        correlations.append(np.corrcoef(pair[0].ravel(), warped.ravel())[0, 1])
+    assert correlations[1] > correlations[0] + 0.01
+    assert command(phantoms, paths[1], f"--from_pickles={tmp_path}", "--refine_steps=8") == 2
+    assert "--refine_steps refines what a --teacher finds" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("protocol", [2, 4, 5])

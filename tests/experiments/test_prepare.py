@@ -10,7 +10,7 @@ import SimpleITK as sitk
 
 from data.manifest import read_manifest
 from data.overview import _slices
-from data.sources import find_sources
+from data.sources import find_sources, passed_over
 from data.volumes import VolumeReader
 from experiments import prepare
 from ldr_tf.config import ImageConfig
@@ -61,6 +61,9 @@ def test_a_folder_with_labels(tmp_path, capsys):
     output = tmp_path / "out"
     arguments = [f"--input={source}", f"--output={output}", "--size=24,20,22", "--spacing=2"]
     assert run(*arguments, "--orientation=lps") == 0
+    shown = capsys.readouterr()
+    assert f"passed over, of no kind that is read: {source / 'notes.txt'}" in shown.out
+    assert shown.out.count("passed over") == 1
     manifest = read_manifest(output / "dataset.json")
     assert manifest.image == ImageConfig("LPS", (2.0, 2.0, 2.0), "percentile")
     assert manifest.image_size == SIZE
@@ -77,7 +80,7 @@ def test_a_folder_with_labels(tmp_path, capsys):
     np.testing.assert_array_equal(second.volume, first.volume)
     np.testing.assert_array_equal(second.segmentation, first.segmentation)
     assert third.segmentation is None
-    assert "scan 3/3" in capsys.readouterr().err
+    assert "scan 3/3" in shown.err
 
 
 def test_attributes_lead_back_to_the_source(tmp_path):
@@ -234,6 +237,8 @@ def test_dicom_folders_are_scans(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "slice").touch()
     assert [source.name for source in find_sources(tmp_path)] == ["one", "two"]
+    assert [source.series for source in find_sources(tmp_path, series="2")] == ["2", "2"]
+    assert passed_over(tmp_path, find_sources(tmp_path)) == []
     assert [source.image for source in find_sources(tmp_path / "one")] == [str(tmp_path / "one")]
 
 
