@@ -83,7 +83,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path):
     mark(state, 1)
     keeper.save(1)
     mark(state, 2)
-    with full_disk(20_000), pytest.raises(SavingError, match="step 2 cannot be written.*intact"):
+    with full_disk(20_000), pytest.raises(SavingError, match=r"step 2 cannot be written.*intact"):
         keeper.save(2)
     assert marked(tmp_path) == 1
     fresh, _ = make(tmp_path)
