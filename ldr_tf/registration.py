@@ -91,14 +91,13 @@ def register(
             flows["refinement"] = _refine(volumes, flows, steps, diffeomorphic, observer)
     with _timed(seconds, "carry_back"):
         field, displacement = _displacement(flows, grid, fixed, alignment.transform)
-        transform = imaging.displacement_transform(displacement)
     with _timed(seconds, "resample"):
         moving = sitk.Cast(moving, sitk.sitkFloat32)
-        covered = to_array(imaging.apply_transform(moving, fixed, transform, default=np.nan))
+        covered = to_array(imaging.apply_displacement(moving, displacement, default=np.nan))
         warped = to_image(np.nan_to_num(covered), fixed)
         warped_labels = None
         if moving_labels is not None:
-            warped_labels = imaging.apply_transform(moving_labels, fixed, transform, "nearest")
+            warped_labels = imaging.apply_displacement(moving_labels, displacement, "nearest")
     with _timed(seconds, "measure"):
         unmoved = to_array(imaging.apply_transform(moving, fixed, default=np.nan))
         before, after = quality.foreground_correlation(to_array(fixed), unmoved, covered)
@@ -109,7 +108,7 @@ def register(
         if _network_made_worse(stages):
             warnings.append(_WORSE)
         dices = quality.label_dices(fixed, fixed_labels, moving_labels, warped_labels)
-        landmarks = quality.landmark_errors(fixed_points, moving_points, transform)
+        landmarks = quality.landmark_errors(fixed_points, moving_points, displacement)
         determinant = imaging.jacobian_determinant(displacement)
         folds_percent, std_jacobian = quality.folding(determinant)
         jacobian = to_image(np.pad(determinant, [(0, 1)] * 3, mode="edge"), fixed)
@@ -244,9 +243,7 @@ def _displacement(flows, grid, fixed, affine):
     """
     flow = list(flows.values())[-1] if flows else np.zeros((*grid.size, 3), np.float32)
     field = imaging.flow_to_displacement(flow, grid)
-    single = sitk.Cast(field, sitk.sitkVectorFloat32)
-    carried = imaging.displacement_on(single, imaging.grid_of(fixed))
-    return field, imaging.with_affine(carried, affine)
+    return field, imaging.with_affine(field, affine, imaging.grid_of(fixed))
 
 
 def _stages(volumes, unaligned, flows):

@@ -10,6 +10,7 @@ from ldr_tf.imaging.affine import METHODS as AFFINE_METHODS
 from ldr_tf.imaging.affine import Alignment, align
 from ldr_tf.imaging.arrays import to_array, to_image
 from ldr_tf.imaging.fields import (
+    apply_displacement,
     apply_transform,
     displacement_on,
     displacement_to_flow,
@@ -64,6 +65,7 @@ __all__ = [
     "Grid",
     "Points",
     "align",
+    "apply_displacement",
     "apply_transform",
     "check_file_place",
     "check_inside",

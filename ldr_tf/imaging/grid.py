@@ -6,7 +6,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from ldr_tf.imaging.arrays import to_array
+from ldr_tf.imaging.arrays import to_array, to_image
 from ldr_tf.imaging.intensity import foreground_threshold, scale_intensity
 
 _OPPOSITE = {"L": "R", "R": "L", "P": "A", "A": "P", "S": "I", "I": "S"}
@@ -216,7 +216,8 @@ def _smoothed(image, grid):
     variance = np.where(wanted > _SMOOTH_ABOVE * spacing, wanted**2 - spacing**2, 0.0) / 2.355**2
     if not variance.any():
         return image
-    return sitk.DiscreteGaussian(image, [float(v) for v in variance], 64)
+    smooth = ndimage.gaussian_filter(to_array(image), np.sqrt(variance), mode="nearest")
+    return to_image(smooth, image)
 
 
 def foreground_box(image):
