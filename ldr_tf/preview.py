@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from ldr_tf.files import atomic_path
 from ldr_tf.imaging import (
     Grid,
-    displacement_transform,
+    apply_displacement,
     foreground_threshold,
     grid_of,
     scale_intensity,
@@ -141,21 +141,21 @@ def _slices(windows, grid, fixed, moving, result):
     moving = sitk.Cast(moving, sitk.sitkFloat32)
     # Outside the moving scan its lowest value goes on: 0 would be bright in a CT.
     lowest = float(sitk.GetArrayViewFromImage(moving).min())
-    transform = displacement_transform(result.displacement)
     found = []
     for window in windows:
         size = tuple(part.stop - part.start for part in window)
         origin = grid.points([part.start for part in window])
         place = Grid(size, grid.spacing, tuple(origin), grid.direction)
-        found.append(
-            [
-                _look_up(fixed, place, sitk.sitkNearestNeighbor),
-                _look_up(moving, place, sitk.sitkLinear, lowest),
-                _look_up(moving, place, sitk.sitkLinear, lowest, transform),
-                _look_up(result.displacement, place, sitk.sitkNearestNeighbor),
-                _look_up(result.jacobian, place, sitk.sitkNearestNeighbor),
-            ]
-        )
+        # The planes lie on voxels of the fixed grid: the nearest one is the one.
+        field = _look_up(result.displacement, place, sitk.sitkNearestNeighbor)
+        planes = [
+            _look_up(fixed, place, sitk.sitkNearestNeighbor),
+            _look_up(moving, place, sitk.sitkLinear, lowest),
+            apply_displacement(moving, field, default=lowest),
+            field,
+            _look_up(result.jacobian, place, sitk.sitkNearestNeighbor),
+        ]
+        found.append([to_array(plane) for plane in planes])
     # One scaling for the three slices of a scan; the warped scan has the moving one's.
     scaled = []
     for scans in ([planes[0] for planes in found], [p for planes in found for p in planes[1:3]]):
@@ -177,19 +177,16 @@ def _slices(windows, grid, fixed, moving, result):
     return slices
 
 
-def _look_up(image, place, kind, default=0.0, transform=None):
-    transform = sitk.Transform() if transform is None else transform
-    return to_array(
-        sitk.Resample(
-            image,
-            place.size,
-            transform,
-            kind,
-            place.origin,
-            place.spacing,
-            place.direction,
-            default,
-        )
+def _look_up(image, place, kind, default=0.0):
+    return sitk.Resample(
+        image,
+        place.size,
+        sitk.Transform(),
+        kind,
+        place.origin,
+        place.spacing,
+        place.direction,
+        default,
     )
 
 

@@ -88,7 +88,12 @@ def register(
             flows["network"] = np.asarray(model(*tensors).flow, np.float32)[0]
     if steps:
         with _timed(seconds, "refinement"):
-            flows["refinement"] = _refine(volumes, flows, steps, diffeomorphic, observer)
+            known = [
+                imaging.inside_scan(fixed, grid),
+                imaging.inside_scan(moving, grid, alignment.transform),
+            ]
+            start = flows.get("network")
+            flows["refinement"] = _refine(volumes, start, known, steps, diffeomorphic, observer)
     with _timed(seconds, "carry_back"):
         field, displacement = _displacement(flows, grid, fixed, alignment.transform)
     with _timed(seconds, "resample"):
@@ -229,11 +234,11 @@ def _prepare(fixed, moving, grid, config, affine):
     return volumes
 
 
-def _refine(volumes, flows, steps, diffeomorphic, observer):
+def _refine(volumes, flow, known, steps, diffeomorphic, observer):
     from ldr_tf.refinement import RefinementConfig, refine
 
     config = RefinementConfig(steps=steps, diffeomorphic=diffeomorphic)
-    return refine(*volumes, flows.get("network"), config, observer).flow
+    return refine(*volumes, flow, config, observer, known).flow
 
 
 def _displacement(flows, grid, fixed, affine):

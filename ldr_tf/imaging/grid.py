@@ -209,6 +209,13 @@ def prepare_image(image, grid, image_config, transform=None):
     return scale_intensity(to_array(moved), image_config.intensity)
 
 
+def inside_scan(image, grid, transform=None):
+    """Tells which voxels of a grid a scan covers: bool [x, y, z]; `transform` as in `resample`."""
+    covered = sitk.Image(image.GetSize(), sitk.sitkUInt8)
+    covered.CopyInformation(image)
+    return to_array(resample(covered + 1, grid, "nearest", transform)) > 0
+
+
 def _smoothed(image, grid):
     spacing = np.array(image.GetSpacing())
     across = np.reshape(image.GetDirection(), (3, 3)).T @ np.reshape(grid.direction, (3, 3))

@@ -72,6 +72,6 @@ def write_transform(transform, path):
 
 def _pack(source, target):
     """Packs a file as gzip by ISA-L, which is several times faster than zlib and packs as well."""
-    with open(source, "rb") as file:
-        with igzip_threaded.open(target, "wb", compresslevel=1, threads=2) as packed:
-            shutil.copyfileobj(file, packed, _CHUNK)
+    packing = igzip_threaded.open(target, "wb", compresslevel=1, threads=2)
+    with packing as packed, open(source, "rb") as plain:
+        shutil.copyfileobj(plain, packed, _CHUNK)

@@ -8,6 +8,7 @@ from ldr_tf.config import ImageConfig
 from ldr_tf.imaging import (
     Grid,
     grid_of,
+    inside_scan,
     network_grid,
     orientation_of,
     prepare_image,
@@ -177,3 +178,14 @@ def test_same_grid_notices_a_shift_of_a_fiftieth_of_a_voxel():
     assert same_grid(image, scan((10, 10, 10)))
     assert not same_grid(image, scan((10, 10, 10), origin=(-80.02, 112.0, 96.0)))
     assert not same_grid(image, scan((10, 10, 11)))
+
+
+def test_where_a_scan_lies_on_a_grid():
+    image = scan((4, 5, 6), origin=(0.0, 0.0, 0.0))
+    around = Grid((8, 9, 10), (1.0, 1.0, 1.0), tuple(grid_of(image).points([-2, -3, -1])), LIA)
+    wanted = np.zeros((8, 9, 10), bool)
+    wanted[2:6, 3:8, 1:7] = True
+    np.testing.assert_array_equal(inside_scan(image, around), wanted)
+    # Points of the grid go one voxel along L, the first axis, before they are looked up.
+    shift = sitk.TranslationTransform(3, (1.0, 0.0, 0.0))
+    np.testing.assert_array_equal(inside_scan(image, around, shift), np.roll(wanted, -1, axis=0))
