@@ -151,7 +151,7 @@ def _descend(fixed, moving, flow, levels, config, observer):
             coefficients = level.coefficients_of_flow(resize_flow(flow, size))
         else:
             coefficients = level.coefficients(resize_flow(field, size))
-        volumes = [resize(volume, size) for volume in (fixed, moving)]
+        volumes = [resize(fixed, size), _trusted(resize(moving, size))]
         zeros = tf.zeros_like(coefficients)
         state = (coefficients, zeros, zeros, tf.constant(0.0))
         for _ in range(steps):
@@ -241,6 +241,13 @@ class _Level:
         mean, variance = (m / (1 - b**count) for m, b in zip((first, second), _BETAS))
         coefficients -= self._config.learning_rate * mean / (tf.sqrt(variance) + _TINY)
         return (coefficients, first, second, count), loss
+
+
+def _trusted(moving):
+    """Returns the moving volume known only where its neighbours are: its slope needs them."""
+    unknown = tf.cast(moving[..., 1:] < 0.99, tf.float32)
+    known = 1.0 - tf.nn.max_pool3d(unknown, 3, 1, "SAME")
+    return tf.concat([moving[..., :1], known], -1)
 
 
 def _compiled(method, fused):

@@ -19,7 +19,6 @@ from ldr_tf.config import ImageConfig
 from ldr_tf.conventions import INTENSITY_MAX
 from ldr_tf.errors import InputError
 from ldr_tf.imaging import to_array, to_image
-from ldr_tf.ops.warp import warp
 from ldr_tf.result import RegistrationResult
 
 REFINE_STEPS_ALONE = 100
@@ -109,7 +108,7 @@ def register(
         unaligned = None
         if alignment.method != "none":
             unaligned = _volume(moving, grid, config)
-        stages = _stages(volumes, unaligned, flows)
+        stages = _stages(volumes, unaligned, flows, grid)
         if _network_made_worse(stages):
             warnings.append(_WORSE)
         dices = quality.label_dices(fixed, fixed_labels, moving_labels, warped_labels)
@@ -251,15 +250,17 @@ def _displacement(flows, grid, fixed, affine):
     return field, imaging.with_affine(field, affine, imaging.grid_of(fixed))
 
 
-def _stages(volumes, unaligned, flows):
+def _stages(volumes, unaligned, flows, grid):
     """Returns the correlation after each stage, on the working grid."""
     fixed, moving = volumes
     seen = {"before": moving}
     if unaligned is not None:
         seen = {"before": unaligned, "affine": moving}
     for name, flow in flows.items():
-        image = tf.constant(moving[None, ..., None])
-        seen[name] = warp(image, tf.constant(flow[None]), compiled=False).numpy()[0, ..., 0]
+        field = imaging.flow_to_displacement(flow, grid)
+        seen[name] = to_array(
+            imaging.apply_displacement(to_image(moving, grid), field, default=np.nan)
+        )
     return dict(zip(seen, quality.foreground_correlation(fixed, *seen.values())))
 
 
