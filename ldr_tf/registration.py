@@ -14,11 +14,11 @@ import SimpleITK as sitk
 import tensorflow as tf
 
 from ldr_tf import imaging, quality
-from ldr_tf.checkpoints import load_run
 from ldr_tf.config import ImageConfig
 from ldr_tf.conventions import INTENSITY_MAX
 from ldr_tf.errors import InputError
 from ldr_tf.imaging import to_array, to_image
+from ldr_tf.models import load_model
 from ldr_tf.result import RegistrationResult
 
 REFINE_STEPS_ALONE = 100
@@ -47,9 +47,9 @@ def register(
 
     Args:
       fixed, moving: 3D scalar SimpleITK images on any grids (see `ldr_tf.imaging.read_scan`).
-      model: a run folder, or a network as `ldr_tf.load_run` returns it (`model(fixed, moving).flow`
-        is the flow of two volumes [1, x, y, z, 1] in 0..1, `model.config` its RunConfig), or None
-        or "none" for the affine step and refinement alone.
+      model: what `ldr_tf.models.load_model` takes (a run folder, an exported model), or a network
+        as it or `ldr_tf.load_run` returns it, or None or "none" for the affine step and refinement
+        alone.
       moving_labels: labels on the moving scan's grid, to be warped along.
       fixed_labels: labels on the fixed scan's grid, for Dice.
       affine: "auto", "none", "moments" or "full", see `ldr_tf.imaging.align`.
@@ -68,7 +68,7 @@ def register(
         outside theirs; scans that do not overlap; `diffeomorphic` without refinement.
     """
     _check(fixed, moving, moving_labels, fixed_labels, fixed_points, moving_points)
-    model = _model(model)
+    model = model if model is None or callable(model) else load_model(model)
     steps = (REFINE_STEPS_ALONE if model is None else 0) if refine_steps is None else refine_steps
     if diffeomorphic and not steps:
         raise InputError("diffeomorphic: is a kind of refinement and needs refinement steps.")
@@ -174,18 +174,12 @@ def _check(fixed, moving, moving_labels, fixed_labels, fixed_points, moving_poin
         imaging.match_points(fixed_points, moving_points)
 
 
-def _model(model):
-    if model is None or (isinstance(model, str) and model == "none"):
-        return None
-    return model if callable(model) else load_run(model)
-
-
 def _working_grid(fixed, model):
     """Returns the grid of the network, or without one of the refinement, and its ImageConfig."""
     if model is None:
         return imaging.foreground_grid(fixed), ImageConfig()
     network, config = model.config.network, model.config.image
-    free_size = network.affine_stem == "none"
+    free_size = getattr(model, "free_size", network.affine_stem == "none")
     return imaging.network_grid(fixed, config, network.image_size, free_size), config
 
 
