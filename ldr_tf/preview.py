@@ -45,8 +45,9 @@ _VIEWS = (
 _MARGIN = 8.0
 _LINES = 24
 _SQUARES = 6
-_PANEL = 2.3
-_LEFT, _RIGHT, _GAP = 0.3, 0.75, 0.06
+# Inches; a row is never lower than its name is long.
+_PANEL, _LEAST = 2.3, 0.8
+_LEFT, _RIGHT, _GAP = 0.3, 0.85, 0.06
 _TOP, _BOTTOM = 0.4, 0.3
 # Least, none, most that the scale of volumes tells apart; folds lie below.
 _VOLUME_CHANGE = (1e-6, 1.0, 3.0)
@@ -104,7 +105,7 @@ def write_preview(path, fixed, moving, result):
 def _layout(extent):
     """Returns the figure, its panels [row][column] and the place of the scale, all in inches."""
     width = max(extent[0], extent[1])
-    heights = [_PANEL * extent[view[3]] / width for view in _VIEWS]
+    heights = [max(_LEAST, _PANEL * extent[view[3]] / width) for view in _VIEWS]
     total = _TOP + sum(heights) + 2 * _GAP + _BOTTOM
     across = _LEFT + len(_COLUMNS) * (_PANEL + _GAP) + _RIGHT
     figure = Figure(figsize=(across, total), facecolor=_BACKGROUND)
@@ -120,7 +121,7 @@ def _layout(extent):
         top -= height + _GAP
     inner = total - _TOP - _BOTTOM
     scale = figure.add_axes(
-        ((across - _RIGHT + 0.08) / across, (_BOTTOM + 0.15 * inner) / total, 0.12 / across)
+        ((across - _RIGHT + 0.2) / across, (_BOTTOM + 0.15 * inner) / total, 0.12 / across)
         + (0.7 * inner / total,)
     )
     return figure, axes, scale
