@@ -55,12 +55,12 @@ class RefinementConfig:
 
     steps: int
     diffeomorphic: bool = False
-    learning_rate: float = 0.1
-    regularization: float = 0.4
+    learning_rate: float = 0.15
+    regularization: float = 1.0
     fold_weight: float = 10.0
     least_jacobian: float = 0.15
-    spacing: float = 1.0
-    coarse_spacing: float = 2.0
+    spacing: float = 1.5
+    coarse_spacing: float = 3.0
     velocity_spacing: float = 1.25
     window: int = 7
     epsilon: float = 1e-7
