@@ -49,6 +49,7 @@ setup(
         f"numpy>=2.1,<3; {MODERN}",
         "absl-py>=1.4",
         "h5py>=3.8",
+        "isal>=1.7",
         "matplotlib>=3.6",
         "scipy>=1.10",
         "SimpleITK>=2.2",

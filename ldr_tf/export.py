@@ -4,10 +4,13 @@ import os
 
 import tensorflow as tf
 
-from ldr_tf.checkpoints import load_run
+from ldr_tf.checkpoints import load_run, write_config
 from ldr_tf.conventions import INTENSITY_MAX
 from ldr_tf.errors import InputError
 from ldr_tf.files import atomic_path, check_output_folder
+
+EXTRA_NAME = "assets.extra"
+"""Folder in a SavedModel for what TensorFlow does not look at; it holds the run's config.json."""
 
 
 class ServingModule(tf.Module):
@@ -53,8 +56,10 @@ def export(run, output, version=1):
     if os.path.exists(target):
         raise InputError(f"{target}: exists already; choose another version.")
     check_output_folder(output)
-    module = ServingModule(load_run(run, compiled_warp=False))
+    network = load_run(run, compiled_warp=False)
+    module = ServingModule(network)
     os.makedirs(output, exist_ok=True)
     with atomic_path(target) as temporary:
         tf.saved_model.save(module, temporary, signatures={"serving_default": module.serve})
+        write_config(os.path.join(temporary, EXTRA_NAME), network.config)
     return target

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from ldr_tf.files import atomic_path
 from ldr_tf.imaging import (
     Grid,
-    displacement_transform,
+    apply_displacement,
     foreground_threshold,
     grid_of,
     scale_intensity,
@@ -45,8 +45,9 @@ _VIEWS = (
 _MARGIN = 8.0
 _LINES = 24
 _SQUARES = 6
-_PANEL = 2.3
-_LEFT, _RIGHT, _GAP = 0.3, 0.75, 0.06
+# Inches; a row is never lower than its name is long.
+_PANEL, _LEAST = 2.3, 0.8
+_LEFT, _RIGHT, _GAP = 0.3, 0.85, 0.06
 _TOP, _BOTTOM = 0.4, 0.3
 # Least, none, most that the scale of volumes tells apart; folds lie below.
 _VOLUME_CHANGE = (1e-6, 1.0, 3.0)
@@ -104,7 +105,7 @@ def write_preview(path, fixed, moving, result):
 def _layout(extent):
     """Returns the figure, its panels [row][column] and the place of the scale, all in inches."""
     width = max(extent[0], extent[1])
-    heights = [_PANEL * extent[view[3]] / width for view in _VIEWS]
+    heights = [max(_LEAST, _PANEL * extent[view[3]] / width) for view in _VIEWS]
     total = _TOP + sum(heights) + 2 * _GAP + _BOTTOM
     across = _LEFT + len(_COLUMNS) * (_PANEL + _GAP) + _RIGHT
     figure = Figure(figsize=(across, total), facecolor=_BACKGROUND)
@@ -120,7 +121,7 @@ def _layout(extent):
         top -= height + _GAP
     inner = total - _TOP - _BOTTOM
     scale = figure.add_axes(
-        ((across - _RIGHT + 0.08) / across, (_BOTTOM + 0.15 * inner) / total, 0.12 / across)
+        ((across - _RIGHT + 0.2) / across, (_BOTTOM + 0.15 * inner) / total, 0.12 / across)
         + (0.7 * inner / total,)
     )
     return figure, axes, scale
@@ -141,21 +142,21 @@ def _slices(windows, grid, fixed, moving, result):
     moving = sitk.Cast(moving, sitk.sitkFloat32)
     # Outside the moving scan its lowest value goes on: 0 would be bright in a CT.
     lowest = float(sitk.GetArrayViewFromImage(moving).min())
-    transform = displacement_transform(result.displacement)
     found = []
     for window in windows:
         size = tuple(part.stop - part.start for part in window)
         origin = grid.points([part.start for part in window])
         place = Grid(size, grid.spacing, tuple(origin), grid.direction)
-        found.append(
-            [
-                _look_up(fixed, place, sitk.sitkNearestNeighbor),
-                _look_up(moving, place, sitk.sitkLinear, lowest),
-                _look_up(moving, place, sitk.sitkLinear, lowest, transform),
-                _look_up(result.displacement, place, sitk.sitkNearestNeighbor),
-                _look_up(result.jacobian, place, sitk.sitkNearestNeighbor),
-            ]
-        )
+        # The planes lie on voxels of the fixed grid: the nearest one is the one.
+        field = _look_up(result.displacement, place, sitk.sitkNearestNeighbor)
+        planes = [
+            _look_up(fixed, place, sitk.sitkNearestNeighbor),
+            _look_up(moving, place, sitk.sitkLinear, lowest),
+            apply_displacement(moving, field, default=lowest),
+            field,
+            _look_up(result.jacobian, place, sitk.sitkNearestNeighbor),
+        ]
+        found.append([to_array(plane) for plane in planes])
     # One scaling for the three slices of a scan; the warped scan has the moving one's.
     scaled = []
     for scans in ([planes[0] for planes in found], [p for planes in found for p in planes[1:3]]):
@@ -177,19 +178,16 @@ def _slices(windows, grid, fixed, moving, result):
     return slices
 
 
-def _look_up(image, place, kind, default=0.0, transform=None):
-    transform = sitk.Transform() if transform is None else transform
-    return to_array(
-        sitk.Resample(
-            image,
-            place.size,
-            transform,
-            kind,
-            place.origin,
-            place.spacing,
-            place.direction,
-            default,
-        )
+def _look_up(image, place, kind, default=0.0):
+    return sitk.Resample(
+        image,
+        place.size,
+        sitk.Transform(),
+        kind,
+        place.origin,
+        place.spacing,
+        place.direction,
+        default,
     )
 
 

@@ -5,6 +5,7 @@ import numpy as np
 from ldr_tf.errors import InputError
 from ldr_tf.imaging import (
     apply_transform,
+    displacement_transform,
     foreground_threshold,
     match_points,
     same_grid,
@@ -69,12 +70,13 @@ def label_dices(fixed, fixed_labels, moving_labels, warped_labels):
     return dices
 
 
-def landmark_errors(fixed_points, moving_points, transform):
+def landmark_errors(fixed_points, moving_points, displacement):
     """Returns the distances in mm of landmarks to where they should be, before and after.
 
     Args:
       fixed_points, moving_points: imaging.Points, matched by name, or None.
-      transform: from points of the fixed to points of the moving scan: landmarks travel so.
+      displacement: displacement field from points of the fixed to points of the moving scan:
+        landmarks travel so.
 
     Returns:
       Two dicts {name: mm}, or None twice without points of both sides.
@@ -85,6 +87,7 @@ def landmark_errors(fixed_points, moving_points, transform):
     if fixed_points is None or moving_points is None:
         return None, None
     names, fixed, moving = match_points(fixed_points, moving_points)
+    transform = displacement_transform(displacement)
     carried = transform_points(type(fixed_points)(names, fixed), transform).positions
     return [
         {name: float(mm) for name, mm in zip(names, np.linalg.norm(start - moving, axis=1))}

@@ -55,12 +55,12 @@ class RefinementConfig:
 
     steps: int
     diffeomorphic: bool = False
-    learning_rate: float = 0.1
-    regularization: float = 0.4
+    learning_rate: float = 0.15
+    regularization: float = 1.0
     fold_weight: float = 10.0
     least_jacobian: float = 0.15
-    spacing: float = 1.0
-    coarse_spacing: float = 2.0
+    spacing: float = 1.5
+    coarse_spacing: float = 3.0
     velocity_spacing: float = 1.25
     window: int = 7
     epsilon: float = 1e-7
@@ -89,7 +89,7 @@ class Refinement:
     seconds: float
 
 
-def refine(fixed, moving, flow, config, observer=None):
+def refine(fixed, moving, flow, config, observer=None, known=None):
     """Refines a flow for one pair; the moving volume is warped onto the fixed one.
 
     Args:
@@ -97,6 +97,9 @@ def refine(fixed, moving, flow, config, observer=None):
       flow: [x, y, z, 3] in voxels, from which to start, or None for the identity.
       config: a RefinementConfig.
       observer: called as observer(step, loss) after each step, counted from 1; or None.
+      known: two arrays like the volumes, above 0 where the fixed and the moving one are known: a
+        scan's end is no edge of the body, and what lies beyond it must not draw the other scan.
+        None where all is known.
 
     Returns:
       A `Refinement`.
@@ -111,7 +114,12 @@ def refine(fixed, moving, flow, config, observer=None):
         raise ValueError(f"fixed and moving must be [x, y, z], not {size}, {np.shape(moving)}.")
     if flow is not None and np.shape(flow) != (*size, 3):
         raise ValueError(f"flow must be {(*size, 3)}, not {np.shape(flow)}.")
-    fixed, moving = (tf.constant(v, tf.float32)[None, ..., None] for v in (fixed, moving))
+    if known is None:
+        known = (np.ones(size), np.ones(size))
+    fixed, moving = (
+        tf.constant(np.stack([volume, there > 0], -1), tf.float32)[None]
+        for volume, there in zip((fixed, moving), known)
+    )
     found = np.zeros((*size, 3)) if flow is None else flow
     found = tf.constant(found, tf.float32)[None]
     before = after = _similarity(fixed, moving, found, config)
@@ -143,7 +151,7 @@ def _descend(fixed, moving, flow, levels, config, observer):
             coefficients = level.coefficients_of_flow(resize_flow(flow, size))
         else:
             coefficients = level.coefficients(resize_flow(field, size))
-        volumes = [resize(volume, size) for volume in (fixed, moving)]
+        volumes = [resize(fixed, size), _trusted(resize(moving, size))]
         zeros = tf.zeros_like(coefficients)
         state = (coefficients, zeros, zeros, tf.constant(0.0))
         for _ in range(steps):
@@ -183,12 +191,10 @@ class _Level:
         self._interpolate = [a @ b for a, b in zip(voxels, inverses)]
         # All in one function a step is fastest, but the squarings would take half a minute to
         # compile; by themselves they share one compiled warp.
-        compiled = functools.partial(tf.function, jit_compile=True, autograph=False)
-        self.step = compiled(self._step)
-        self.cost = self._cost
+        self.step, self.cost = _compiled(self._step, not config.diffeomorphic), self._cost
         if config.diffeomorphic:
-            self.step, self.cost = tf.function(self._step, autograph=False), compiled(self._cost)
-        self.flow = tf.function(self._flow, autograph=False)
+            self.cost = _compiled(self._cost, True)
+        self.flow = _compiled(self._flow, False)
 
     def field(self, coefficients):
         """Returns the spline at the voxels: the flow, or the velocity field."""
@@ -237,12 +243,27 @@ class _Level:
         return (coefficients, first, second, count), loss
 
 
+def _trusted(moving):
+    """Returns the moving volume known only where its neighbours are: its slope needs them."""
+    unknown = tf.cast(moving[..., 1:] < 0.99, tf.float32)
+    known = 1.0 - tf.nn.max_pool3d(unknown, 3, 1, "SAME")
+    return tf.concat([moving[..., :1], known], -1)
+
+
+def _compiled(method, fused):
+    """Returns a level's method as a function of its own, see `ldr_tf.ops.compiling`."""
+    return tf.function(functools.partial(method), jit_compile=fused, autograph=False)
+
+
 def _similarity(fixed, moving, flow, config):
     return 1.0 - float(_dissimilarity(fixed, warp(moving, flow), config))
 
 
 def _dissimilarity(fixed, warped, config):
-    return local_correlation_loss(fixed, warped, config.window, config.epsilon)[0]
+    known = tf.cast(tf.minimum(fixed[..., 1:], warped[..., 1:]) > 0.99, tf.float32)
+    return local_correlation_loss(
+        fixed[..., :1], warped[..., :1], config.window, config.epsilon, known
+    )[0]
 
 
 def _roughness(field):

@@ -14,12 +14,11 @@ import SimpleITK as sitk
 import tensorflow as tf
 
 from ldr_tf import imaging, quality
-from ldr_tf.checkpoints import load_run
 from ldr_tf.config import ImageConfig
 from ldr_tf.conventions import INTENSITY_MAX
 from ldr_tf.errors import InputError
 from ldr_tf.imaging import to_array, to_image
-from ldr_tf.ops.warp import warp
+from ldr_tf.models import load_model
 from ldr_tf.result import RegistrationResult
 
 REFINE_STEPS_ALONE = 100
@@ -48,9 +47,9 @@ def register(
 
     Args:
       fixed, moving: 3D scalar SimpleITK images on any grids (see `ldr_tf.imaging.read_scan`).
-      model: a run folder, or a network as `ldr_tf.load_run` returns it (`model(fixed, moving).flow`
-        is the flow of two volumes [1, x, y, z, 1] in 0..1, `model.config` its RunConfig), or None
-        or "none" for the affine step and refinement alone.
+      model: what `ldr_tf.models.load_model` takes (a run folder, an exported model), or a network
+        as it or `ldr_tf.load_run` returns it, or None or "none" for the affine step and refinement
+        alone.
       moving_labels: labels on the moving scan's grid, to be warped along.
       fixed_labels: labels on the fixed scan's grid, for Dice.
       affine: "auto", "none", "moments" or "full", see `ldr_tf.imaging.align`.
@@ -69,7 +68,7 @@ def register(
         outside theirs; scans that do not overlap; `diffeomorphic` without refinement.
     """
     _check(fixed, moving, moving_labels, fixed_labels, fixed_points, moving_points)
-    model = _model(model)
+    model = model if model is None or callable(model) else load_model(model)
     steps = (REFINE_STEPS_ALONE if model is None else 0) if refine_steps is None else refine_steps
     if diffeomorphic and not steps:
         raise InputError("diffeomorphic: is a kind of refinement and needs refinement steps.")
@@ -88,28 +87,32 @@ def register(
             flows["network"] = np.asarray(model(*tensors).flow, np.float32)[0]
     if steps:
         with _timed(seconds, "refinement"):
-            flows["refinement"] = _refine(volumes, flows, steps, diffeomorphic, observer)
+            known = [
+                imaging.inside_scan(fixed, grid),
+                imaging.inside_scan(moving, grid, alignment.transform),
+            ]
+            start = flows.get("network")
+            flows["refinement"] = _refine(volumes, start, known, steps, diffeomorphic, observer)
     with _timed(seconds, "carry_back"):
         field, displacement = _displacement(flows, grid, fixed, alignment.transform)
-        transform = imaging.displacement_transform(displacement)
     with _timed(seconds, "resample"):
         moving = sitk.Cast(moving, sitk.sitkFloat32)
-        covered = to_array(imaging.apply_transform(moving, fixed, transform, default=np.nan))
+        covered = to_array(imaging.apply_displacement(moving, displacement, default=np.nan))
         warped = to_image(np.nan_to_num(covered), fixed)
         warped_labels = None
         if moving_labels is not None:
-            warped_labels = imaging.apply_transform(moving_labels, fixed, transform, "nearest")
+            warped_labels = imaging.apply_displacement(moving_labels, displacement, "nearest")
     with _timed(seconds, "measure"):
         unmoved = to_array(imaging.apply_transform(moving, fixed, default=np.nan))
         before, after = quality.foreground_correlation(to_array(fixed), unmoved, covered)
         unaligned = None
         if alignment.method != "none":
             unaligned = _volume(moving, grid, config)
-        stages = _stages(volumes, unaligned, flows)
+        stages = _stages(volumes, unaligned, flows, grid)
         if _network_made_worse(stages):
             warnings.append(_WORSE)
         dices = quality.label_dices(fixed, fixed_labels, moving_labels, warped_labels)
-        landmarks = quality.landmark_errors(fixed_points, moving_points, transform)
+        landmarks = quality.landmark_errors(fixed_points, moving_points, displacement)
         determinant = imaging.jacobian_determinant(displacement)
         folds_percent, std_jacobian = quality.folding(determinant)
         jacobian = to_image(np.pad(determinant, [(0, 1)] * 3, mode="edge"), fixed)
@@ -171,18 +174,12 @@ def _check(fixed, moving, moving_labels, fixed_labels, fixed_points, moving_poin
         imaging.match_points(fixed_points, moving_points)
 
 
-def _model(model):
-    if model is None or (isinstance(model, str) and model == "none"):
-        return None
-    return model if callable(model) else load_run(model)
-
-
 def _working_grid(fixed, model):
     """Returns the grid of the network, or without one of the refinement, and its ImageConfig."""
     if model is None:
         return imaging.foreground_grid(fixed), ImageConfig()
     network, config = model.config.network, model.config.image
-    free_size = network.affine_stem == "none"
+    free_size = getattr(model, "free_size", network.affine_stem == "none")
     return imaging.network_grid(fixed, config, network.image_size, free_size), config
 
 
@@ -230,11 +227,11 @@ def _prepare(fixed, moving, grid, config, affine):
     return volumes
 
 
-def _refine(volumes, flows, steps, diffeomorphic, observer):
+def _refine(volumes, flow, known, steps, diffeomorphic, observer):
     from ldr_tf.refinement import RefinementConfig, refine
 
     config = RefinementConfig(steps=steps, diffeomorphic=diffeomorphic)
-    return refine(*volumes, flows.get("network"), config, observer).flow
+    return refine(*volumes, flow, config, observer, known).flow
 
 
 def _displacement(flows, grid, fixed, affine):
@@ -244,20 +241,20 @@ def _displacement(flows, grid, fixed, affine):
     """
     flow = list(flows.values())[-1] if flows else np.zeros((*grid.size, 3), np.float32)
     field = imaging.flow_to_displacement(flow, grid)
-    single = sitk.Cast(field, sitk.sitkVectorFloat32)
-    carried = imaging.displacement_on(single, imaging.grid_of(fixed))
-    return field, imaging.with_affine(carried, affine)
+    return field, imaging.with_affine(field, affine, imaging.grid_of(fixed))
 
 
-def _stages(volumes, unaligned, flows):
+def _stages(volumes, unaligned, flows, grid):
     """Returns the correlation after each stage, on the working grid."""
     fixed, moving = volumes
     seen = {"before": moving}
     if unaligned is not None:
         seen = {"before": unaligned, "affine": moving}
     for name, flow in flows.items():
-        image = tf.constant(moving[None, ..., None])
-        seen[name] = warp(image, tf.constant(flow[None]), compiled=False).numpy()[0, ..., 0]
+        field = imaging.flow_to_displacement(flow, grid)
+        seen[name] = to_array(
+            imaging.apply_displacement(to_image(moving, grid), field, default=np.nan)
+        )
     return dict(zip(seen, quality.foreground_correlation(fixed, *seen.values())))
 
 

@@ -163,6 +163,36 @@ def test_the_orientation_in_which_scans_are_stored_does_not_matter(orientation):
     assert other.correlation_after == pytest.approx(wanted.correlation_after, abs=1e-4)
 
 
+def demons(fixed, moving):
+    """A step of Thirion's demons: towards where the images are alike."""
+    slope, gap = np.stack(np.gradient(fixed), -1), (moving - fixed)[..., None]
+    return -2 * gap * slope / ((slope**2).sum(-1, keepdims=True) + gap**2 + 1e-4)
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.859, 1.5, 0.859)])
+def test_any_orientation_and_spacing_gives_the_same_registration(spacing):
+    """LIA, RAS and LPS of one pair, and an oblique one: field, header and Dice."""
+    size = tuple(int(n / mm) for n, mm in zip((52, 52, 52), spacing))
+    dices = {}
+    for kind in ("LIA", "RAS", "LPS", "oblique"):
+        direction = turned(LIA) if kind == "oblique" else LIA
+        fixed = blob((5.0, -3.0, 8.0), size, spacing, direction)
+        moving = blob((7.0, -3.0, 6.0), size, spacing, direction)
+        labels = [sitk.Cast(scan > 250, sitk.sitkUInt8) for scan in (fixed, moving)]
+        if kind != "oblique":
+            fixed, moving = (sitk.DICOMOrient(scan, kind) for scan in (fixed, moving))
+            labels = [sitk.DICOMOrient(image, kind) for image in labels]
+        result = register(fixed, moving, FakeNetwork(demons), labels[1], labels[0])
+        assert grid_of(result.warped) == grid_of(fixed)
+        field = sitk.Cast(result.displacement, sitk.sitkVectorFloat64)
+        again = sitk.Resample(moving, fixed, sitk.DisplacementFieldTransform(field))
+        difference = np.abs(to_array(again) - to_array(result.warped))[2:-2, 2:-2, 2:-2]
+        assert difference.max() < 1e-3 * np.ptp(to_array(moving))
+        dices[kind] = result.dice_after[1]
+        assert result.dice_before[1] < dices[kind] - 0.02
+    assert np.ptp(list(dices.values())) < 0.01
+
+
 def test_labels_travel_with_the_scan_and_keep_their_type():
     fixed = blob((5.0, -3.0, 8.0))
     moving = blob((9.0, -3.0, 8.0), direction=RAS, size=(56, 56, 56))
@@ -273,7 +303,8 @@ def test_refinement_without_a_network_finds_a_bend():
 def test_refinement_starts_from_the_network(monkeypatch):
     from ldr_tf import refinement
 
-    def refine(fixed, moving, flow, config, observer):
+    def refine(fixed, moving, flow, config, observer, known):
+        assert all(there.shape == fixed.shape and there.dtype == bool for there in known)
         assert fixed.shape == moving.shape == flow.shape[:3] and fixed.dtype == np.float32
         np.testing.assert_allclose(flow[0, 0, 0], (1.0, 0.0, 0.0))
         assert (config.steps, config.diffeomorphic) == (5, True)

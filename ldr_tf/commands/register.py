@@ -44,7 +44,8 @@ FLAGS = cli.new_flags()
 _MODEL = flags.DEFINE_string(
     "model",
     None,
-    "run folder of a trained or imported network, or none: affine step and refinement alone",
+    "run folder of a trained or imported network, a model folder of experiments.export, or none: "
+    "affine step and refinement alone",
     required=True,
     flag_values=FLAGS,
 )
@@ -154,11 +155,11 @@ def _shows(steps):
 
 
 def _load(settings):
-    if settings.model == "none":
+    if settings.model == "none":  # without waiting for TensorFlow
         return None
-    from ldr_tf.checkpoints import load_run
+    from ldr_tf.models import load_model
 
-    return load_run(settings.model)
+    return load_model(settings.model)
 
 
 def main(argv=None):

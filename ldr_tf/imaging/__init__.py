@@ -10,6 +10,7 @@ from ldr_tf.imaging.affine import METHODS as AFFINE_METHODS
 from ldr_tf.imaging.affine import Alignment, align
 from ldr_tf.imaging.arrays import to_array, to_image
 from ldr_tf.imaging.fields import (
+    apply_displacement,
     apply_transform,
     displacement_on,
     displacement_to_flow,
@@ -24,6 +25,7 @@ from ldr_tf.imaging.grid import (
     foreground_box,
     foreground_grid,
     grid_of,
+    inside_scan,
     network_grid,
     orientation_of,
     prepare_image,
@@ -66,6 +68,7 @@ __all__ = [
     "Grid",
     "Points",
     "align",
+    "apply_displacement",
     "apply_transform",
     "check_file_place",
     "check_inside",
@@ -81,6 +84,7 @@ __all__ = [
     "foreground_threshold",
     "grid_of",
     "intensity_range",
+    "inside_scan",
     "invert",
     "jacobian_determinant",
     "match_points",

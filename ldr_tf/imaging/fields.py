@@ -7,6 +7,7 @@ from ldr_tf.imaging.arrays import to_array, to_image
 from ldr_tf.imaging.grid import grid_of
 
 _STEPS_PER_MM = np.float32(1024)
+_KINDS = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor}
 
 
 def flow_to_displacement(flow, grid):
@@ -36,14 +37,59 @@ def displacement_on(field, grid):
     Vectors are interpolated linearly. Outside the field's own grid its edge value goes on: a cut
     to zero would tear the image apart there.
     """
-    # Corners of the new grid in voxels of the old one say how far the edge must be carried.
+    return to_image(_vectors_on(field, grid).transpose(2, 1, 0, 3), grid)
+
+
+def with_affine(field, affine, grid=None):
+    """Returns the displacement field of a field followed by an affine map: p -> A(p + d(p)).
+
+    Rounded to 1/1024 mm: finer than any registration, and half the size of a packed file, since
+    the digits that an interpolation leaves behind do not pack.
+
+    Args:
+      field: d, a SimpleITK vector image, mm, LPS.
+      affine: A, a sitk.AffineTransform, of points of the fixed to points of the moving scan.
+      grid: the Grid of the result, to which the field is carried as by `displacement_on`; None for
+        the field's own.
+
+    Returns:
+      A SimpleITK vector image of float32.
+    """
+    grid = grid_of(field) if grid is None else grid
+    vectors = _vectors_on(sitk.Cast(field, sitk.sitkVectorFloat32), grid)
+    matrix = np.reshape(affine.GetMatrix(), (3, 3))
+    turned = not np.array_equal(matrix, np.eye(3))
+    # A(p) - p is linear in the voxel's index: a constant and a share of each axis.
+    steps = (matrix - np.eye(3)) @ (np.reshape(grid.direction, (3, 3)) * grid.spacing)
+    plane = np.subtract(affine.TransformPoint(grid.origin), grid.origin)
+    plane = plane + np.arange(grid.size[1])[:, None, None] * steps[:, 1]
+    plane = (plane + np.arange(grid.size[0])[:, None] * steps[:, 0]).astype(np.float32)
+    matrix = matrix.T.astype(np.float32)
+    # In place and slice by slice: fresh memory and the way to it cost more than the sums.
+    for k, piece in enumerate(vectors):
+        if turned:
+            piece[...] = piece @ matrix
+        piece += plane
+        piece += (k * steps[:, 2]).astype(np.float32)
+        piece *= _STEPS_PER_MM
+        np.rint(piece, out=piece)
+        piece /= _STEPS_PER_MM
+    return to_image(vectors.transpose(2, 1, 0, 3), grid)
+
+
+def _vectors_on(field, grid):
+    """Returns the vectors of `displacement_on`, [z, y, x, 3], the order of voxels in memory."""
     old = grid_of(field)
+    across = np.reshape(old.direction, (3, 3)).T @ np.reshape(grid.direction, (3, 3))
+    if np.allclose(across, np.rint(across), atol=1e-6):
+        return _along_axes(field, grid, np.rint(across))
+    # Corners of the new grid in voxels of the old one say how far the edge must be carried.
     corners = np.array(np.meshgrid(*[(0, size - 1) for size in grid.size], indexing="ij"))
     indices = old.indices(grid.points(corners.reshape(3, -1).T))
     below = np.maximum(0, np.ceil(-indices.min(axis=0) + 1e-6))
     above = np.maximum(0, np.ceil(indices.max(axis=0) - np.array(old.size) + 1 + 1e-6))
     padded = sitk.ZeroFluxNeumannPad(field, [int(n) for n in below], [int(n) for n in above])
-    return sitk.Resample(
+    carried = sitk.Resample(
         padded,
         grid.size,
         sitk.Transform(),
@@ -54,41 +100,37 @@ def displacement_on(field, grid):
         0.0,
         padded.GetPixelID(),
     )
+    return sitk.GetArrayFromImage(carried)
 
 
-def with_affine(field, affine):
-    """Returns the displacement field of a field followed by an affine map: p -> A(p + d(p)).
-
-    Rounded to 1/1024 mm: finer than any registration, and half the size of a packed file, since
-    the digits that an interpolation leaves behind do not pack.
+def _along_axes(field, grid, across):
+    """As `_vectors_on`, for parallel axes: one axis after the other, several times faster.
 
     Args:
-      field: a SimpleITK vector image, mm, LPS.
-      affine: a sitk.AffineTransform, of points of the fixed to points of the moving scan.
-
-    Returns:
-      A SimpleITK vector image of float32 on the same grid.
+      across: column c holds 1 or -1 where the old grid has the new axis c.
     """
-    grid = grid_of(field)
-    matrix = np.reshape(affine.GetMatrix(), (3, 3))
-    array = to_array(field)
-    if not np.array_equal(matrix, np.eye(3)):
-        array = array @ matrix.T.astype(array.dtype)
-    # A(p) - p is linear in the voxel's index: a constant and a share of each axis.
-    axes = np.reshape(grid.direction, (3, 3)) * grid.spacing
-    steps = (matrix - np.eye(3)) @ axes
-    total = np.array(array, np.float32)
-    total += np.subtract(affine.TransformPoint(grid.origin), grid.origin).astype(np.float32)
-    for axis, size in enumerate(grid.size):
-        if steps[:, axis].any():
-            shape = [1, 1, 1, 3]
-            shape[axis] = size
-            share = np.arange(size)[:, None] * steps[:, axis]
-            total += share.reshape(shape).astype(np.float32)
-    total *= _STEPS_PER_MM
-    np.rint(total, out=total)
-    total /= _STEPS_PER_MM
-    return to_image(total, field)
+    old = grid_of(field)
+    order = np.abs(across).argmax(axis=0)
+    corner = old.indices([grid.origin])[0]
+    array = to_array(field).transpose(order[2], order[1], order[0], 3)
+    for axis, source in enumerate(order):
+        step = across[source, axis] * grid.spacing[axis] / old.spacing[source]
+        place = corner[source] + step * np.arange(grid.size[axis])
+        place = np.clip(place, 0, old.size[source] - 1)
+        lower = np.floor(place).astype(int)
+        upper = np.minimum(lower + 1, old.size[source] - 1)
+        share = (place - lower).astype(array.dtype)
+        if axis < 2:
+            array, above = array.take(lower, 2 - axis), array.take(upper, 2 - axis)
+            above -= array
+            above *= share.reshape((-1, 1, 1) if axis else (-1, 1))
+            array += above
+    result = np.empty((grid.size[2], *array.shape[1:]), array.dtype)
+    for piece, low, high, part in zip(result, lower, upper, share):
+        np.subtract(array[high], array[low], out=piece)
+        piece *= part
+        piece += array[low]
+    return result
 
 
 def jacobian_determinant(field):
@@ -131,6 +173,27 @@ def apply_transform(image, reference, transform=None, interpolation="linear", de
       interpolation: "linear" or "nearest". Nothing is smoothed: it is SimpleITK.Resample.
       default: value outside the image.
     """
-    kind = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor}[interpolation]
+    kind = _KINDS[interpolation]
     transform = sitk.Transform() if transform is None else transform
     return sitk.Resample(image, reference, transform, kind, default, image.GetPixelID())
+
+
+def apply_displacement(image, field, interpolation="linear", default=0.0):
+    """As `apply_transform` through a displacement field onto the field's own grid, but faster.
+
+    Args:
+      image: a SimpleITK image; the result has its voxel type.
+      field: a displacement field, float32 or float64, mm, LPS.
+      interpolation, default: as in `apply_transform`.
+    """
+    grid = grid_of(field)
+    return sitk.Warp(
+        image,
+        field,
+        _KINDS[interpolation],
+        grid.size,
+        grid.origin,
+        grid.spacing,
+        grid.direction,
+        default,
+    )

@@ -6,7 +6,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from ldr_tf.imaging.arrays import to_array
+from ldr_tf.imaging.arrays import to_array, to_image
 from ldr_tf.imaging.intensity import foreground_threshold, scale_intensity
 
 _OPPOSITE = {"L": "R", "R": "L", "P": "A", "A": "P", "S": "I", "I": "S"}
@@ -227,6 +227,13 @@ def resample_scan(image, grid, transform=None):
     return to_array(resample(image, grid, transform=transform, default=lowest))
 
 
+def inside_scan(image, grid, transform=None):
+    """Tells which voxels of a grid a scan covers: bool [x, y, z]; `transform` as in `resample`."""
+    covered = sitk.Image(image.GetSize(), sitk.sitkUInt8)
+    covered.CopyInformation(image)
+    return to_array(resample(covered + 1, grid, "nearest", transform)) > 0
+
+
 def _smoothed(image, grid):
     spacing = np.array(image.GetSpacing())
     across = np.reshape(image.GetDirection(), (3, 3)).T @ np.reshape(grid.direction, (3, 3))
@@ -234,7 +241,8 @@ def _smoothed(image, grid):
     variance = np.where(wanted > _SMOOTH_ABOVE * spacing, wanted**2 - spacing**2, 0.0) / 2.355**2
     if not variance.any():
         return image
-    return sitk.DiscreteGaussian(image, [float(v) for v in variance], 64)
+    smooth = ndimage.gaussian_filter(to_array(image), np.sqrt(variance), mode="nearest")
+    return to_image(smooth, image)
 
 
 def crop_box(image, crop, labelled=None):

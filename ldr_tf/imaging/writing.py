@@ -1,12 +1,10 @@
 """Image files out: whole or not at all, packed quickly."""
 
-import mmap
 import os
-import struct
-import zlib
-from concurrent import futures
+import shutil
 
 import SimpleITK as sitk
+from isal import igzip_threaded
 
 from ldr_tf.errors import InputError
 from ldr_tf.files import atomic_path
@@ -14,9 +12,7 @@ from ldr_tf.files import atomic_path
 WRITABLE = (".nii.gz", ".nii", ".mha", ".nrrd")
 """Endings of the files that `write_image` writes; each is one file that keeps the whole grid."""
 
-_VECTORS_OF_FLOATS = (sitk.sitkVectorFloat32, sitk.sitkVectorFloat64)
-_GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
-_CHUNK = 1 << 21
+_CHUNK = 1 << 20
 
 
 def check_output(path):
@@ -53,9 +49,7 @@ def write_image(image, path):
             if path.lower().endswith(".nii.gz"):
                 plain = temporary[: -len(".gz")]
                 sitk.WriteImage(image, plain)
-                # Matches are rare among the digits of floats; searching for them takes most time.
-                rare = image.GetPixelID() in _VECTORS_OF_FLOATS
-                pack(plain, temporary, zlib.Z_HUFFMAN_ONLY if rare else zlib.Z_DEFAULT_STRATEGY)
+                _pack(plain, temporary)
             else:
                 sitk.WriteImage(image, temporary, useCompression=not path.lower().endswith(".nii"))
     except (OSError, RuntimeError) as error:  # SimpleITK's errors are RuntimeErrors
@@ -76,30 +70,8 @@ def write_transform(transform, path):
         raise InputError(f"{path}: cannot be written.") from error
 
 
-def pack(source, target, strategy=zlib.Z_DEFAULT_STRATEGY):
-    """Packs a file as gzip at level 1, in parallel pieces that make one ordinary member.
-
-    Every reader of gzip takes it. Pieces end on a byte (zlib's sync flush), as pigz joins them.
-
-    Args:
-      source: path of a file that is not empty.
-      target: path to write.
-      strategy: zlib's.
-    """
-    with open(source, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        starts = range(0, len(data), _CHUNK)
-
-        def piece(start):
-            packer = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS, 9, strategy)
-            last = start + _CHUNK >= len(data)
-            packed = packer.compress(data[start : start + _CHUNK])
-            return packed + packer.flush(zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH)
-
-        workers = min(8, os.cpu_count() or 1)
-        with futures.ThreadPoolExecutor(workers) as pool, open(target, "wb") as out:
-            out.write(_GZIP_HEADER)
-            for packed in pool.map(piece, starts):
-                out.write(packed)
-            with memoryview(data) as view:
-                checksum = zlib.crc32(view)
-            out.write(struct.pack("<II", checksum, len(data) & 0xFFFFFFFF))
+def _pack(source, target):
+    """Packs a file as gzip by ISA-L, which is several times faster than zlib and packs as well."""
+    packing = igzip_threaded.open(target, "wb", compresslevel=1, threads=2)
+    with packing as packed, open(source, "rb") as plain:
+        shutil.copyfileobj(plain, packed, _CHUNK)

@@ -1,8 +1,11 @@
 """How unlike two images are; every loss returns [batch]."""
 
+import functools
+
 import tensorflow as tf
 
 from ldr_tf.conventions import AXES, check_same_grid, check_volume
+from ldr_tf.ops.compiling import compiled_by_shape
 
 _EPSILON = 1e-6
 
@@ -27,7 +30,7 @@ def correlation_loss(fixed, warped):
     return 1.0 - covariance * tf.math.rsqrt(variances)
 
 
-def local_correlation_loss(fixed, warped, window=9, epsilon=1e-5):
+def local_correlation_loss(fixed, warped, window=9, epsilon=1e-5, known=None):
     """One minus the mean squared correlation coefficient of local windows.
 
     `1 - mean(cov^2 / (var_fixed var_warped))` over cubes of `window` voxels a side, fewer at the
@@ -39,19 +42,27 @@ def local_correlation_loss(fixed, warped, window=9, epsilon=1e-5):
       window: odd number of voxels a side.
       epsilon: added to the product of the variances; windows whose product is far below it count
         for nothing.
+      known: [1 or batch, x, y, z, 1], 1 where both images are known and 0 where either is not:
+        voxels that windows leave out, as they do those beyond the border, and whose own windows
+        count as uncorrelated. None where all are known.
 
     Returns:
       [batch], in 0..1.
     """
     _check(fixed, warped)
     moments = tf.concat([fixed, warped, fixed * fixed, warped * warped, fixed * warped], axis=-1)
-    ones = tf.ones_like(fixed[:1])
-    sums, counts = box_sum(moments, window), box_sum(ones, window)
+    if known is None:
+        sums, counts = box_sum(moments, window), box_sum(tf.ones_like(fixed[:1]), window)
+    else:
+        sums = box_sum(moments * known, window)
+        counts = tf.maximum(box_sum(known, window), 1.0)
     mean_f, mean_w, ff, ww, fw = tf.unstack(sums / counts, axis=-1)
     covariance = fw - mean_f * mean_w
     variances = (ff - mean_f * mean_f) * (ww - mean_w * mean_w)
     # Rounding can take a flat window's variance below zero.
     squared = covariance * covariance / (tf.maximum(variances, 0.0) + epsilon)
+    if known is not None:
+        squared *= known[..., 0]
     return 1.0 - tf.reduce_mean(squared, AXES)
 
 
@@ -76,13 +87,19 @@ def box_sum(volume, window):
 
     @tf.custom_gradient
     def summed(tensor):
-        return _box_sum(tensor, window), lambda upstream: _box_sum(upstream, window)
+        return compiled(tensor), lambda upstream: compiled(upstream)
 
+    compiled = _box_sum(window)
     return summed(check_volume(volume, "volume"))
 
 
-@tf.function(jit_compile=True, autograph=False)
-def _box_sum(volume, window):
+@functools.cache
+def _box_sum(window):
+    """Returns the compiled sum over windows of one size."""
+    return compiled_by_shape(functools.partial(_sum_boxes, window=window))
+
+
+def _sum_boxes(volume, window):
     for axis in AXES:
         length = volume.shape[axis]
         padding = [[0, 0] for _ in range(5)]

@@ -11,6 +11,7 @@ import itertools
 import tensorflow as tf
 
 from ldr_tf.conventions import check_flow, check_same_grid, check_volume
+from ldr_tf.ops.compiling import compiled_by_shape
 
 
 def identity_grid(size, dtype=tf.float32):
@@ -175,8 +176,8 @@ def _image_gradient(image, positions, upstream):
     return tf.reshape(total, tf.shape(image))
 
 
-_forward = tf.function(_sample_plain, jit_compile=True)
-_backward = tf.function(_position_gradient, jit_compile=True)
+_forward = compiled_by_shape(_sample_plain)
+_backward = compiled_by_shape(_position_gradient)
 
 
 @tf.custom_gradient

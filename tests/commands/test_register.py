@@ -1,5 +1,9 @@
 import json
 import os
+import pathlib
+import signal
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -210,6 +214,42 @@ def test_a_failure_while_writing_leaves_nothing(case, monkeypatch):
     monkeypatch.setattr("ldr_tf.preview.write_preview", fail)
     before = sorted(os.listdir(case.folder))
     assert case.call() == 1
+    assert sorted(os.listdir(case.folder)) == before
+
+
+_INTERRUPTED = """
+import sys, time
+from ldr_tf import preview
+from ldr_tf.commands import register
+
+def write_preview(*arguments):
+    print("in the middle", flush=True)
+    time.sleep(100)
+
+preview.write_preview = write_preview
+sys.exit(register.main(["ldr-register", *sys.argv[1:]]))
+"""
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_nothing_and_says_one_line(case):
+    """A process of its own, interrupted after the images and before the summary are written."""
+    flags = [f"--{name}={case.folder / (name + '.nii.gz')}" for name in ("fixed", "moving")]
+    flags += ["--model=none", "--refine_steps=0", f"--output={case.folder / 'out'}"]
+    before = sorted(os.listdir(case.folder))
+    process = subprocess.Popen(
+        [sys.executable, "-c", _INTERRUPTED, *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=pathlib.Path(__file__).parents[2],
+    )
+    assert process.stdout.readline() == "in the middle\n"
+    assert sorted(os.listdir(case.folder)) != before
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert (out, err) == ("", "interrupted\n")
     assert sorted(os.listdir(case.folder)) == before
 
 

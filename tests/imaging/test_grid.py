@@ -8,6 +8,7 @@ from ldr_tf.config import ImageConfig
 from ldr_tf.imaging import (
     Grid,
     grid_of,
+    inside_scan,
     network_grid,
     orientation_of,
     prepare_image,
@@ -207,3 +208,14 @@ def test_a_spacing_centred_on_a_region():
     np.testing.assert_allclose(first[0], np.array([9.5, 4.5, 4.5]) - 15.5)
     grown = network_grid(image, config, (32, 32, 32), True, ((0, 0, 0), (39, 9, 9)))
     assert grown.size == (48, 32, 32)
+
+
+def test_where_a_scan_lies_on_a_grid():
+    image = scan((4, 5, 6), origin=(0.0, 0.0, 0.0))
+    around = Grid((8, 9, 10), (1.0, 1.0, 1.0), tuple(grid_of(image).points([-2, -3, -1])), LIA)
+    wanted = np.zeros((8, 9, 10), bool)
+    wanted[2:6, 3:8, 1:7] = True
+    np.testing.assert_array_equal(inside_scan(image, around), wanted)
+    # Points of the grid go one voxel along L, the first axis, before they are looked up.
+    shift = sitk.TranslationTransform(3, (1.0, 0.0, 0.0))
+    np.testing.assert_array_equal(inside_scan(image, around, shift), np.roll(wanted, -1, axis=0))

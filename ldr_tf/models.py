@@ -1,0 +1,72 @@
+"""What `--model` may name: nothing, a run folder, or an exported SavedModel.
+
+Each kind becomes an object that registration calls in one way; a further kind (a server, a model
+that ships with the package) belongs here.
+"""
+
+import os
+from types import SimpleNamespace
+
+import tensorflow as tf
+
+from ldr_tf import checkpoints, export
+from ldr_tf.conventions import INTENSITY_MAX
+from ldr_tf.errors import InputError
+
+
+def load_model(name):
+    """Returns a model as registration calls it.
+
+    Args:
+      name: "none", a run folder, or a folder that `ldr_tf.export.export` has written: the model
+        folder, of which the highest version is taken, or a version's folder in it.
+
+    Returns:
+      None for "none", else a network: `network(fixed, moving).flow` is the flow, in voxels, of
+      volumes [1, x, y, z, 1] in 0..1, and `network.config` its RunConfig.
+
+    Raises:
+      InputError: the folder is none of these, or damaged.
+    """
+    if name == "none":
+        return None
+    version = _version_folder(name)
+    return checkpoints.load_run(name) if version is None else ServedNetwork(version)
+
+
+class ServedNetwork:
+    """An exported network; takes volumes of the very size in its config.
+
+    Attributes:
+      config: the RunConfig of the run from which it was exported.
+      free_size: False.
+    """
+
+    free_size = False
+
+    def __init__(self, folder):
+        self.config = checkpoints.read_config(os.path.join(folder, export.EXTRA_NAME))
+        try:
+            self._module = tf.saved_model.load(folder)  # must outlive its signature
+            self._serve = self._module.signatures["serving_default"]
+        except (OSError, KeyError, ValueError, tf.errors.OpError) as error:
+            raise InputError(f"{folder}: the SavedModel cannot be loaded.") from error
+
+    def __call__(self, fixed, moving):
+        answer = self._serve(fixed=fixed * INTENSITY_MAX, moving=moving * INTENSITY_MAX)
+        return SimpleNamespace(flow=answer["flow"], warped=answer["warped"] / INTENSITY_MAX)
+
+
+def _version_folder(name):
+    """Returns the folder of a SavedModel in or at `name`, None where there is none."""
+    if _is_saved_model(name):
+        return name
+    if not os.path.isdir(name):
+        return None
+    versions = [entry for entry in os.listdir(name) if entry.isdigit()]
+    folders = [os.path.join(name, version) for version in sorted(versions, key=int)]
+    return next((folder for folder in reversed(folders) if _is_saved_model(folder)), None)
+
+
+def _is_saved_model(folder):
+    return os.path.isfile(os.path.join(folder, "saved_model.pb"))
