@@ -221,7 +221,7 @@ def run():
     check_output_folder(_OUTPUT.value)
     training = config.training
     strategy = devices.make_strategy(training.strategy)
-    devices.check_batch(strategy, training)
+    devices.check(strategy, training)
     read = functools.partial(
         training_dataset,
         manifest,

@@ -20,13 +20,19 @@ def make_strategy(name):
     return tf.distribute.get_strategy()
 
 
-def check_batch(strategy, training):
-    """Refuses, with InputError, a batch that the devices do not divide."""
-    shares = strategy.num_replicas_in_sync * training.accumulate
+def check(strategy, training):
+    """Refuses, with InputError, what a `TrainingConfig` asks of devices that cannot do it."""
+    devices = strategy.num_replicas_in_sync
+    shares = devices * training.accumulate
     if training.batch_size % shares:
         raise InputError(
-            f"training.batch_size must be a multiple of {shares} ({strategy.num_replicas_in_sync} "
-            f"devices, accumulate {training.accumulate}), not {training.batch_size}."
+            f"training.batch_size must be a multiple of {shares} ({devices} devices, accumulate "
+            f"{training.accumulate}), not {training.batch_size}."
+        )
+    if training.xla == "on" and devices > 1 and not tf.config.list_physical_devices("GPU"):
+        raise InputError(
+            "training.xla must be auto or off where several CPUs train together: XLA compiles for "
+            "the first of them only."
         )
 
 

@@ -57,13 +57,17 @@ def train(
 
     Raises:
       TrainingError: a loss or gradient norm is not finite and the config does not say to skip such
-        steps (it names the term, the step and the pairs); a checkpoint cannot be written; another
+        steps (it names the term, the step and the pairs); the run folder cannot be written; another
         worker is gone. The last checkpoint stays as it was.
     """
     try:
         return _Loop(state, step, folder, validate, observer, should_stop, describe).run(batches)
     except SavingError as error:
         raise TrainingError(str(error)) from error
+    except OSError as error:
+        raise TrainingError(
+            f"{folder}: cannot be written ({error}); the last checkpoint is intact."
+        ) from error
     except tf.errors.OpError as error:
         if devices.worker_count(state.strategy) == 1:
             raise

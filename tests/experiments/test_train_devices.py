@@ -111,13 +111,21 @@ def test_a_lost_worker_ends_the_other_and_both_resume(phantoms, student_run, tmp
     assert losses(run)[-1] == pytest.approx(losses(wanted)[-1], rel=1e-3)
 
 
-def test_a_batch_that_the_devices_do_not_divide(phantoms, tmp_path):
+@pytest.mark.parametrize(
+    "more, words",
+    [
+        (["--batch_size=3"], "batch_size must be a multiple of 2 (2 devices"),
+        (["--batch_size=2", "--xla=on"], "training.xla must be auto or off"),
+    ],
+)
+def test_what_several_devices_cannot_do(phantoms, tmp_path, more, words):
+    run = tmp_path / "run"
     arguments = [
-        *["--stage=student", f"--dataset={phantoms}", f"--output={tmp_path / 'run'}"],
-        *["--batch_size=3", "--strategy=mirrored"],
+        *["--stage=student", f"--dataset={phantoms}", f"--output={run}", "--strategy=mirrored"],
+        *more,
     ]
     with open(tmp_path / "log", "w+") as log:
         assert start(arguments, log, devices=2).wait(300) == 2
         log.seek(0)
-        assert "batch_size must be a multiple of 2 (2 devices" in log.read()
-    assert not (tmp_path / "run").exists()
+        assert words in log.read()
+    assert not run.exists()
