@@ -10,7 +10,7 @@ import math
 import os
 from typing import Optional
 
-from ldr_tf import config, files
+from ldr_tf import config, files, records
 from ldr_tf.errors import InputError
 
 WHOLE_KEY = "/"
@@ -107,7 +107,7 @@ def read_manifest(path):
         names an unknown subset, fractions do not sum to 1, a key belongs to no file.
     """
     path = os.fspath(path)
-    content = config.read_json(path)
+    content = files.read_json(path)
     _require(isinstance(content, dict), path, "must be a JSON object.")
     manifest = Manifest(
         path=path,
@@ -150,7 +150,7 @@ def write_manifest(path, file_paths, subsets, schemes, image_size, image=None, *
     }
     content.update({name: value for name, value in others.items() if value is not None})
     if image is not None:
-        content["image"] = config.to_dict(image)
+        content["image"] = records.to_dict(image)
     files.write_json(path, content)
     return read_manifest(path)
 
@@ -264,6 +264,6 @@ def _image(content, path):
     if content.get("image") is None:
         return None
     try:
-        return config.from_dict(config.ImageConfig, content["image"], "image.")
+        return records.from_dict(config.ImageConfig, content["image"], "image.")
     except InputError as error:
         raise InputError(f"{path}: {error}") from error

@@ -136,7 +136,7 @@ def _rows(arms, seeds):
     """Returns a row an arm: means over pairs, then mean and deviation over seeds."""
     import pandas as pd
 
-    from ldr_tf.config import read_json
+    from ldr_tf.files import read_json
 
     pairs = pd.read_csv(os.path.join(_OUTPUT.value, "evaluation", "pairs.csv"))
     means = pairs.groupby("method")[list(_COLUMNS)].mean()

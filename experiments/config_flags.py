@@ -68,7 +68,7 @@ def define(flag_values):
 
 
 def overrides(flag_values):
-    """Returns the fields that were given, as nested dictionaries for `configs.from_dict`."""
+    """Returns the fields that were given, as nested dictionaries for `ldr_tf.records.from_dict`."""
     values = {}
     for name, (record, field, _) in _FLAGS.items():
         value = flag_values[name].value

@@ -122,7 +122,7 @@ def _predict(manifest, pairs, ids):
     from data.flows import FlowWriter
     from data.manifest import scan_id
     from data.volumes import VolumeReader
-    from ldr_tf import config
+    from ldr_tf import records
     from ldr_tf.checkpoints import load_run
     from ldr_tf.evaluation import Predictor
 
@@ -134,7 +134,7 @@ def _predict(manifest, pairs, ids):
         raise InputError(
             f"{_TEACHER.value}: was trained at {size}, the data set holds {manifest.image_size}."
         )
-    described = json.dumps(config.to_dict(teacher.config), sort_keys=True).encode()
+    described = json.dumps(records.to_dict(teacher.config), sort_keys=True).encode()
     digest = hashlib.sha256(described)
     for value in teacher.get_weights():
         digest.update(np.ascontiguousarray(value))

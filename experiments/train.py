@@ -17,9 +17,10 @@ from absl import flags
 
 from experiments import config_flags
 from ldr_tf import config as configs
+from ldr_tf import records
 from ldr_tf.commands import cli
 from ldr_tf.errors import InputError
-from ldr_tf.files import check_output_folder
+from ldr_tf.files import check_output_folder, read_json
 
 FLAGS = cli.new_flags()
 _STAGE = flags.DEFINE_enum(
@@ -69,7 +70,7 @@ def build_config(manifest):
     values = dict(_STAGE_DEFAULTS[_STAGE.value])
     if _TEACHER.value is not None or _TEACHER_FLOWS.value is not None:
         values["distillation"] = {"kind": "aldk"}
-    layers = [configs.read_json(_CONFIG.value)] if _CONFIG.value else []
+    layers = [read_json(_CONFIG.value)] if _CONFIG.value else []
     for layer in [*layers, config_flags.overrides(FLAGS)]:
         if not isinstance(layer, dict):
             raise InputError(f"{_CONFIG.value}: must hold a JSON object of config fields.")
@@ -83,10 +84,10 @@ def build_config(manifest):
             "subset": _SUBSET.value,
             "teacher": _TEACHER.value,
             "teacher_flows": _TEACHER_FLOWS.value,
-            "image": configs.to_dict(manifest.image) if manifest.image else {},
+            "image": records.to_dict(manifest.image) if manifest.image else {},
         },
     )
-    return configs.from_dict(configs.RunConfig, values)
+    return records.from_dict(configs.RunConfig, values)
 
 
 def _merged(base, layer):
@@ -123,7 +124,7 @@ def open_run(folder, config):
     if not os.path.exists(os.path.join(folder, checkpoints.CONFIG_NAME)):
         checkpoints.write_config(folder, config)
         return
-    rows = configs.differences(checkpoints.read_config(folder), config)
+    rows = records.differences(checkpoints.read_config(folder), config)
     refused = [row for row in rows if not _OVERRIDE.value or row[0] not in configs.CHANGEABLE]
     if refused:
         fields = "; ".join(f"{name} was {old!r}, now {new!r}" for name, old, new in refused)
@@ -158,7 +159,7 @@ def load_initial(config):
     from ldr_tf.checkpoints import load_run
 
     initial = load_run(_INIT.value)
-    rows = configs.differences(initial.config.network, config.network, "network.")
+    rows = records.differences(initial.config.network, config.network, "network.")
     if rows:
         field, theirs, ours = rows[0]
         raise InputError(

@@ -5,8 +5,9 @@ import os
 import tensorflow as tf
 
 from ldr_tf import config as configs
+from ldr_tf import records
 from ldr_tf.errors import InputError
-from ldr_tf.files import atomic_path, write_json
+from ldr_tf.files import atomic_path, read_json, write_json
 from ldr_tf.networks.cascade import CascadeNetwork
 
 CONFIG_NAME = "config.json"
@@ -16,7 +17,7 @@ CHECKPOINTS_NAME = "checkpoints"
 def write_config(folder, config):
     """Creates the run folder where needed and writes its config.json."""
     os.makedirs(folder, exist_ok=True)
-    write_json(os.path.join(folder, CONFIG_NAME), configs.to_dict(config))
+    write_json(os.path.join(folder, CONFIG_NAME), records.to_dict(config))
 
 
 def read_config(folder):
@@ -27,7 +28,7 @@ def read_config(folder):
     if not os.path.isfile(path):
         raise InputError(f"{folder}: is not a run folder (it has no {CONFIG_NAME}).")
     try:
-        return configs.from_dict(configs.RunConfig, configs.read_json(path))
+        return records.from_dict(configs.RunConfig, read_json(path))
     except InputError as error:
         sentence = str(error)
         raise InputError(sentence if path in sentence else f"{path}: {sentence}") from error

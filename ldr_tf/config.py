@@ -1,15 +1,9 @@
-"""What defines a run: frozen records, saved as JSON beside the weights.
-
-A record is built from plain dictionaries by `from_dict`, which refuses unknown keys, wrong types
-and values out of range with an InputError that names the field.
-"""
+"""What defines a run: frozen records, saved as JSON beside the weights (see `ldr_tf.records`)."""
 
 import dataclasses
-import json
-import typing
 from typing import Optional
 
-from ldr_tf.errors import InputError
+from ldr_tf.records import require, require_choice, require_range
 
 BASE_NETWORKS = ("LDR", "VTN", "VoxelMorph", "LDRReleased")
 AFFINE_STEMS = ("none", "vtn", "light")
@@ -27,19 +21,6 @@ PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 STRATEGIES = ("one", "mirrored", "multi_worker")
 FEATURE_REDUCTIONS = ("mean", "sum")
 FLOW_LENGTHS = ("rms", "sum")
-
-
-def _require(condition, sentence):
-    if not condition:
-        raise InputError(sentence)
-
-
-def _require_choice(value, choices, field):
-    _require(value in choices, f"{field} must be one of {', '.join(choices)}, not {value!r}.")
-
-
-def _require_range(value, low, high, field):
-    _require(low <= value <= high, f"{field} must lie in {low}..{high}, not {value}.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,13 +44,13 @@ class NetworkConfig:
     channels: int = 16
 
     def __post_init__(self):
-        _require_choice(self.base_network, BASE_NETWORKS, "network.base_network")
-        _require_choice(self.affine_stem, AFFINE_STEMS, "network.affine_stem")
+        require_choice(self.base_network, BASE_NETWORKS, "network.base_network")
+        require_choice(self.affine_stem, AFFINE_STEMS, "network.affine_stem")
         for field in ("cascades", "rep", "channels"):
             value = getattr(self, field)
-            _require(value >= 1, f"network.{field} must be at least 1, not {value}.")
+            require(value >= 1, f"network.{field} must be at least 1, not {value}.")
         multiple, least = {"none": (1, 16), "vtn": (64, 64), "light": (16, 48)}[self.affine_stem]
-        _require(
+        require(
             all(size % multiple == 0 and size >= least for size in self.image_size),
             f"network.image_size must have sides that are multiples of {multiple} and at least "
             f"{least} for the affine stem {self.affine_stem!r}, not {self.image_size}.",
@@ -101,14 +82,14 @@ class ImageConfig:
 
     def __post_init__(self):
         axes = {"L": 0, "R": 0, "P": 1, "A": 1, "S": 2, "I": 2}
-        _require(
+        require(
             sorted(axes.get(letter, -1) for letter in self.orientation) == [0, 1, 2],
             f"image.orientation must be three letters such as LPS, not {self.orientation!r}.",
         )
-        _require_choice(self.intensity, INTENSITIES, "image.intensity")
-        _require_choice(self.crop, CROPS, "image.crop")
-        _require_choice(self.fit, FITS, "image.fit")
-        _require(
+        require_choice(self.intensity, INTENSITIES, "image.intensity")
+        require_choice(self.crop, CROPS, "image.crop")
+        require_choice(self.fit, FITS, "image.fit")
+        require(
             self.spacing is None or min(self.spacing) > 0,
             f"image.spacing must be above zero, not {self.spacing}.",
         )
@@ -157,29 +138,25 @@ class DistillationConfig:
     afterwards: str = "same"
 
     def __post_init__(self):
-        _require_choice(self.kind, DISTILLATIONS, "distillation.kind")
-        _require_choice(self.objective, CRITIC_OBJECTIVES, "distillation.objective")
-        _require_choice(self.constraint, CRITIC_CONSTRAINTS, "distillation.constraint")
-        _require_choice(self.flow_length, FLOW_LENGTHS, "distillation.flow_length")
-        _require_choice(
-            self.feature_reduction, FEATURE_REDUCTIONS, "distillation.feature_reduction"
-        )
-        _require_choice(
+        require_choice(self.kind, DISTILLATIONS, "distillation.kind")
+        require_choice(self.objective, CRITIC_OBJECTIVES, "distillation.objective")
+        require_choice(self.constraint, CRITIC_CONSTRAINTS, "distillation.constraint")
+        require_choice(self.flow_length, FLOW_LENGTHS, "distillation.flow_length")
+        require_choice(self.feature_reduction, FEATURE_REDUCTIONS, "distillation.feature_reduction")
+        require_choice(
             self.afterwards, ("reconstruction", "full", "same"), "distillation.afterwards"
         )
-        _require_range(self.gamma, 0.0, 1.0, "distillation.gamma")
-        _require_range(self.beta, 0.0, 1.0, "distillation.beta")
-        _require(
-            self.penalty >= 0, f"distillation.penalty must not be below 0, not {self.penalty}."
-        )
-        _require(
+        require_range(self.gamma, 0.0, 1.0, "distillation.gamma")
+        require_range(self.beta, 0.0, 1.0, "distillation.beta")
+        require(self.penalty >= 0, f"distillation.penalty must not be below 0, not {self.penalty}.")
+        require(
             self.flow_unit > 0, f"distillation.flow_unit must be above 0, not {self.flow_unit}."
         )
-        _require(
+        require(
             self.critic_steps >= 1,
             f"distillation.critic_steps must be at least 1, not {self.critic_steps}.",
         )
-        _require(
+        require(
             self.reconstruction_steps >= 0,
             "distillation.reconstruction_steps must not be below 0, "
             f"not {self.reconstruction_steps}.",
@@ -246,13 +223,13 @@ class TrainingConfig:
     keep_checkpoints: int = 3
 
     def __post_init__(self):
-        _require_choice(self.images, IMAGES, "training.images")
-        _require_choice(self.schedule, SCHEDULES, "training.schedule")
-        _require_choice(self.xla, XLA_MODES, "training.xla")
-        _require_choice(self.precision, PRECISIONS, "training.precision")
-        _require_choice(self.strategy, STRATEGIES, "training.strategy")
-        _require_choice(self.on_nonfinite, ("stop", "skip"), "training.on_nonfinite")
-        _require_choice(self.similarity, SIMILARITIES, "training.similarity")
+        require_choice(self.images, IMAGES, "training.images")
+        require_choice(self.schedule, SCHEDULES, "training.schedule")
+        require_choice(self.xla, XLA_MODES, "training.xla")
+        require_choice(self.precision, PRECISIONS, "training.precision")
+        require_choice(self.strategy, STRATEGIES, "training.strategy")
+        require_choice(self.on_nonfinite, ("stop", "skip"), "training.on_nonfinite")
+        require_choice(self.similarity, SIMILARITIES, "training.similarity")
         for field in (
             "steps",
             "batch_size",
@@ -263,22 +240,22 @@ class TrainingConfig:
             "keep_checkpoints",
         ):
             value = getattr(self, field)
-            _require(value >= 1, f"training.{field} must be at least 1, not {value}.")
-        _require(
+            require(value >= 1, f"training.{field} must be at least 1, not {value}.")
+        require(
             self.batch_size % self.accumulate == 0,
             f"training.batch_size must be a multiple of accumulate ({self.accumulate}), "
             f"not {self.batch_size}.",
         )
-        _require(
+        require(
             self.learning_rate > 0,
             f"training.learning_rate must be above 0, not {self.learning_rate}.",
         )
-        _require_range(self.augmentation, 0.0, 1.0, "training.augmentation")
-        _require(
+        require_range(self.augmentation, 0.0, 1.0, "training.augmentation")
+        require(
             self.regularization >= 0,
             f"training.regularization must not be below 0, not {self.regularization}.",
         )
-        _require(
+        require(
             self.flip_axis in (None, 0, 1, 2),
             f"training.flip_axis must be 0, 1, 2 or null, not {self.flip_axis!r}.",
         )
@@ -308,8 +285,8 @@ class RunConfig:
     teacher_flows: Optional[str] = None
 
     def __post_init__(self):
-        _require_choice(self.stage, ("teacher", "student"), "stage")
-        _require(
+        require_choice(self.stage, ("teacher", "student"), "stage")
+        require(
             self.training.accumulate == 1 or self.distillation.critic_steps == 1,
             "distillation.critic_steps must be 1 where training.accumulate is above 1, "
             f"not {self.distillation.critic_steps}.",
@@ -334,74 +311,3 @@ CHANGEABLE = frozenset(
     )
 )
 """Fields that a run may go on with when they have changed; the others make it another run."""
-
-
-def to_dict(record):
-    """Returns a record as plain dictionaries, lists and numbers."""
-    return dataclasses.asdict(record)
-
-
-def from_dict(cls, values, where=""):
-    """Builds the record `cls` from a plain dictionary; absent keys keep their defaults.
-
-    Args:
-      cls: one of the dataclasses above.
-      values: dictionary, nested for nested records.
-      where: dotted prefix used in messages, for example "training.".
-
-    Raises:
-      InputError: unknown key, wrong type or value out of range.
-    """
-    _require(isinstance(values, dict), f"{where or 'the config'} must be an object with fields.")
-    types = typing.get_type_hints(cls)
-    unknown = sorted(set(values) - set(types))
-    _require(
-        not unknown,
-        f"unknown field {where}{unknown[0] if unknown else ''}; known: {', '.join(sorted(types))}.",
-    )
-    return cls(**{key: _convert(types[key], value, where + key) for key, value in values.items()})
-
-
-def _convert(wanted, value, field):
-    """Returns `value` as the type `wanted` of `field`, refused where it is something else."""
-    if dataclasses.is_dataclass(wanted):
-        return from_dict(wanted, value, field + ".")
-    arguments = typing.get_args(wanted)
-    if typing.get_origin(wanted) is typing.Union:
-        return None if value is None else _convert(arguments[0], value, field)
-    if typing.get_origin(wanted) is tuple:
-        _require(
-            isinstance(value, (list, tuple)) and len(value) == len(arguments),
-            f"{field} must be a list of {len(arguments)} numbers, not {value!r}.",
-        )
-        return tuple(_convert(kind, item, field) for kind, item in zip(arguments, value))
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    _require(
-        isinstance(value, wanted) and not (wanted is int and isinstance(value, bool)),
-        f"{field} must be a {wanted.__name__}, not {value!r}.",
-    )
-    return value
-
-
-def read_json(path):
-    """Returns the content of a JSON file; InputError names a file that is missing or broken."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error
-    except ValueError as error:
-        raise InputError(f"{path}: is not valid JSON ({error}).") from error
-
-
-def differences(first, second, prefix=""):
-    """Lists the fields in which two records differ, as (field, first's value, second's value)."""
-    rows = []
-    for field in dataclasses.fields(first):
-        a, b = getattr(first, field.name), getattr(second, field.name)
-        if dataclasses.is_dataclass(a):
-            rows += differences(a, b, f"{prefix}{field.name}.")
-        elif a != b:
-            rows.append((prefix + field.name, a, b))
-    return rows

@@ -59,3 +59,14 @@ def write_json(path, content):
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
         json.dump(content, file, indent=2)
         file.write("\n")
+
+
+def read_json(path):
+    """Returns the content of a JSON file; InputError names a file that is missing or broken."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    except ValueError as error:
+        raise InputError(f"{path}: is not valid JSON ({error}).") from error

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 
-_BASE = {"config", "conventions", "errors"}
+_BASE = {"config", "conventions", "errors", "records"}
 _NETWORKS = _BASE | {"ops", "layers", "networks", "keras"}
 _TRAINING = _NETWORKS | {"files", "losses", "metrics", "checkpoints", "training"}
 _APPLICATIONS = (_TRAINING - {"training"}) | {
@@ -28,7 +28,8 @@ LAYERS = {
     "errors": set(),
     "conventions": set(),
     "keras": set(),
-    "config": {"errors"},
+    "records": {"errors"},
+    "config": {"records"},
     "files": {"errors"},
     "ops": {"conventions"},
     "layers": _BASE | {"ops", "keras"},
@@ -234,7 +235,7 @@ def test_the_checker_sees(path, source):
     "path, source",
     [
         ("ldr_tf/__init__.py", "import importlib\nfrom ldr_tf.errors import InputError"),
-        ("ldr_tf/config.py", "from ldr_tf.errors import InputError"),
+        ("ldr_tf/config.py", "from ldr_tf.records import require"),
         ("ldr_tf/ops/flow.py", "from ldr_tf.ops.warp import warp\nfrom .warp import sample"),
         ("ldr_tf/ops/flow.py", "from ldr_tf.conventions import check_flow"),
         ("ldr_tf/networks/vtn.py", "from ldr_tf.keras import keras\nkeras.layers.Conv3D(3, 3)"),

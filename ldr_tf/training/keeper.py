@@ -5,8 +5,7 @@ import os
 import tensorflow as tf
 
 from ldr_tf import checkpoints
-from ldr_tf import config as configs
-from ldr_tf.files import write_json
+from ldr_tf.files import read_json, write_json
 
 BEST_NAME = "best"
 _FIGURES_NAME = "validation.json"
@@ -54,7 +53,7 @@ class Keeper:
 
     def _read_highest(self):
         path = os.path.join(self._best, _FIGURES_NAME)
-        return configs.read_json(path)[_JUDGED_BY] if os.path.exists(path) else None
+        return read_json(path)[_JUDGED_BY] if os.path.exists(path) else None
 
     def _write(self, manager, step):
         try:

@@ -10,7 +10,8 @@ import tensorflow as tf
 
 import ldr_tf
 from experiments import make_teacher_flows, train
-from ldr_tf.config import RunConfig, from_dict
+from ldr_tf.config import RunConfig
+from ldr_tf.records import from_dict
 
 
 def flags(dataset, output, *more):
