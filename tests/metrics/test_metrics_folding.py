@@ -11,7 +11,7 @@ def grid(size):
 
 
 def test_identity():
-    assert folding(np.zeros((5, 6, 7, 3), np.float32)) == (0, 0.0, 0.0)
+    assert folding(np.zeros((5, 6, 7, 3), np.float32)) == (0, 0.0, 0.0, 0.0, 1.0)
 
 
 def test_affine_has_one_determinant_everywhere():
