@@ -115,8 +115,8 @@ def measure(pair, flow, warped, label_values=None, measures=NOTHING_MORE, warped
     }
     if pair.has_points:
         points = pair.fixed_points, pair.moving_points
-        row["landmark"] = landmark_distance(flow, *points)
-        row["tre_mm"] = landmark_distance(flow, *points, pair.spacing)
+        for figure, unit in (("landmark", (1.0, 1.0, 1.0)), ("tre_mm", pair.spacing)):
+            row[figure] = landmark_distance(flow, *points, unit, pair.points_present)
     if pair.true_flow is not None:
         row["endpoint_mm"] = endpoint_error(flow, pair.true_flow, pair.spacing)
     if measures.originals:

@@ -18,6 +18,8 @@ class Pair:
       fixed_labels, moving_labels: label maps [x, y, z], integers, or None.
       fixed_points, moving_points: corresponding landmarks, float32 [n, 3], voxels, negative where
         absent; or None.
+      points_present: booleans [n]: which landmarks both scans have; None: those without a negative
+        coordinate.
       spacing: mm a voxel along x, y, z; ones where it is not known.
       true_flow: float32 [x, y, z, 3], voxels: the flow that a perfect registration finds, NaN
         where it is not known; or None.
@@ -34,6 +36,7 @@ class Pair:
     moving_labels: Optional[np.ndarray] = None
     fixed_points: Optional[np.ndarray] = None
     moving_points: Optional[np.ndarray] = None
+    points_present: Optional[np.ndarray] = None
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
     true_flow: Optional[np.ndarray] = None
 

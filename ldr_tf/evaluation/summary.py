@@ -9,6 +9,7 @@ FIGURES = (
     "jaccard",
     "landmark",
     "std_jacobian",
+    "folds",
     "folds_percent",
     "correlation",
     "seconds",

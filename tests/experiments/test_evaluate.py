@@ -4,7 +4,6 @@ import collections
 import csv
 import json
 import math
-import types
 
 import h5py
 import numpy as np
@@ -13,6 +12,7 @@ import tensorflow as tf
 
 import ldr_tf
 from experiments import evaluate
+from experiments.evaluation import tables
 from ldr_tf.config import NetworkConfig, RunConfig
 from ldr_tf.errors import InputError
 
@@ -68,7 +68,8 @@ def fake_runs(monkeypatch):
 
 def call(dataset, *others, run="runs/student"):
     output = dataset.parent / "results"
-    arguments = [f"--run={run}", f"--dataset={dataset}", f"--output={output}", *others]
+    flags = [f"--run={run}", f"--dataset={dataset}", f"--output={output}", "--report=none"]
+    arguments = [*flags, *others]
     return evaluate.main(["evaluate", *arguments]), output
 
 
@@ -81,6 +82,7 @@ def test_results(dataset, capsys):
     code, output = call(dataset)
     assert code == 0
     assert sorted(path.name for path in output.iterdir()) == [
+        "journal.jsonl",
         "labels.csv",
         "pairs.csv",
         "summary.json",
@@ -107,6 +109,9 @@ def test_results(dataset, capsys):
         "moving": "tiny_1",
         "label": "cube",
         "dice": "1",
+        "jaccard": "1",
+        "hd95_mm": "0",
+        "surface_mm": "0",
     }
     assert (labels[5]["label"], labels[5]["dice"]) == ("other", "")
 
@@ -153,7 +158,7 @@ def test_no_half_written_results(dataset, monkeypatch):
     def fail(value):
         raise RuntimeError
 
-    monkeypatch.setattr(evaluate, "_cell", fail)
+    monkeypatch.setattr(tables, "_cell", fail)
     with pytest.raises(RuntimeError):
         call(dataset)
     after = {path.name: path.read_bytes() for path in (dataset.parent / "results").iterdir()}
@@ -203,26 +208,6 @@ def test_output_that_is_a_file(dataset, capsys):
     assert output.read_text() == "mine"
 
 
-def test_network_bound_to_another_size(dataset, runs, capsys):
-    runs["runs/student"] = ShiftNetwork("vtn", (64, 64, 64))
-    code, output = call(dataset)
-    message = capsys.readouterr().err
-    assert code == 2
-    assert "64x64x64" in message
-    assert "16x16x16" in message
-    assert not output.exists()
-
-
-def test_check_size_lets_fitting_networks_pass():
-    manifest = types.SimpleNamespace(path="x.json", image_size=(64, 64, 128))
-    evaluate.check_size("a", NetworkConfig(affine_stem="vtn", image_size=(64, 64, 128)), manifest)
-    evaluate.check_size("a", NetworkConfig(affine_stem="none", image_size=(32, 32, 32)), manifest)
-    with pytest.raises(InputError):
-        evaluate.check_size(
-            "a", NetworkConfig(affine_stem="vtn", image_size=(64, 128, 64)), manifest
-        )
-
-
 def test_run_names():
     assert evaluate.run_names(["runs/a/", "runs/b"], []) == ["a", "b"]
     assert evaluate.run_names(["x/best", "y/best"], []) == ["x/best", "y/best"]
@@ -245,11 +230,11 @@ def test_table_shows_what_is_missing_as_a_dash():
         "seconds": 0.1234,
         "labels": {},
     }
-    heading, line = evaluate.table([row]).splitlines()
+    heading, line = tables.table([row]).splitlines()
     assert " ".join(heading.split()) == (
-        "method Dice Jaccard landmark std|J| folds % seconds parameters"
+        "method Dice Jaccard landmark HD95 mm std|J| folds % seconds parameters"
     )
-    assert " ".join(line.split()) == "student 0.750 0.600 - 0.100 0.000 0.123 10"
+    assert " ".join(line.split()) == "student 0.750 0.600 - - 0.100 0.000 0.123 10"
     assert len(heading) == len(line)
 
 
@@ -257,7 +242,7 @@ def test_lines_of_the_original_code(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(ldr_tf, "load_run", lambda path: ShiftNetwork(), raising=False)
     output = tmp_path / "results"
     command = ["evaluate", "--run=net", f"--dataset={dataset}", f"--output={output}"]
-    assert evaluate.main([*command, "--format=rcn"]) == 0
+    assert evaluate.main([*command, "--format=rcn", "--report=none"]) == 0
     lines = (output / "net.txt").read_text().splitlines()
     first, second, summary, dice, jaccard, landmark, jacobian = lines
     # scan 1 lies two voxels further along x than scan 0, which is what the network shifts by
@@ -278,6 +263,7 @@ def test_lines_of_pairs_without_labels_and_of_runs_of_one_name(dataset, tmp_path
     output = tmp_path / "results"
     runs = [f"--run={tmp_path}/first/best", f"--run={tmp_path}/second/best"]
     command = ["evaluate", *runs, f"--dataset={dataset}", f"--output={output}", "--format=rcn"]
+    command.append("--report=none")
     assert evaluate.main([*command, "--subset=all"]) == 0
     names = [f"{str(tmp_path).strip('/').replace('/', '_')}_{n}_best" for n in ("first", "second")]
     assert {path.stem for path in output.glob("*.txt")} == {"identity", *names}

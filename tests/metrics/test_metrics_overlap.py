@@ -90,3 +90,9 @@ def test_original_keeps_labels_apart():
     overlap = original_overlap(labels, labels, shift(0.5), [1, 2])
     assert np.isnan(overlap.dice[0])
     assert overlap.dice[1] > 0
+
+
+def test_labels_in_any_order_and_of_any_size():
+    fixed, warped = cube(4).astype(np.int32) * 70000, cube(5).astype(np.int32) * 70000
+    overlap = label_overlap(fixed - cube(0, 3), warped, [70000, 5, -3])
+    np.testing.assert_array_equal(overlap.dice, [0.75, np.nan, 0])
