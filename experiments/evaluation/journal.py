@@ -49,7 +49,8 @@ class Journal:
 
     def add_all_shards(self, folder):
         """Takes over the rows of all shards in `folder`; InputError where there is none."""
-        names = [n for n in sorted(os.listdir(folder)) if n.startswith(_FIRST + "-")]
+        there = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+        names = [name for name in there if name.startswith(_FIRST + "-")]
         if not names:
             raise InputError(
                 f"{folder}: holds no shards; --shard=1/n, 2/n ... come before --merge."

@@ -60,7 +60,9 @@ def compare(first, second):
     if not differences.size:
         return Comparison(0, np.nan, np.nan, np.nan, np.nan)
     low, high = _interval(differences)
-    p = 1.0 if not differences.any() else float(stats.wilcoxon(differences).pvalue)
+    # Wilcoxon's own way with pairs that do not differ: they are dropped.
+    unequal = differences[differences != 0]
+    p = float(stats.wilcoxon(unequal).pvalue) if unequal.size else 1.0
     return Comparison(differences.size, float(differences.mean()), low, high, p)
 
 

@@ -1,69 +1,26 @@
 """The evaluation script on a tiny data set, with fake networks of known flow."""
 
-import collections
 import csv
 import json
 import math
 
 import h5py
-import numpy as np
 import pytest
-import tensorflow as tf
 
 import ldr_tf
 from experiments import evaluate
 from experiments.evaluation import tables
-from ldr_tf.config import NetworkConfig, RunConfig
 from ldr_tf.errors import InputError
-
-SIZE = 16
-Output = collections.namedtuple("Output", "flow warped")
-
-
-class ShiftNetwork:
-    """Moves by two voxels along x, which registers scan 1 to scan 0."""
-
-    def __init__(self, affine_stem="none", size=(64, 64, 64)):
-        self.config = RunConfig(network=NetworkConfig(affine_stem=affine_stem, image_size=size))
-
-    def count_params(self):
-        return 1234567
-
-    def __call__(self, fixed, moving):
-        flow = tf.zeros_like(tf.repeat(fixed, 3, axis=-1)) + [2.0, 0.0, 0.0]
-        return Output(flow, tf.roll(moving, -2, axis=1))
 
 
 @pytest.fixture(name="dataset")
-def make_dataset(tmp_path):
-    """Three scans in RCN's form: a cube that lies at x = 2, 4 and 6."""
-    with h5py.File(tmp_path / "scans.h5", "w") as file:
-        for index, start in enumerate((2, 4, 6)):
-            labels = np.zeros((SIZE,) * 3, np.uint8)
-            labels[start : start + 4, 4:8, 4:8] = 1
-            group = file.create_group(str(index))
-            group["volume"] = labels * np.uint8(200)
-            group["segmentation"] = labels
-            group["point"] = np.float32([[start, 4, 4]] + [[-1, -1, -1]] * 5)
-    manifest = {
-        "files": {"tiny": {"type": "HDF5", "path": "scans.h5"}},
-        "subsets": {"all": ["tiny/0", "tiny/1", "tiny/2"], "two": ["tiny/0", "tiny/1"], "none": []},
-        "schemes": {"1": {"all": 1.0}, "2": {"two": 1.0}},
-        "image_size": [SIZE] * 3,
-        "image_type": "liver",
-        "segmentation_class_value": {"cube": 1, "other": 7},
-    }
-    path = tmp_path / "tiny.json"
-    path.write_text(json.dumps(manifest))
-    return path
+def the_dataset(tiny_dataset):
+    return tiny_dataset
 
 
 @pytest.fixture(name="runs", autouse=True)
-def fake_runs(monkeypatch):
-    """Stands in for `ldr_tf.load_run`: run paths to networks."""
-    runs = {"runs/student": ShiftNetwork(), "runs/teacher": ShiftNetwork()}
-    monkeypatch.setitem(ldr_tf.__dict__, "load_run", lambda path: runs[path])
-    return runs
+def the_runs(fake_runs):
+    return fake_runs
 
 
 def call(dataset, *others, run="runs/student"):
@@ -170,6 +127,16 @@ def test_no_half_written_results(dataset, monkeypatch):
     [
         (["--subset=nowhere"], "nowhere"),
         (["--subset=none"], "none"),
+        (["--subset=one"], "at least two scans"),
+        (["--pairs=list.csv"], "one of the two"),
+        (["--shard=3/2"], "--shard"),
+        (["--shard=1/2", "--merge"], "--merge"),
+        (["--merge"], "--shard"),
+        (["--baseline=fsl"], "ants, elastix"),
+        (["--spacing=1,2"], "spacing"),
+        (["--spacing=0"], "--spacing"),
+        (["--true_displacements=nowhere"], "nowhere"),
+        (["--refine_steps=-1"], "refine_steps"),
         (["--dataset=missing.json"], "missing.json"),
         (["--names=a,b"], "--names"),
         (["--names=identity"], "--names"),
@@ -238,8 +205,9 @@ def test_table_shows_what_is_missing_as_a_dash():
     assert len(heading) == len(line)
 
 
-def test_lines_of_the_original_code(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr(ldr_tf, "load_run", lambda path: ShiftNetwork(), raising=False)
+def test_lines_of_the_original_code(dataset, runs, tmp_path, monkeypatch):
+    network = runs["runs/student"]
+    monkeypatch.setattr(ldr_tf, "load_run", lambda path: network, raising=False)
     output = tmp_path / "results"
     command = ["evaluate", "--run=net", f"--dataset={dataset}", f"--output={output}"]
     assert evaluate.main([*command, "--format=rcn", "--report=none"]) == 0
@@ -256,8 +224,11 @@ def test_lines_of_the_original_code(dataset, tmp_path, monkeypatch):
     assert jacobian == "Jacobian determinant: 0.0 (0.0)"
 
 
-def test_lines_of_pairs_without_labels_and_of_runs_of_one_name(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr(ldr_tf, "load_run", lambda path: ShiftNetwork(), raising=False)
+def test_lines_of_pairs_without_labels_and_of_runs_of_one_name(
+    dataset, runs, tmp_path, monkeypatch
+):
+    network = runs["runs/student"]
+    monkeypatch.setattr(ldr_tf, "load_run", lambda path: network, raising=False)
     with h5py.File(dataset.parent / "scans.h5", "a") as file:
         del file["2"]["segmentation"], file["2"]["point"]
     output = tmp_path / "results"
