@@ -70,6 +70,8 @@ def pair_boxes(groups, figures):
             for place, name in enumerate(groups):
                 _box(panel, values.get(name, []), place, 0.5, colours[name], points=True)
             panel.set_title(title)
+            panel.use_sticky_edges = False
+            panel.margins(x=0.06)
             panel.set_yticks(range(len(groups)), list(groups))
             panel.set_ylim(len(groups) - 0.5, -0.5)
             panel.grid(axis="y", visible=False)
@@ -104,6 +106,7 @@ def label_boxes(groups, key, title):
                 for index, method in enumerate(groups):
                     place = row + (index - (len(groups) - 1) / 2) * wide
                     _box(panel, values[method, label], place, wide * 0.7, colours[method])
+            panel.use_sticky_edges = False
             panel.set_yticks(range(len(shown)), shown)
             panel.set_ylim(length - 0.5, -0.5)
             panel.tick_params(axis="y", length=0)
@@ -140,6 +143,7 @@ def cost_scatter(summaries, figure_key, title):
                     panel.axhline(mean, color=colours[name], lw=1.2, ls="--")
             panel.set_xscale("log")
             panel.set_xlabel(f"{what} (logarithmic)")
+            panel.margins(y=0.1)
             _widen(panel)
             panel.xaxis.set_major_formatter(FuncFormatter(_plain_number))
             panel.xaxis.set_minor_formatter(NullFormatter())
@@ -157,7 +161,8 @@ def jacobian_lines(groups):
         colours = colours_of([name for name in groups if name != "identity"])
         width = HISTOGRAM_EDGES[1] - HISTOGRAM_EDGES[0]
         panel.axvspan(HISTOGRAM_EDGES[0], 0, color="#f7e3e0", lw=0)
-        panel.text(-0.03, 0.95, "folds", transform=panel.get_xaxis_transform(), ha="right")
+        place = {"transform": panel.get_xaxis_transform(), "ha": "center", "va": "top"}
+        panel.text(-0.5, 0.95, "folds", color=_PALE, **place)
         panel.axvline(1, color=IDENTITY_COLOUR, lw=1, ls="--")
         for name, colour in colours.items():
             counts = np.sum([row["jacobian_histogram"] for row in groups[name]], axis=0)

@@ -1,6 +1,7 @@
 """report.html: the evaluation as one page that needs no other file and no network."""
 
 import base64
+import json
 import os
 
 import jinja2
@@ -90,7 +91,10 @@ def _table(rows, summaries):
             for place, (mean, spread) in enumerate(cells, 1)
         ]
         shown.append((line[0], cells))
-    return heading, shown
+    # What no method has needs no column.
+    kept = [any(cells[i][0] != "-" for _, cells in shown) for i in range(len(TABLE_COLUMNS) + 1)]
+    shown = [(name, [cell for cell, keep in zip(cells, kept) if keep]) for name, cells in shown]
+    return heading[:1] + [word for word, keep in zip(heading[1:], kept) if keep], shown
 
 
 def _comparisons(comparisons):
@@ -107,8 +111,10 @@ def _data_uri(path):
 
 
 def _config(run):
+    """Returns a run's config.json, a line for each of its parts; "" where there is none."""
     try:
         with open(os.path.join(run, "config.json"), encoding="utf-8") as file:
-            return file.read().strip()
-    except OSError:
+            parts = json.load(file)
+    except (OSError, ValueError):
         return ""
+    return "\n".join(f"{name}: {json.dumps(part)}" for name, part in parts.items())
