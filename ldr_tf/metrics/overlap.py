@@ -16,6 +16,9 @@ MASK_THRESHOLD = 128
 """A voxel of a 0..255 mask belongs to the organ above this value, as in the originals."""
 
 
+_LOOK_UP = 65535
+
+
 class Overlap(typing.NamedTuple):
     """Dice and Jaccard, each in 0..1 or NaN: numbers, or arrays with one entry a label."""
 
@@ -61,9 +64,17 @@ def label_index(labels, values):
     Returns:
       Array of voxels, flat, in the order of memory: `labels.ravel()`.
     """
-    labels = np.asarray(labels).ravel().astype(np.int64, copy=False)
-    if not len(values):
+    labels = np.asarray(labels).ravel()
+    if not len(values) or not labels.size:
         return np.zeros(labels.size, np.intp)
+    least, most = int(labels.min()), int(labels.max())
+    if labels.dtype.kind != "b" and least >= 0 and most <= _LOOK_UP:
+        # The usual case, ten times faster: a table of all values.
+        table = np.zeros(most + 1, np.intp)
+        here = np.flatnonzero((values >= 0) & (values <= most))
+        table[values[here]] = here + 1
+        return table[labels]
+    labels = labels.astype(np.int64)
     place = np.minimum(np.searchsorted(values, labels), len(values) - 1)
     return np.where(values[place] == labels, place + 1, 0)
 
