@@ -229,7 +229,8 @@ def run():
 def _conclude(runner):
     if not runner.failures:
         return 0
-    print(f"{len(runner.failures)} failed:", *runner.failures.values(), sep="\n", file=sys.stderr)
+    sentences = dict.fromkeys(runner.failures.values())
+    print(f"{len(sentences)} failed:", *sentences, sep="\n", file=sys.stderr)
     return cli.BAD_INPUT
 
 
@@ -243,7 +244,7 @@ def _write(rows, cases, methods, runner, names):
         subset=_SUBSET.value if _DATASET.value else None,
         paired=_PAIRED.value,
         runs=dict(zip(names, _RUN.value)),
-        failed=list(runner.failures.values()),
+        failed=list(dict.fromkeys(runner.failures.values())),
         unknown_spacing=bool(_DATASET.value) and cases.spacing is None,
     )
     written = results.write(

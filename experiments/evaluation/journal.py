@@ -9,6 +9,7 @@ import os
 from ldr_tf.errors import InputError
 
 _FIRST, _LAST = "journal", ".jsonl"
+_FAILED = "failed"
 
 
 class Journal:
@@ -34,7 +35,17 @@ class Journal:
 
     def find(self, method, fixed, moving, key):
         """Returns the row of a method and a pair, or None where there is none of that key."""
-        return self._rows.get((method, fixed, moving, key))
+        row = self._rows.get((method, fixed, moving, key))
+        return None if row is None or _FAILED in row else row
+
+    def failure(self, method, fixed, moving, key):
+        """Returns why a method failed on a pair when it was last tried, or None."""
+        return self._rows.get((method, fixed, moving, key), {}).get(_FAILED)
+
+    def add_failure(self, method, fixed, moving, key, sentence):
+        """Records that a method failed on a pair; a later call tries again."""
+        names = {"method": method, "fixed": fixed, "moving": moving, "key": key}
+        self.add({**names, _FAILED: sentence})
 
     def add(self, row):
         """Records a row (with "method", "fixed", "moving", "key"), on disk when this returns."""
@@ -58,7 +69,7 @@ class Journal:
         for file in names:
             rows, _ = _read(os.path.join(folder, file))
             for name, row in rows.items():
-                if name not in self._rows:
+                if self.find(*name) is None:
                     self.add(row)
 
 

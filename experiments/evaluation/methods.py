@@ -81,6 +81,7 @@ class NetworkMethod:
         if self._other_grid(case):
             return self._registered(case, "none")
         pair = case.pair
+        self._predict.warm_up(pair.fixed, pair.moving)
         with PeakMemory() as memory:
             cpu = time.process_time()
             flow, warped, seconds = self._predict(pair.fixed, pair.moving)

@@ -35,7 +35,7 @@ class Runner:
         self._measures = Measures(originals=originals, surfaces=True, histogram=True)
         self._workers = workers or os.cpu_count() or 1
         self.failures = {}
-        """Why pairs failed: {(method or None, fixed, moving): sentence}."""
+        """Why pairs failed: {(method, or None for all of them, fixed, moving): sentence}."""
 
     def run(self, methods, indices):
         """Does what the record lacks, showing progress; returns `collect`'s rows."""
@@ -56,13 +56,17 @@ class Runner:
         return [row for row in rows if row is not None]
 
     def missing(self, methods, indices):
-        """Lists (method, fixed, moving) of what the record lacks."""
-        return [
-            (method.name, *self._cases.ids[index])
-            for method in methods
-            for index, row in zip(indices, self._found(method, indices))
-            if row is None
-        ]
+        """Lists (method, fixed, moving) of what was never tried; takes over what has failed."""
+        found = []
+        for method in methods:
+            for index, row in zip(indices, self._found(method, indices)):
+                name = (method.name, *self._cases.ids[index])
+                sentence = self._journal.failure(*name, self._key(method, index))
+                if row is None and sentence is None:
+                    found.append(name)
+                elif row is None:
+                    self.failures[name] = sentence
+        return found
 
     def _found(self, method, indices):
         ids, key = self._cases.ids, self._key
@@ -86,22 +90,21 @@ class Runner:
             progress.advance(method.name)
 
     def _register(self, method, index, progress):
-        ids = self._cases.ids[index]
-        if (None, *ids) in self.failures:
-            progress.advance(method.name)
-            return None, None
-        who = None
-        try:
-            case = self._cases.load(index)
-            who = method.name
-            return case, method(case)
-        except (InputError, RuntimeError, ArithmeticError) as error:
-            sentence = str(error) if isinstance(error, InputError) else _unexpected(error)
-            place = f"pair {ids[0]}, {ids[1]}" + (f", {who}" if who else "")
-            self.failures[(who, *ids)] = f"{place}: {sentence}"
-            progress.write(self.failures[(who, *ids)])
-            progress.advance(method.name)
-            return None, None
+        ids, who = self._cases.ids[index], None
+        sentence = self.failures.get((None, *ids))
+        if sentence is None:
+            try:
+                case = self._cases.load(index)
+                who = method.name
+                return case, method(case)
+            except (InputError, RuntimeError, ArithmeticError) as error:
+                reason = str(error) if isinstance(error, InputError) else _unexpected(error)
+                place = f"pair {ids[0]}, {ids[1]}" + (f", {who}" if who else "")
+                self.failures[(who, *ids)] = sentence = f"{place}: {reason}"
+                progress.write(sentence)
+        self._journal.add_failure(method.name, *ids, self._key(method, index), sentence)
+        progress.advance(method.name)
+        return None, None
 
     def _measure(self, case, outcome):
         row = measure(

@@ -42,7 +42,10 @@ TABLE_COLUMNS = (  # heading, figure, format
     ("folds %", "folds_percent", "{:.3f}"),
     ("seconds", "seconds", "{:.3f}"),
 )
-SECONDS_NOTE = "seconds: flow and warped image of one pair, measured after a warm-up call"
+SECONDS_NOTE = (
+    "seconds: wall clock of one pair in memory, nothing else running; a network is warmed up "
+    "first, what a refinement compiles counts"
+)
 _COST_FIGURES = ("cpu_seconds", "peak_memory_mb")
 _COMMAND_ONLY = ("labels", "label_figures", "jacobian_histogram", "warnings", "key")
 

@@ -127,6 +127,21 @@ def test_a_pair_that_fails_is_named_and_the_rest_goes_on(tiny_dataset, fake_runs
     assert len(rows) == 4
     assert len(json.loads((output / "summary.json").read_text())["failed"]) == 4
 
+    # In shards the same: what failed is known to the merge, and is not taken for missing.
+    flags = command(tiny_dataset, tmp_path / "shards")
+    assert evaluate.main(["evaluate", *flags, "--shard=1/1"]) == 2
+    capsys.readouterr()
+    assert evaluate.main(["evaluate", *flags, "--merge"]) == 2
+    assert "4 failed" in capsys.readouterr().err
+    assert tables(tmp_path / "shards")["pairs.csv"] == rows
+
+    # Mended, the same command tries again what failed.
+    with h5py.File(tmp_path / "scans.h5", "a") as file:
+        del file["2"]["segmentation"]
+        file["2"]["segmentation"] = file["1"]["segmentation"][()]
+    assert evaluate.main(["evaluate", *command(tiny_dataset, output)]) == 0
+    assert len(tables(output)["pairs.csv"]) == 12
+
 
 def test_what_one_side_lacks_is_said_and_left_out(tiny_dataset, fake_runs, tmp_path, capsys):
     with h5py.File(tmp_path / "scans.h5", "a") as file:
