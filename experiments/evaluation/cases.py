@@ -1,5 +1,6 @@
 """The pairs of an evaluation, from a data set or from a list of files, read one at a time."""
 
+import collections
 import dataclasses
 import os
 from typing import Optional
@@ -66,6 +67,8 @@ class DatasetCases:
         self.spacing = spacing or known
         orientation = manifest.image.orientation if manifest.image else "LPS"
         self.grid = _grid(manifest.image_size, self.spacing or (1.0,) * 3, orientation)
+        files = [file_state(manifest.file_path(name)) for name in manifest.files]
+        self._state = [*files, *self.grid.spacing, self.label_values]
 
     def close(self):
         """Closes the data set's files."""
@@ -73,8 +76,7 @@ class DatasetCases:
 
     def state(self, index):
         """Returns what tells the pair's data from other data."""
-        files = [self._manifest.file_path(name) for name in self._manifest.files]
-        return [*map(file_state, files), *self.grid.spacing, self.label_values]
+        return self._state
 
     def load(self, index):
         """Returns the Case at `index`; InputError where it cannot be read."""
@@ -120,12 +122,12 @@ class FileCases:
         self._space, self._truths = points_space, truths
         folder = os.path.dirname(path) or "."
         self.ids = [
-            tuple(os.path.relpath(scan, folder) for scan in (pair.fixed, pair.moving))
+            tuple(_name_in_list(scan, folder) for scan in (pair.fixed, pair.moving))
             for pair in self._pairs
         ]
-        for ids in self.ids:
-            if self.ids.count(ids) > 1:
-                raise InputError(f"{path}: the pair {ids[0]}, {ids[1]} is there twice.")
+        for (fixed, moving), count in collections.Counter(self.ids).items():
+            if count > 1:
+                raise InputError(f"{path}: the pair {fixed}, {moving} is there twice.")
 
     def close(self):
         """Nothing stays open."""
@@ -209,6 +211,11 @@ def read_truth(folder, fixed_id, moving_id, grid):
     if field.GetSize() != tuple(grid.size):
         raise InputError(f"{path}: must be a displacement field on the fixed scan's grid.")
     return imaging.displacement_to_flow(field).astype(np.float32)
+
+
+def _name_in_list(path, folder):
+    name = os.path.relpath(path, folder)
+    return path if name.startswith(os.pardir) else name
 
 
 def _plain(name):
