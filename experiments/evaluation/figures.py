@@ -38,6 +38,7 @@ _STYLE = {
 _LABELS = "label_figures"
 _WIDTH = 10.6
 _MANY_LABELS = 14
+_MANY_PAIRS = 300
 
 
 def colours_of(methods):
@@ -191,7 +192,7 @@ def _box(panel, values, place, wide, colour, points=False):
     panel.plot([inside[0], low], [place] * 2, color=colour, lw=0.9)
     panel.plot([high, inside[-1]], [place] * 2, color=colour, lw=0.9)
     panel.plot([median] * 2, [place - wide / 2, place + wide / 2], color=colour, lw=1.8)
-    if points:
+    if points and len(values) <= _MANY_PAIRS:
         spread = np.linspace(-0.28, 0.28, len(values)) * wide if len(values) > 1 else np.zeros(1)
         panel.plot(values, place + spread, ".", ms=3.5, color=colour, alpha=0.7)
     else:

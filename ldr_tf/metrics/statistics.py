@@ -9,6 +9,7 @@ CONFIDENCE = 0.95
 """Of every interval here."""
 
 _RESAMPLES = 9999
+_AT_ONCE = 1_000_000
 _SEED = 0
 
 
@@ -81,8 +82,13 @@ def _interval(differences):
     if differences.size < 2:
         return np.nan, np.nan
     rng = np.random.default_rng(_SEED)
-    # One resample at a time: all at once would take as much memory again for each of them.
-    means = [rng.choice(differences, differences.size).mean() for _ in range(_RESAMPLES)]
+    means = []
+    # As many resamples at a time as fit into some megabytes.
+    step = max(1, _AT_ONCE // differences.size)
+    for start in range(0, _RESAMPLES, step):
+        shape = (min(step, _RESAMPLES - start), differences.size)
+        means.append(differences[rng.integers(differences.size, size=shape)].mean(axis=1))
+    means = np.concatenate(means)
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)

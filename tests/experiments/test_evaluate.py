@@ -10,6 +10,8 @@ import pytest
 import ldr_tf
 from experiments import evaluate
 from experiments.evaluation import tables
+from ldr_tf.checkpoints import write_config
+from ldr_tf.config import RunConfig
 from ldr_tf.errors import InputError
 
 
@@ -164,6 +166,15 @@ def test_folder_that_is_no_run(dataset, capsys, monkeypatch):
     code, output = call(dataset, run=str(dataset.parent))
     assert code == 2
     assert str(dataset.parent) in capsys.readouterr().err
+    assert not output.exists()
+
+
+def test_run_without_a_checkpoint(dataset, capsys, monkeypatch):
+    monkeypatch.delitem(ldr_tf.__dict__, "load_run")  # the real one
+    write_config(str(dataset.parent / "untrained"), RunConfig())
+    code, output = call(dataset, run=str(dataset.parent / "untrained"))
+    assert code == 2
+    assert "untrained: has no checkpoint yet" in capsys.readouterr().err
     assert not output.exists()
 
 
