@@ -1,4 +1,4 @@
-"""Measures trained networks, and doing nothing, on the pairs of a data set or of a list of files.
+r"""Measures trained networks, and doing nothing, on the pairs of a data set or of a list of files.
 
     python -m experiments.evaluate --run=RUN [--run=RUN2 ...] --output=DIR \
         --dataset=X.json --subset=2 | --pairs=pairs.csv
