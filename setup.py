@@ -59,6 +59,8 @@ setup(
         # The critic's spectral norm; there is no TensorFlow Addons for the modern stack.
         "addons": [f"tensorflow-addons>=0.23,<0.24; {CLASSIC}"],
         "freesurfer": ["nibabel>=5"],
+        # Programs to compare with in experiments.evaluate.
+        "baselines": ["antspyx>=0.5", "itk-elastix>=0.20"],
         "gpu": [
             f"tensorflow[and-cuda]>=2.15.1,<2.16; {CLASSIC}",
             f"tensorflow[and-cuda]>=2.20,<2.22; {MODERN}",

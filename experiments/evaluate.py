@@ -1,27 +1,29 @@
-"""Measures trained networks, and doing nothing, on the pairs of a data set.
+r"""Measures trained networks, and doing nothing, on the pairs of a data set or of a list of files.
 
-    python -m experiments.evaluate --run=RUN [--run=RUN2 ...] --dataset=X.json --subset=2 \
-        --output=DIR
+    python -m experiments.evaluate --run=RUN [--run=RUN2 ...] --output=DIR \
+        --dataset=X.json --subset=2 | --pairs=pairs.csv
 
-Writes DIR/pairs.csv (a row for each method and pair), DIR/labels.csv (Dice of each label) and
-DIR/summary.json, and prints one line a method. The method "identity" is always among them: the
-moving image as it is. Exit codes: 0, 2 for bad input, 1 for a failure of ours.
+Writes DIR/pairs.csv (a row for each method and pair), DIR/labels.csv (a row for each label),
+DIR/summary.json and DIR/report.html, and prints one line a method. The method "identity" is always
+among them: the moving image as it is. Finished rows are recorded at once in DIR/journal.jsonl: the
+same command goes on after an interruption, and measures only what is new or has changed. A pair
+that fails is named and the rest goes on. Exit codes: 0, 2 for bad input (a failed pair too), 1 for
+a failure of ours.
+
+--pairs takes the list that ldr-register takes (columns fixed, moving, fixed_labels, moving_labels,
+fixed_points, moving_points); every network then works on its own grid, and all is measured on the
+fixed scan's, in mm. For job arrays: --shard=1/8 ... 8/8 with one --output, then --merge.
 """
 
-import collections
-import csv
-import itertools
-import math
+import contextlib
 import os
-import statistics
 import sys
 
 from absl import flags
 
-from experiments.progress import Progress
 from ldr_tf.commands import cli
 from ldr_tf.errors import InputError
-from ldr_tf.files import atomic_path, check_output_folder, write_json
+from ldr_tf.files import check_output_folder
 
 FLAGS = cli.new_flags()
 _RUN = flags.DEFINE_multi_string(
@@ -34,8 +36,9 @@ _NAMES = flags.DEFINE_list(
     "folders' names.",
     flag_values=FLAGS,
 )
-_DATASET = flags.DEFINE_string(
-    "dataset", None, "The data set's JSON file.", required=True, flag_values=FLAGS
+_DATASET = flags.DEFINE_string("dataset", None, "The data set's JSON file.", flag_values=FLAGS)
+_PAIRS = flags.DEFINE_string(
+    "pairs", None, "A CSV list of scans in files, instead of a data set.", flag_values=FLAGS
 )
 _SUBSET = flags.DEFINE_string(
     "subset", "2", "Scheme or subset whose pairs are registered.", flag_values=FLAGS
@@ -49,6 +52,43 @@ _PAIRED = flags.DEFINE_bool(
 _LIMIT = flags.DEFINE_integer(
     "limit", None, "Only the first N pairs.", lower_bound=1, flag_values=FLAGS
 )
+_REFINE_STEPS = flags.DEFINE_integer(
+    "refine_steps",
+    0,
+    "Adds a row for each run, its answer refined on the pair itself in N steps.",
+    lower_bound=0,
+    flag_values=FLAGS,
+)
+_BASELINE = flags.DEFINE_list(
+    "baseline",
+    [],
+    "Other programs to compare with: ants (SyN), elastix (affine and B-spline); they need the "
+    "extra `baselines`.",
+    flag_values=FLAGS,
+)
+_AFFINE = flags.DEFINE_enum(
+    "affine",
+    "auto",
+    ["auto", "none", "moments", "full"],
+    "The affine step before a network, with --pairs.",
+    flag_values=FLAGS,
+)
+_SPACING = flags.DEFINE_list(
+    "spacing",
+    None,
+    "Mm a voxel of the data set, one or three numbers; default: what its JSON says, else 1.",
+    flag_values=FLAGS,
+)
+_POINTS_SPACE = flags.DEFINE_enum(
+    "points_space", "LPS", ["LPS", "RAS"], "Of landmark files, with --pairs.", flag_values=FLAGS
+)
+_TRUTH = flags.DEFINE_string(
+    "true_displacements",
+    None,
+    "Folder of known displacement fields MOVING_to_FIXED.nii.gz (ITK's, mm), for the end-point "
+    "error.",
+    flag_values=FLAGS,
+)
 _ORIGINALS = flags.DEFINE_bool(
     "original_metrics",
     False,
@@ -56,7 +96,6 @@ _ORIGINALS = flags.DEFINE_bool(
     "warped linearly, absent landmarks counted).",
     flag_values=FLAGS,
 )
-
 _FORMAT = flags.DEFINE_enum(
     "format",
     "csv",
@@ -64,172 +103,23 @@ _FORMAT = flags.DEFINE_enum(
     "rcn also writes METHOD.txt in the lines of the original code, with its metrics.",
     flag_values=FLAGS,
 )
-
-IDENTITY = "identity"
-ROW_COLUMNS = [
-    "method",
-    "fixed",
-    "moving",
-    "dice",
-    "jaccard",
-    "landmark",
-    "std_jacobian",
-    "folds_percent",
-    "seconds",
-    "correlation",
-    "folds",
-    "labels_absent",
-    "parameters",
-]
-TABLE_COLUMNS = (  # heading, figure, format
-    ("Dice", "dice", "{:.3f}"),
-    ("Jaccard", "jaccard", "{:.3f}"),
-    ("landmark", "landmark", "{:.2f}"),
-    ("std|J|", "std_jacobian", "{:.3f}"),
-    ("folds %", "folds_percent", "{:.3f}"),
-    ("seconds", "seconds", "{:.3f}"),
+_REPORT = flags.DEFINE_enum(
+    "report",
+    "full",
+    ["full", "plain", "none"],
+    "full: with pictures of each method's best, median and worst pair, which are registered once "
+    "more for it; plain: without; none: no report.html.",
+    flag_values=FLAGS,
 )
-SECONDS_NOTE = "seconds: flow and warped image of one pair, measured after a warm-up call"
-
-
-def evaluate_methods(networks, manifest, subset, paired=False, limit=None, originals=False):
-    """Evaluates several networks on the same pairs, showing progress.
-
-    Args:
-      networks: mapping from a method's name to a network, or None for the identity.
-      manifest: of the data set (`data.manifest.read_manifest`).
-      subset, paired: which pairs, see `data.pairs.list_pairs`.
-      limit: only this many pairs; None takes all.
-      originals: see `ldr_tf.evaluation.evaluate_pair`.
-
-    Returns:
-      list of rows of `ldr_tf.evaluation.evaluate_pair`, each with "method" and "parameters" added.
-
-    Raises:
-      InputError: the subset is unknown or makes no pair, a scan cannot be read, or a network is
-        bound to another size of volume.
-    """
-    from data.pairs import list_pairs
-    from data.pipeline import evaluation_pairs
-    from ldr_tf.evaluation import evaluate
-
-    for name, network in networks.items():
-        if network is not None:
-            check_size(name, network.config.network, manifest)
-    count = len(list_pairs(manifest, subset, paired))
-    count = min(count, limit or count)
-    rows = []
-    with Progress(count * len(networks), "pair") as progress:
-        for name, network in networks.items():
-            parameters = 0 if network is None else network.count_params()
-            pairs = itertools.islice(evaluation_pairs(manifest, subset, paired), count)
-            for row in evaluate(
-                network,
-                pairs,
-                manifest.segmentation_class_value,
-                observer=lambda row, name=name: progress.advance(name),
-                originals=originals,
-            ):
-                rows.append({"method": name, "parameters": parameters, **row})
-    return rows
-
-
-def check_size(name, network_config, manifest):
-    """Refuses, with InputError, a network that is bound to another size than the data set's."""
-    bound = network_config.affine_stem != "none"
-    if bound and tuple(network_config.image_size) != tuple(manifest.image_size):
-        raise InputError(
-            f"{name}: its affine stem is bound to volumes of {_size(network_config.image_size)}, "
-            f"but {manifest.path} has image_size {_size(manifest.image_size)}."
-        )
-
-
-def summarize_methods(rows):
-    """Returns `ldr_tf.evaluation.summarize` of each method's rows, with "parameters" added."""
-    from ldr_tf.evaluation import summarize
-
-    return {
-        name: {"parameters": group[0]["parameters"], **summarize(group)}
-        for name, group in _by_method(rows).items()
-    }
-
-
-def _by_method(rows):
-    groups = collections.defaultdict(list)
-    for row in rows:
-        groups[row["method"]].append(row)
-    return groups
-
-
-def table(rows):
-    """Returns the comparison of the methods in `rows` as text: one line a method, means."""
-    lines = [["method"] + [heading for heading, _, _ in TABLE_COLUMNS] + ["parameters"]]
-    for name, summary in summarize_methods(rows).items():
-        means = [(summary[figure]["mean"], form) for _, figure, form in TABLE_COLUMNS]
-        cells = ["-" if math.isnan(mean) else form.format(mean) for mean, form in means]
-        lines.append([name] + cells + [f"{summary['parameters']:,}"])
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    return "\n".join(
-        "  ".join([line[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(line[1:], widths[1:])])
-        for line in lines
-    )
-
-
-def write_results(rows, folder, **about):
-    """Writes pairs.csv, labels.csv and summary.json into `folder`, each whole or not at all.
-
-    NaN is an empty cell in the CSV files and null in the JSON file.
-
-    Args:
-      rows: of `evaluate_methods`.
-      folder: made if absent.
-      **about: what else summary.json holds.
-    """
-    os.makedirs(folder, exist_ok=True)
-    extra = [key for key in rows[0] if key not in ROW_COLUMNS and key != "labels"]
-    _write_csv(os.path.join(folder, "pairs.csv"), ROW_COLUMNS + extra, rows)
-    labels = [
-        {**row, "label": label, "dice": dice}
-        for row in rows
-        for label, dice in row["labels"].items()
-    ]
-    columns = ["method", "fixed", "moving", "label", "dice"]
-    _write_csv(os.path.join(folder, "labels.csv"), columns, labels)
-    summary = {**about, "notes": [SECONDS_NOTE], "methods": summarize_methods(rows)}
-    write_json(os.path.join(folder, "summary.json"), _without_nan(summary))
-
-
-def write_rcn_lines(rows, folder):
-    """Writes METHOD.txt for each method: the text lines of the original code's evaluation.
-
-    One line a pair, `id1 id2 dice jacc landmark std|J|`, then a summary, mean (standard deviation).
-    A landmark distance is 0 where there are no landmarks, as in the original; Dice and Jaccard
-    are nan where there are no labels, and the summary leaves such pairs out. A "/" in a method's
-    name is "_" in the file's.
-    """
-    for name, group in _by_method(rows).items():
-        figures = [
-            [
-                row["original_dice"],
-                row["original_jaccard"],
-                0.0 if math.isnan(row["original_landmark"]) else row["original_landmark"],
-                row["std_jacobian"],
-            ]
-            for row in group
-        ]
-        lines = [
-            " ".join([row["fixed"], row["moving"], *map(str, values)])
-            for row, values in zip(group, figures)
-        ]
-        lines.append("Summary")
-        titles = ("Dice score", "Jacc score", "Landmark distance", "Jacobian determinant")
-        for title, values in zip(titles, zip(*figures)):
-            values = [value for value in values if not math.isnan(value)] or [math.nan]
-            spread = statistics.pstdev(values) if len(values) > 1 else 0 * values[0]
-            lines.append(f"{title}: {statistics.fmean(values)} ({spread})")
-        path = os.path.join(folder, f"{name.strip('/').replace('/', '_')}.txt")
-        with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-            file.write("\n".join(lines) + "\n")
+_WORKERS = flags.DEFINE_integer(
+    "workers", None, "Threads that measure; default: one a core.", lower_bound=1, flag_values=FLAGS
+)
+_SHARD = flags.DEFINE_string(
+    "shard", None, "i/n: only every n-th pair from the i-th on; no tables yet.", flag_values=FLAGS
+)
+_MERGE = flags.DEFINE_bool(
+    "merge", False, "Writes the tables of all shards; registers nothing.", flag_values=FLAGS
+)
 
 
 def run_names(runs, names):
@@ -240,66 +130,131 @@ def run_names(runs, names):
     if len(names) != len(runs):
         raise InputError(f"--names must hold one name a run, {len(runs)}, not {len(names)}.")
     for name in names:
-        if not name or name == IDENTITY or names.count(name) > 1:
-            raise InputError(f"--names must differ from each other and {IDENTITY!r}, not {name!r}.")
+        if not name or name == "identity" or names.count(name) > 1:
+            raise InputError(f"--names must differ from each other and 'identity', not {name!r}.")
     return names
 
 
-def _write_csv(path, columns, rows):
-    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        for row in rows:
-            writer.writerow([_cell(row[column]) for column in columns])
+def parse_shard(text):
+    """Returns (number, count) of "i/n" with 1 <= i <= n, None of None."""
+    if text is None:
+        return None
+    number, _, count = text.partition("/")
+    if not (number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
+        raise InputError(f"--shard must be i/n with i from 1 to n, such as 2/8, not {text!r}.")
+    return int(number), int(count)
 
 
-def _cell(value):
-    if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.6g}"
-    return value
+def _check_flags():
+    if not (_RUN.value or _BASELINE.value):
+        raise InputError("--run must name at least one run folder (or --baseline a program).")
+    if (_DATASET.value is None) == (_PAIRS.value is None):
+        raise InputError("--dataset or --pairs must say where the scans are, one of the two.")
+    if _PAIRS.value and (_ORIGINALS.value or _FORMAT.value == "rcn"):
+        raise InputError("--original_metrics and --format=rcn are for a --dataset alone.")
+    if _MERGE.value and _SHARD.value:
+        raise InputError("--merge comes after all shards, without --shard.")
+    if _TRUTH.value and not os.path.isdir(_TRUTH.value):
+        raise InputError(f"--true_displacements: {_TRUTH.value} is not a folder.")
 
 
-def _without_nan(value):
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    return None if isinstance(value, float) and math.isnan(value) else value
+def _cases():
+    from experiments.evaluation.cases import DatasetCases, FileCases
+
+    if _PAIRS.value:
+        return FileCases(_PAIRS.value, _POINTS_SPACE.value, _TRUTH.value)
+    from data.manifest import read_manifest
+    from experiments.grid_flags import parse_spacing
+
+    spacing = parse_spacing(_SPACING.value)
+    if spacing and min(spacing) <= 0:
+        raise InputError(f"--spacing must be above zero, not {','.join(_SPACING.value)}.")
+    manifest = read_manifest(_DATASET.value)
+    return DatasetCases(manifest, _SUBSET.value, _PAIRED.value, spacing, _TRUTH.value)
 
 
-def _size(size):
-    return "x".join(map(str, size))
+def _methods(names):
+    """Returns the methods in the order of the tables, all of their files and packages there."""
+    import ldr_tf
+    from experiments.evaluation.baselines import make_baseline
+    from experiments.evaluation.fingerprints import file_state
+    from experiments.evaluation.methods import Identity, NetworkMethod
+    from ldr_tf.checkpoints import latest_checkpoint
+
+    others = [make_baseline(name) for name in _BASELINE.value]
+    methods = [Identity()]
+    for name, path in zip(names, _RUN.value):
+        network = ldr_tf.load_run(path)
+        checkpoint = latest_checkpoint(path)
+        state = file_state(f"{checkpoint}.index" if checkpoint else path)
+        for steps in dict.fromkeys((0, _REFINE_STEPS.value)):
+            label = f"{name} + {steps} steps" if steps else name
+            methods.append(NetworkMethod(label, network, state, steps, _AFFINE.value))
+    return methods + others
 
 
 def run():
     """Evaluates what the flags say."""
-    if not _RUN.value:
-        raise InputError("--run must name at least one run folder.")
-    names = run_names(_RUN.value, _NAMES.value)
+    _check_flags()
+    names, shard = run_names(_RUN.value, _NAMES.value), parse_shard(_SHARD.value)
     check_output_folder(_OUTPUT.value)
+    from experiments.evaluation.journal import Journal
+    from experiments.evaluation.runner import Runner
 
-    from data.manifest import read_manifest
+    with contextlib.closing(_cases()) as cases, Journal(_OUTPUT.value, shard) as journal:
+        methods = _methods(names)
+        indices = list(range(len(cases.ids)))[: _LIMIT.value]
+        runner = Runner(cases, journal, _ORIGINALS.value or _FORMAT.value == "rcn", _WORKERS.value)
+        if shard is not None:
+            indices = indices[shard[0] - 1 :: shard[1]]
+            rows = runner.run(methods, indices)
+            print(f"shard {_SHARD.value}: {len(rows)} rows; --merge follows the last shard")
+            return _conclude(runner)
+        if _MERGE.value:
+            journal.add_all_shards(_OUTPUT.value)
+            missing = runner.missing(methods, indices)
+            if missing:
+                raise InputError(
+                    f"{_OUTPUT.value}: {len(missing)} rows of {len(methods) * len(indices)} are "
+                    f"missing, such as {', '.join(missing[0])}; run their shards again."
+                )
+            rows = runner.collect(methods, indices)
+        else:
+            rows = runner.run(methods, indices)
+        if rows:
+            _write(rows, cases, methods, runner, names)
+        return _conclude(runner)
 
-    manifest = read_manifest(_DATASET.value)
-    import ldr_tf
 
-    networks = {IDENTITY: None}
-    networks.update((name, ldr_tf.load_run(path)) for name, path in zip(names, _RUN.value))
-    originals = _ORIGINALS.value or _FORMAT.value == "rcn"
-    rows = evaluate_methods(
-        networks, manifest, _SUBSET.value, _PAIRED.value, _LIMIT.value, originals
-    )
-    write_results(
+def _conclude(runner):
+    if not runner.failures:
+        return 0
+    sentences = dict.fromkeys(runner.failures.values())
+    print(f"{len(sentences)} failed:", *sentences, sep="\n", file=sys.stderr)
+    return cli.BAD_INPUT
+
+
+def _write(rows, cases, methods, runner, names):
+    from experiments.evaluation import results, tables
+
+    about = results.about(
+        FLAGS,
         rows,
-        _OUTPUT.value,
-        dataset=_DATASET.value,
-        subset=_SUBSET.value,
+        dataset=_DATASET.value or _PAIRS.value,
+        subset=_SUBSET.value if _DATASET.value else None,
         paired=_PAIRED.value,
         runs=dict(zip(names, _RUN.value)),
+        failed=list(dict.fromkeys(runner.failures.values())),
+        unknown_spacing=bool(_DATASET.value) and cases.spacing is None,
     )
-    if _FORMAT.value == "rcn":
-        write_rcn_lines(rows, _OUTPUT.value)
-    print(table(rows))
-    print(SECONDS_NOTE)
-    print(f"written: {os.path.join(_OUTPUT.value, 'pairs.csv')}, labels.csv, summary.json")
+    written = results.write(
+        rows, cases, methods, _OUTPUT.value, about, _FORMAT.value, _REPORT.value
+    )
+    print(tables.table(rows))
+    print("mean (standard deviation over pairs)", *about["notes"], sep="; ")
+    for warning in about["warnings"]:
+        print(warning, file=sys.stderr)
+    print(f"written: {os.path.join(_OUTPUT.value, written[0])}, {', '.join(written[1:])}")
 
 
 def main(argv=None):

@@ -7,9 +7,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ldr_tf import evaluation
 from ldr_tf.errors import InputError
-from ldr_tf.evaluation import Pair, Predictor, evaluate, evaluate_pair, summarize
+from ldr_tf.evaluation import (
+    Pair,
+    Predictor,
+    evaluate,
+    evaluate_pair,
+    prediction,
+    summarize,
+    validate,
+)
 from ldr_tf.ops.warp import warp
 
 SIZE = 16
@@ -129,7 +136,7 @@ def test_one_trace_for_one_size_and_weights_are_seen():
 def test_first_call_is_not_timed(monkeypatch):
     calls = []
     monkeypatch.setattr(
-        evaluation, "_compiled", lambda network: lambda *inputs: calls.append(1) or network(*inputs)
+        prediction, "_compiled", lambda network: lambda *inputs: calls.append(1) or network(*inputs)
     )
     predictor = Predictor(ShiftNetwork(1))
     pair = make_pair()
@@ -168,3 +175,15 @@ def test_sizes_that_differ_are_refused():
         make_pair(moving_labels=np.zeros((SIZE, SIZE, 4), np.uint8))
     with pytest.raises(InputError, match="same number of points"):
         make_pair(fixed_points=np.zeros((5, 3), np.float32))
+
+
+def test_validation_gives_the_means_of_what_is_known():
+    pairs = [make_pair(), make_pair(fixed_labels=None, fixed_points=None)]
+    figures = validate(ShiftNetwork(1), iter(pairs))
+    rows = evaluate(ShiftNetwork(1), pairs)
+    assert figures["dice"] == rows[0]["dice"] == 0.75
+    assert figures["landmark"] == pytest.approx(1)
+    assert figures["correlation"] == pytest.approx(np.mean([row["correlation"] for row in rows]))
+    assert figures["folds_percent"] == 0
+    unknown = validate(None, pairs[1:])
+    assert set(unknown) == {"std_jacobian", "folds_percent", "correlation"}

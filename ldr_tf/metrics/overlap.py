@@ -16,6 +16,9 @@ MASK_THRESHOLD = 128
 """A voxel of a 0..255 mask belongs to the organ above this value, as in the originals."""
 
 
+_LOOK_UP = 65535
+
+
 class Overlap(typing.NamedTuple):
     """Dice and Jaccard, each in 0..1 or NaN: numbers, or arrays with one entry a label."""
 
@@ -38,8 +41,42 @@ def label_overlap(fixed, warped, label_values):
       ValueError: the shapes differ.
     """
     _check_same_shape(fixed, warped)
-    overlaps = [_overlap(fixed == value, warped == value) for value in label_values]
-    return Overlap(*np.array(overlaps, np.float64).reshape(-1, 2).T)
+    values = np.unique(np.asarray(label_values, np.int64))
+    first, second = label_index(fixed, values), label_index(warped, values)
+    # All labels in one pass: how many voxels have one in the fixed, in the warped, in both.
+    length = len(values) + 1
+    both = np.bincount(first[first == second], minlength=length)
+    total = np.bincount(first, minlength=length) + np.bincount(second, minlength=length)
+    either = total - both
+    with np.errstate(invalid="ignore"):
+        dice, jaccard = 2.0 * both / total, both / either
+    order = 1 + np.searchsorted(values, np.asarray(label_values, np.int64))
+    return Overlap(dice[order], jaccard[order])
+
+
+def label_index(labels, values):
+    """Returns where each voxel's label stands in `values`, from 1; 0 for every other label.
+
+    Args:
+      labels: label map, integers.
+      values: n integers, ascending.
+
+    Returns:
+      Array of voxels, flat, in the order of memory: `labels.ravel()`.
+    """
+    labels = np.asarray(labels).ravel()
+    if not len(values) or not labels.size:
+        return np.zeros(labels.size, np.intp)
+    least, most = int(labels.min()), int(labels.max())
+    if labels.dtype.kind != "b" and least >= 0 and most <= _LOOK_UP:
+        # The usual case, ten times faster: a table of all values.
+        table = np.zeros(most + 1, np.intp)
+        here = np.flatnonzero((values >= 0) & (values <= most))
+        table[values[here]] = here + 1
+        return table[labels]
+    labels = labels.astype(np.int64)
+    place = np.minimum(np.searchsorted(values, labels), len(values) - 1)
+    return np.where(values[place] == labels, place + 1, 0)
 
 
 def mask_overlap(fixed, warped):

@@ -1,74 +1,34 @@
 """The evaluation script on a tiny data set, with fake networks of known flow."""
 
-import collections
 import csv
 import json
 import math
-import types
 
 import h5py
-import numpy as np
 import pytest
-import tensorflow as tf
 
 import ldr_tf
 from experiments import evaluate
-from ldr_tf.config import NetworkConfig, RunConfig
+from experiments.evaluation import tables
+from ldr_tf.checkpoints import write_config
+from ldr_tf.config import RunConfig
 from ldr_tf.errors import InputError
-
-SIZE = 16
-Output = collections.namedtuple("Output", "flow warped")
-
-
-class ShiftNetwork:
-    """Moves by two voxels along x, which registers scan 1 to scan 0."""
-
-    def __init__(self, affine_stem="none", size=(64, 64, 64)):
-        self.config = RunConfig(network=NetworkConfig(affine_stem=affine_stem, image_size=size))
-
-    def count_params(self):
-        return 1234567
-
-    def __call__(self, fixed, moving):
-        flow = tf.zeros_like(tf.repeat(fixed, 3, axis=-1)) + [2.0, 0.0, 0.0]
-        return Output(flow, tf.roll(moving, -2, axis=1))
 
 
 @pytest.fixture(name="dataset")
-def make_dataset(tmp_path):
-    """Three scans in RCN's form: a cube that lies at x = 2, 4 and 6."""
-    with h5py.File(tmp_path / "scans.h5", "w") as file:
-        for index, start in enumerate((2, 4, 6)):
-            labels = np.zeros((SIZE,) * 3, np.uint8)
-            labels[start : start + 4, 4:8, 4:8] = 1
-            group = file.create_group(str(index))
-            group["volume"] = labels * np.uint8(200)
-            group["segmentation"] = labels
-            group["point"] = np.float32([[start, 4, 4]] + [[-1, -1, -1]] * 5)
-    manifest = {
-        "files": {"tiny": {"type": "HDF5", "path": "scans.h5"}},
-        "subsets": {"all": ["tiny/0", "tiny/1", "tiny/2"], "two": ["tiny/0", "tiny/1"], "none": []},
-        "schemes": {"1": {"all": 1.0}, "2": {"two": 1.0}},
-        "image_size": [SIZE] * 3,
-        "image_type": "liver",
-        "segmentation_class_value": {"cube": 1, "other": 7},
-    }
-    path = tmp_path / "tiny.json"
-    path.write_text(json.dumps(manifest))
-    return path
+def the_dataset(tiny_dataset):
+    return tiny_dataset
 
 
 @pytest.fixture(name="runs", autouse=True)
-def fake_runs(monkeypatch):
-    """Stands in for `ldr_tf.load_run`: run paths to networks."""
-    runs = {"runs/student": ShiftNetwork(), "runs/teacher": ShiftNetwork()}
-    monkeypatch.setitem(ldr_tf.__dict__, "load_run", lambda path: runs[path])
-    return runs
+def the_runs(fake_runs):
+    return fake_runs
 
 
 def call(dataset, *others, run="runs/student"):
     output = dataset.parent / "results"
-    arguments = [f"--run={run}", f"--dataset={dataset}", f"--output={output}", *others]
+    flags = [f"--run={run}", f"--dataset={dataset}", f"--output={output}", "--report=none"]
+    arguments = [*flags, *others]
     return evaluate.main(["evaluate", *arguments]), output
 
 
@@ -81,6 +41,7 @@ def test_results(dataset, capsys):
     code, output = call(dataset)
     assert code == 0
     assert sorted(path.name for path in output.iterdir()) == [
+        "journal.jsonl",
         "labels.csv",
         "pairs.csv",
         "summary.json",
@@ -107,6 +68,9 @@ def test_results(dataset, capsys):
         "moving": "tiny_1",
         "label": "cube",
         "dice": "1",
+        "jaccard": "1",
+        "hd95_mm": "0",
+        "surface_mm": "0",
     }
     assert (labels[5]["label"], labels[5]["dice"]) == ("other", "")
 
@@ -153,7 +117,7 @@ def test_no_half_written_results(dataset, monkeypatch):
     def fail(value):
         raise RuntimeError
 
-    monkeypatch.setattr(evaluate, "_cell", fail)
+    monkeypatch.setattr(tables, "_cell", fail)
     with pytest.raises(RuntimeError):
         call(dataset)
     after = {path.name: path.read_bytes() for path in (dataset.parent / "results").iterdir()}
@@ -165,6 +129,16 @@ def test_no_half_written_results(dataset, monkeypatch):
     [
         (["--subset=nowhere"], "nowhere"),
         (["--subset=none"], "none"),
+        (["--subset=one"], "at least two scans"),
+        (["--pairs=list.csv"], "one of the two"),
+        (["--shard=3/2"], "--shard"),
+        (["--shard=1/2", "--merge"], "--merge"),
+        (["--merge"], "--shard"),
+        (["--baseline=fsl"], "ants, elastix"),
+        (["--spacing=1,2"], "spacing"),
+        (["--spacing=0"], "--spacing"),
+        (["--true_displacements=nowhere"], "nowhere"),
+        (["--refine_steps=-1"], "refine_steps"),
         (["--dataset=missing.json"], "missing.json"),
         (["--names=a,b"], "--names"),
         (["--names=identity"], "--names"),
@@ -195,32 +169,21 @@ def test_folder_that_is_no_run(dataset, capsys, monkeypatch):
     assert not output.exists()
 
 
+def test_run_without_a_checkpoint(dataset, capsys, monkeypatch):
+    monkeypatch.delitem(ldr_tf.__dict__, "load_run")  # the real one
+    write_config(str(dataset.parent / "untrained"), RunConfig())
+    code, output = call(dataset, run=str(dataset.parent / "untrained"))
+    assert code == 2
+    assert "untrained: has no checkpoint yet" in capsys.readouterr().err
+    assert not output.exists()
+
+
 def test_output_that_is_a_file(dataset, capsys):
     (dataset.parent / "results").write_text("mine")
     code, output = call(dataset)
     assert code == 2
     assert "results" in capsys.readouterr().err
     assert output.read_text() == "mine"
-
-
-def test_network_bound_to_another_size(dataset, runs, capsys):
-    runs["runs/student"] = ShiftNetwork("vtn", (64, 64, 64))
-    code, output = call(dataset)
-    message = capsys.readouterr().err
-    assert code == 2
-    assert "64x64x64" in message
-    assert "16x16x16" in message
-    assert not output.exists()
-
-
-def test_check_size_lets_fitting_networks_pass():
-    manifest = types.SimpleNamespace(path="x.json", image_size=(64, 64, 128))
-    evaluate.check_size("a", NetworkConfig(affine_stem="vtn", image_size=(64, 64, 128)), manifest)
-    evaluate.check_size("a", NetworkConfig(affine_stem="none", image_size=(32, 32, 32)), manifest)
-    with pytest.raises(InputError):
-        evaluate.check_size(
-            "a", NetworkConfig(affine_stem="vtn", image_size=(64, 128, 64)), manifest
-        )
 
 
 def test_run_names():
@@ -245,19 +208,20 @@ def test_table_shows_what_is_missing_as_a_dash():
         "seconds": 0.1234,
         "labels": {},
     }
-    heading, line = evaluate.table([row]).splitlines()
+    heading, line = tables.table([row]).splitlines()
     assert " ".join(heading.split()) == (
-        "method Dice Jaccard landmark std|J| folds % seconds parameters"
+        "method Dice Jaccard landmark HD95 mm std|J| folds % seconds parameters"
     )
-    assert " ".join(line.split()) == "student 0.750 0.600 - 0.100 0.000 0.123 10"
+    assert " ".join(line.split()) == "student 0.750 0.600 - - 0.100 0.000 0.123 10"
     assert len(heading) == len(line)
 
 
-def test_lines_of_the_original_code(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr(ldr_tf, "load_run", lambda path: ShiftNetwork(), raising=False)
+def test_lines_of_the_original_code(dataset, runs, tmp_path, monkeypatch):
+    network = runs["runs/student"]
+    monkeypatch.setattr(ldr_tf, "load_run", lambda path: network, raising=False)
     output = tmp_path / "results"
     command = ["evaluate", "--run=net", f"--dataset={dataset}", f"--output={output}"]
-    assert evaluate.main([*command, "--format=rcn"]) == 0
+    assert evaluate.main([*command, "--format=rcn", "--report=none"]) == 0
     lines = (output / "net.txt").read_text().splitlines()
     first, second, summary, dice, jaccard, landmark, jacobian = lines
     # scan 1 lies two voxels further along x than scan 0, which is what the network shifts by
@@ -271,13 +235,17 @@ def test_lines_of_the_original_code(dataset, tmp_path, monkeypatch):
     assert jacobian == "Jacobian determinant: 0.0 (0.0)"
 
 
-def test_lines_of_pairs_without_labels_and_of_runs_of_one_name(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr(ldr_tf, "load_run", lambda path: ShiftNetwork(), raising=False)
+def test_lines_of_pairs_without_labels_and_of_runs_of_one_name(
+    dataset, runs, tmp_path, monkeypatch
+):
+    network = runs["runs/student"]
+    monkeypatch.setattr(ldr_tf, "load_run", lambda path: network, raising=False)
     with h5py.File(dataset.parent / "scans.h5", "a") as file:
         del file["2"]["segmentation"], file["2"]["point"]
     output = tmp_path / "results"
     runs = [f"--run={tmp_path}/first/best", f"--run={tmp_path}/second/best"]
     command = ["evaluate", *runs, f"--dataset={dataset}", f"--output={output}", "--format=rcn"]
+    command.append("--report=none")
     assert evaluate.main([*command, "--subset=all"]) == 0
     names = [f"{str(tmp_path).strip('/').replace('/', '_')}_{n}_best" for n in ("first", "second")]
     assert {path.stem for path in output.glob("*.txt")} == {"identity", *names}

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from ldr_tf.metrics.folding import folding
+from ldr_tf.imaging import Grid, flow_to_displacement, jacobian_determinant
+from ldr_tf.metrics.folding import HISTOGRAM_EDGES, determinants, folding, jacobian_histogram
 
 
 def grid(size):
@@ -11,7 +12,7 @@ def grid(size):
 
 
 def test_identity():
-    assert folding(np.zeros((5, 6, 7, 3), np.float32)) == (0, 0.0, 0.0)
+    assert folding(np.zeros((5, 6, 7, 3), np.float32)) == (0, 0.0, 0.0, 0.0, 1.0)
 
 
 def test_affine_has_one_determinant_everywhere():
@@ -69,3 +70,47 @@ def test_standard_deviation_is_the_populations():
     flow = np.zeros((3, 2, 2, 3), np.float32)
     flow[2, ..., 0] = 1
     assert folding(flow).std_jacobian == pytest.approx(0.5)
+
+
+def stretched(factors):
+    """A flow whose |J| along x is each of the factors in turn, over 2 x 2 voxels."""
+    flow = np.zeros((len(factors) + 1, 3, 3, 3))
+    flow[1:, ..., 0] = np.cumsum(np.array(factors) - 1.0)[:, None, None]
+    return flow
+
+
+def test_log_jacobian_is_clipped_at_folds_alone():
+    # log |J|: log 0.5, log 2 and log 1e-9 for the fold; adding 3 first would give another figure.
+    result = folding(stretched([0.5, 2.0, -1.0]))
+    expected = np.std(np.log([0.5, 2.0, 1e-9]))
+    assert result.sd_log_jacobian == pytest.approx(expected, rel=1e-5)
+    assert result.min_jacobian == pytest.approx(-1, abs=1e-5)
+    small = folding(stretched([1e-3, 1.0]))  # small, but no fold: its own logarithm
+    assert small.sd_log_jacobian == pytest.approx(np.log(1000) / 2, rel=1e-3)
+
+
+def test_uniform_scaling_has_no_spread():
+    points = grid((5, 5, 5))
+    result = folding(points * 0.2)  # |J| = 1.2 ** 3
+    assert result.sd_log_jacobian == pytest.approx(0, abs=1e-5)
+    assert result.min_jacobian == pytest.approx(1.728, rel=1e-5)
+
+
+def test_histogram_counts_every_voxel_once():
+    flow = stretched([0.52, 0.52, 2.03, -5.0, 9.0])
+    counts = jacobian_histogram(determinants(flow))
+    assert counts.sum() == 5 * 2 * 2
+    places = {index: count for index, count in enumerate(counts) if count}
+    # Bins of 0.05 from -1 on: 0.52 in the 30th, 2.03 in the 60th, the rest in the outermost.
+    assert places == {30: 8, 60: 4, 0: 4, 99: 4}
+    assert HISTOGRAM_EDGES[30] == pytest.approx(0.5)
+
+
+def test_anisotropic_voxels_and_turned_axes_change_nothing():
+    # The same mapping as ITK's field in mm, measured by differences in physical space.
+    grid = Grid((9, 8, 7), (0.5, 1.2, 3.0), (4.0, 5.0, 6.0), (0, -1, 0, 1, 0, 0, 0, 0, 1))
+    flow = np.random.default_rng(1).normal(size=(9, 8, 7, 3)) * 0.6
+    in_mm = jacobian_determinant(flow_to_displacement(flow, grid))
+    assert np.count_nonzero(in_mm <= 0) > 0
+    np.testing.assert_allclose(determinants(flow), in_mm, atol=1e-4)
+    assert folding(flow).folds == np.count_nonzero(in_mm <= 0)

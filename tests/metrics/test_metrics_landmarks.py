@@ -76,3 +76,19 @@ def test_sampling_equals_scipy(distance, mode):
     )
     expected = np.linalg.norm(fixed + sampled - moving, axis=-1).mean()
     assert distance(flow, fixed, moving) == pytest.approx(expected, rel=1e-5)
+
+
+def test_errors_in_mm():
+    # Off by (3, 0, 4) voxels of 0.5 x 1 x 2 mm: sqrt(1.5^2 + 8^2).
+    fixed, moving = np.float32([[4, 5, 6]]), np.float32([[7, 5, 10]])
+    flow = constant_flow([0, 0, 0])
+    error = landmark_distance(flow, fixed, moving, spacing=(0.5, 1, 2))
+    assert error == pytest.approx(np.hypot(1.5, 8))
+
+
+def test_presence_may_be_told():
+    # A grid's own coordinates may be negative where scans lie apart.
+    flow = constant_flow([0, 0, 0])
+    fixed, moving = np.float32([[1, 1, 1], [2, 2, 2]]), np.float32([[-2, 1, 1], [2, 2, 2]])
+    assert landmark_distance(flow, fixed, moving) == 0
+    assert landmark_distance(flow, fixed, moving, present=[True, True]) == pytest.approx(1.5)

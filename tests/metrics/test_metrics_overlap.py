@@ -90,3 +90,15 @@ def test_original_keeps_labels_apart():
     overlap = original_overlap(labels, labels, shift(0.5), [1, 2])
     assert np.isnan(overlap.dice[0])
     assert overlap.dice[1] > 0
+
+
+@pytest.mark.parametrize("high", [70000, 600])
+@pytest.mark.parametrize("low", [-3, 3])
+def test_labels_in_any_order_and_of_any_size(high, low):
+    fixed, warped = cube(4).astype(np.int32) * high, cube(5).astype(np.int32) * high
+    overlap = label_overlap(fixed + cube(0, 1) * np.int32(low), warped, [high, 5, low, 90000])
+    np.testing.assert_array_equal(overlap.dice, [0.75, np.nan, 0, np.nan])
+
+
+def test_booleans_are_labels_too():
+    np.testing.assert_array_equal(label_overlap(cube(4) > 0, cube(5) > 0, [1]).dice, [0.75])

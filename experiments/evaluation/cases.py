@@ -1,0 +1,257 @@
+"""The pairs of an evaluation, from a data set or from a list of files, read one at a time."""
+
+import collections
+import dataclasses
+import os
+from typing import Optional
+
+import numpy as np
+import SimpleITK as sitk
+
+from experiments.evaluation.fingerprints import file_state
+from ldr_tf import imaging
+from ldr_tf.errors import InputError
+from ldr_tf.evaluation import Pair
+
+_LETTERS = {"L": (0, 1), "R": (0, -1), "P": (1, 1), "A": (1, -1), "S": (2, 1), "I": (2, -1)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One pair, ready to be registered.
+
+    Attributes:
+      pair: what is measured, all of it on the fixed scan's grid.
+      grid: that Grid.
+      image: the ImageConfig of the data set that the pair's arrays come from; None for scans from
+        files and where the data set does not say.
+      from_files: whether the scans lie on grids of their own.
+      scans: {"fixed", "moving", "moving_labels"}: SimpleITK images, the latter may be None.
+      warnings: sentences about what cannot be measured.
+    """
+
+    pair: Pair
+    grid: imaging.Grid
+    image: Optional[object]
+    from_files: bool
+    scans: dict
+    warnings: tuple[str, ...] = ()
+
+
+class DatasetCases:
+    """The pairs of a data set's subset."""
+
+    def __init__(self, manifest, subset, paired=False, spacing=None, truths=None):
+        """Lists the pairs; reads no voxels.
+
+        Args:
+          manifest: a `data.manifest.Manifest`.
+          subset, paired: see `data.pairs.list_pairs`.
+          spacing: mm a voxel, over what the data set says.
+          truths: folder of true displacements, see `read_truth`, or None.
+
+        Raises:
+          InputError: the subset is unknown or makes no pair, or a scan is missing.
+        """
+        from data.manifest import scan_id
+        from data.pairs import list_pairs
+        from data.volumes import VolumeReader
+
+        self._manifest, self._truths = manifest, truths
+        self._keys = list_pairs(manifest, subset, paired)
+        self._reader = VolumeReader(manifest)
+        self._reader.check(dict.fromkeys(key for pair in self._keys for key in pair))
+        self.ids = [(scan_id(fixed), scan_id(moving)) for fixed, moving in self._keys]
+        self.label_values = manifest.segmentation_class_value
+        known = manifest.image.spacing if manifest.image else None
+        self.spacing = spacing or known
+        orientation = manifest.image.orientation if manifest.image else "LPS"
+        self.grid = _grid(manifest.image_size, self.spacing or (1.0,) * 3, orientation)
+        files = [file_state(manifest.file_path(name)) for name in manifest.files]
+        self._state = [*files, *self.grid.spacing, self.label_values]
+
+    def close(self):
+        """Closes the data set's files."""
+        self._reader.close()
+
+    def state(self, index):
+        """Returns what tells the pair's data from other data."""
+        return self._state
+
+    def load(self, index):
+        """Returns the Case at `index`; InputError where it cannot be read."""
+        fixed, moving = [self._reader.read(key) for key in self._keys[index]]
+        truth = read_truth(self._truths, *self.ids[index], self.grid)
+        pair = Pair(
+            fixed_id=fixed.id,
+            moving_id=moving.id,
+            fixed=fixed.volume,
+            moving=moving.volume,
+            fixed_labels=fixed.segmentation,
+            moving_labels=moving.segmentation,
+            fixed_points=fixed.point,
+            moving_points=moving.point,
+            spacing=self.grid.spacing,
+            true_flow=truth,
+        )
+        labels = moving.segmentation
+        scans = {
+            "fixed": imaging.to_image(fixed.volume, self.grid),
+            "moving": imaging.to_image(moving.volume, self.grid),
+            "moving_labels": None if labels is None else imaging.to_image(labels, self.grid),
+        }
+        warnings = _warnings(pair, self.label_values)
+        return Case(pair, self.grid, self._manifest.image, False, scans, warnings)
+
+
+class FileCases:
+    """The pairs of a list of files, each measured on its fixed scan's grid, in mm."""
+
+    label_values = None
+    spacing = None
+
+    def __init__(self, path, points_space="LPS", truths=None):
+        """Reads the list alone, as `ldr_tf.commands.batch.read_pairs` does.
+
+        Raises:
+          InputError: naming the list and the line; two lines with the same scans.
+        """
+        from ldr_tf.commands.batch import read_pairs
+
+        self._pairs = read_pairs(path, "")
+        self._space, self._truths = points_space, truths
+        folder = os.path.dirname(path) or "."
+        self.ids = [
+            tuple(_name_in_list(scan, folder) for scan in (pair.fixed, pair.moving))
+            for pair in self._pairs
+        ]
+        for (fixed, moving), count in collections.Counter(self.ids).items():
+            if count > 1:
+                raise InputError(f"{path}: the pair {fixed}, {moving} is there twice.")
+
+    def close(self):
+        """Nothing stays open."""
+
+    def state(self, index):
+        """Returns what tells the pair's data from other data."""
+        pair = dataclasses.asdict(self._pairs[index])
+        files = {name: file for name, file in pair.items() if file and name != "output"}
+        return [self._space, {name: file_state(file) for name, file in files.items()}]
+
+    def load(self, index):
+        """Returns the Case at `index`; InputError where it cannot be read."""
+        paths = self._pairs[index]
+        fixed, moving = imaging.read_scan(paths.fixed), imaging.read_scan(paths.moving)
+        labels = {"fixed": None, "moving": None}
+        for side, scan in (("fixed", fixed), ("moving", moving)):
+            path = getattr(paths, f"{side}_labels")
+            if path:
+                labels[side] = imaging.read_labels(path)
+                if not imaging.same_grid(labels[side], scan):
+                    raise InputError(f"{path}: must lie on the grid of its scan.")
+        grid = imaging.grid_of(fixed)
+        moving_labels = labels["moving"]
+        if moving_labels is not None:
+            moving_labels = imaging.apply_transform(moving_labels, fixed, None, "nearest")
+        points = self._points(paths, grid)
+        pair = Pair(
+            *self.ids[index],
+            fixed=imaging.to_array(fixed),
+            moving=imaging.to_array(
+                imaging.apply_transform(sitk.Cast(moving, sitk.sitkFloat32), fixed)
+            ),
+            fixed_labels=None if labels["fixed"] is None else imaging.to_array(labels["fixed"]),
+            moving_labels=None if moving_labels is None else imaging.to_array(moving_labels),
+            fixed_points=points[0],
+            moving_points=points[1],
+            points_present=None if points[0] is None else np.ones(len(points[0]), bool),
+            spacing=grid.spacing,
+            true_flow=read_truth(self._truths, *self.ids[index], grid),
+        )
+        scans = {"fixed": fixed, "moving": moving, "moving_labels": labels["moving"]}
+        warnings = list(_warnings(pair, None))
+        if bool(paths.fixed_points) != bool(paths.moving_points):
+            warnings.append(_one_side(pair, "landmarks", bool(paths.fixed_points)))
+        return Case(pair, grid, None, True, scans, tuple(warnings))
+
+    def _points(self, paths, grid):
+        """Returns the landmarks of both sides in voxels of the fixed scan, or None twice."""
+        if not (paths.fixed_points and paths.moving_points):
+            return None, None
+        both = [
+            imaging.read_points(path, self._space)
+            for path in (paths.fixed_points, paths.moving_points)
+        ]
+        try:
+            _, fixed, moving = imaging.match_points(*both)
+        except InputError as error:
+            raise InputError(f"{paths.fixed_points}, {paths.moving_points}: {error}") from error
+        return grid.indices(fixed), grid.indices(moving)
+
+
+def read_truth(folder, fixed_id, moving_id, grid):
+    """Returns the true flow of a pair, or None where the folder has none.
+
+    Args:
+      folder: holds MOVING_to_FIXED.nii.gz, ITK's displacement fields (mm, LPS, from points of the
+        fixed to points of the moving scan), "/" in names as "_"; or None.
+      fixed_id, moving_id: names of the scans.
+      grid: the fixed scan's Grid.
+
+    Returns:
+      float32 [x, y, z, 3], voxels.
+    """
+    if folder is None:
+        return None
+    name = f"{_plain(moving_id)}_to_{_plain(fixed_id)}.nii.gz"
+    path = os.path.join(folder, name)
+    if not os.path.exists(path):
+        return None
+    field = imaging.read_displacement(path)
+    if field.GetSize() != tuple(grid.size):
+        raise InputError(f"{path}: must be a displacement field on the fixed scan's grid.")
+    return imaging.displacement_to_flow(field).astype(np.float32)
+
+
+def _name_in_list(path, folder):
+    name = os.path.relpath(path, folder)
+    return path if name.startswith(os.pardir) else name
+
+
+def _plain(name):
+    for ending in (".gz", ".nii", ".mha", ".mhd", ".nrrd"):
+        name = name[: -len(ending)] if name.endswith(ending) else name
+    return name.replace("/", "_")
+
+
+def _warnings(pair, label_values):
+    found = []
+    if (pair.fixed_labels is None) != (pair.moving_labels is None):
+        found.append(_one_side(pair, "labels", pair.fixed_labels is not None))
+    if (pair.fixed_points is None) != (pair.moving_points is None):
+        found.append(_one_side(pair, "landmarks", pair.fixed_points is not None))
+    if pair.has_labels and label_values is not None:
+        here = np.union1d(pair.fixed_labels, pair.moving_labels)
+        beyond = sorted(set(map(int, here)) - set(label_values.values()) - {0})
+        if beyond:
+            found.append(
+                f"pair {pair.fixed_id}, {pair.moving_id}: label values that the data set does not "
+                f"name are left out: {', '.join(map(str, beyond))}."
+            )
+    return tuple(found)
+
+
+def _one_side(pair, what, fixed):
+    side = "fixed" if fixed else "moving"
+    return (
+        f"pair {pair.fixed_id}, {pair.moving_id}: only the {side} scan has {what}; they are not "
+        "measured."
+    )
+
+
+def _grid(size, spacing, orientation):
+    direction = np.zeros((3, 3))
+    for axis, letter in enumerate(orientation):
+        row, sign = _LETTERS[letter]
+        direction[row, axis] = sign
+    return imaging.Grid(tuple(size), tuple(spacing), (0.0,) * 3, tuple(direction.ravel()))

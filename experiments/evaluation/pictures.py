@@ -1,0 +1,104 @@
+"""The best, the median and the worst pair of a method, as pictures."""
+
+import math
+import os
+import types
+
+import numpy as np
+import SimpleITK as sitk
+
+from experiments.evaluation.tables import plain_name
+from experiments.progress import Progress
+from ldr_tf import imaging
+from ldr_tf.errors import InputError
+from ldr_tf.files import atomic_path
+from ldr_tf.metrics.folding import determinants
+from ldr_tf.preview import write_preview
+
+_FOLDER = "pictures"
+_QUALITY = 88
+_RANKED_BY = (("dice", "Dice", 1), ("landmark", "landmark error", -1), ("correlation", "r", 1))
+
+
+def chosen_rows(rows):
+    """Returns [(title, row)]: best, median and worst of a method's rows, each row once.
+
+    By Dice, or where no row has it by the landmarks' error, or by correlation.
+    """
+    measures = [m for m in _RANKED_BY if not all(math.isnan(row[m[0]]) for row in rows)]
+    if not measures:
+        return []
+    key, name, sign = measures[0]
+    known = [row for row in rows if not math.isnan(row[key])]
+    ranked = sorted(known, key=lambda row: -sign * row[key])
+    picks = {0: "best", len(ranked) - 1: "worst"}
+    if len(ranked) == 1:
+        picks = {0: "only"}
+    elif len(ranked) > 2:
+        picks = {0: "best", (len(ranked) - 1) // 2: "median", len(ranked) - 1: "worst"}
+    return [(f"{word} pair, {name} {ranked[i][key]:.3f}", ranked[i]) for i, word in picks.items()]
+
+
+def draw_pictures(groups, cases, methods, folder):
+    """Draws the chosen pairs of every method but the identity, once: they are kept in `folder`.
+
+    The pairs are registered again for it; nothing but figures was kept of them.
+
+    Args:
+      groups: {method: rows}.
+      cases, methods: those of the evaluation.
+      folder: the evaluation's output.
+
+    Returns:
+      {method: [(title, fixed, moving, path of a JPEG)]}.
+    """
+    os.makedirs(os.path.join(folder, _FOLDER), exist_ok=True)
+    by_name = {method.name: method for method in methods}
+    wanted = [
+        (name, title, row)
+        for name, rows in groups.items()
+        if name != "identity"
+        for title, row in chosen_rows(rows)
+    ]
+    found, kept = {}, set()
+    with Progress(len(wanted), "picture") as progress:
+        for name, title, row in wanted:
+            path = os.path.join(folder, _FOLDER, _file_name(row))
+            kept.add(os.path.basename(path))
+            if not os.path.exists(path):
+                index = cases.ids.index((row["fixed"], row["moving"]))
+                try:
+                    _draw(cases.load(index), by_name[name], row, path)
+                except InputError as error:
+                    progress.write(f"no picture of {row['fixed']}, {row['moving']}: {error}")
+                    continue
+            found.setdefault(name, []).append((title, row["fixed"], row["moving"], path))
+            progress.advance(name)
+    for name in os.listdir(os.path.join(folder, _FOLDER)):
+        if name.endswith(".jpg") and name not in kept:
+            os.remove(os.path.join(folder, _FOLDER, name))
+    return found
+
+
+def _file_name(row):
+    words = [plain_name(row[part]) for part in ("method", "fixed", "moving")]
+    return "_".join([*words, row["key"][:8]]).replace(" ", "") + ".jpg"
+
+
+def _draw(case, method, row, path):
+    outcome = method(case)
+    jacobian = np.pad(determinants(outcome.flow), [(0, 1)] * 3, mode="edge")
+    result = types.SimpleNamespace(
+        displacement=imaging.flow_to_displacement(outcome.flow, case.grid),
+        jacobian=imaging.to_image(jacobian, case.grid),
+        correlation_before=row["correlation_before"],
+        correlation_after=row["correlation"],
+        folds_percent=row["folds_percent"],
+    )
+    with atomic_path(path) as temporary:
+        drawn = f"{temporary}.png"
+        write_preview(drawn, case.scans["fixed"], case.scans["moving"], result)
+        # A tenth of the PNG's size: a report holds many.
+        pixels = sitk.GetArrayFromImage(sitk.ReadImage(drawn))[..., :3]
+        picture = sitk.GetImageFromArray(np.ascontiguousarray(pixels), isVector=True)
+        sitk.WriteImage(picture, temporary, useCompression=True, compressionLevel=_QUALITY)
