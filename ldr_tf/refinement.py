@@ -55,12 +55,12 @@ class RefinementConfig:
 
     steps: int
     diffeomorphic: bool = False
-    learning_rate: float = 0.15
-    regularization: float = 1.0
+    learning_rate: float = 0.1
+    regularization: float = 0.4
     fold_weight: float = 10.0
     least_jacobian: float = 0.15
-    spacing: float = 1.5
-    coarse_spacing: float = 3.0
+    spacing: float = 1.0
+    coarse_spacing: float = 2.0
     velocity_spacing: float = 1.25
     window: int = 7
     epsilon: float = 1e-7
@@ -70,6 +70,11 @@ class RefinementConfig:
             raise InputError(f"refinement.steps must be 0 or more, not {self.steps}.")
         if self.window < 1 or self.window % 2 == 0:
             raise InputError(f"refinement.window must be an odd number, not {self.window}.")
+
+
+CT = {"learning_rate": 0.15, "regularization": 1.0, "spacing": 2.0, "coarse_spacing": 3.0}
+"""Settings for CT of the body, where the spline would follow the noise of fine structures: organs
+move as wholes, while a brain's folds differ from head to head."""
 
 
 @dataclasses.dataclass(frozen=True)

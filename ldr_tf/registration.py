@@ -19,6 +19,7 @@ from ldr_tf.conventions import INTENSITY_MAX
 from ldr_tf.errors import InputError
 from ldr_tf.imaging import to_array, to_image
 from ldr_tf.models import load_model
+from ldr_tf.refinement import CT, RefinementConfig, refine
 from ldr_tf.result import RegistrationResult
 
 REFINE_STEPS_ALONE = 100
@@ -80,7 +81,7 @@ def register(
         if model is not None:
             warnings += _misfits(fixed, grid, model.config)
         volumes = _prepare(fixed, moving, grid, config, alignment.transform)
-    flows = {}
+    flows, refinement = {}, None
     if model is not None:
         with _timed(seconds, "network"):
             tensors = [tf.constant(volume[None, ..., None]) for volume in volumes]
@@ -92,7 +93,8 @@ def register(
                 imaging.inside_scan(moving, grid, alignment.transform),
             ]
             start = flows.get("network")
-            flows["refinement"] = _refine(volumes, start, known, steps, diffeomorphic, observer)
+            refinement = _refinement(fixed, moving, steps, diffeomorphic)
+            flows["refinement"] = refine(*volumes, start, refinement, observer, known).flow
     with _timed(seconds, "carry_back"):
         field, displacement = _displacement(flows, grid, fixed, alignment.transform)
     with _timed(seconds, "resample"):
@@ -131,6 +133,7 @@ def register(
         correlation_before=before,
         correlation_after=after,
         stages=stages,
+        refinement=refinement,
         dice_before=dices[0],
         dice_after=dices[1],
         landmarks_before=landmarks[0],
@@ -227,11 +230,11 @@ def _prepare(fixed, moving, grid, config, affine):
     return volumes
 
 
-def _refine(volumes, flow, known, steps, diffeomorphic, observer):
-    from ldr_tf.refinement import RefinementConfig, refine
-
-    config = RefinementConfig(steps=steps, diffeomorphic=diffeomorphic)
-    return refine(*volumes, flow, config, observer, known).flow
+def _refinement(fixed, moving, steps, diffeomorphic):
+    """Returns the RefinementConfig for two scans: CT of the body is refined more stiffly."""
+    both_ct = all(imaging.is_ct(sitk.GetArrayViewFromImage(scan)) for scan in (fixed, moving))
+    settings = CT if both_ct else {}
+    return RefinementConfig(steps=steps, diffeomorphic=diffeomorphic, **settings)
 
 
 def _displacement(flows, grid, fixed, affine):

@@ -6,6 +6,7 @@ from typing import Optional
 import SimpleITK as sitk
 
 from ldr_tf.imaging import Alignment
+from ldr_tf.refinement import RefinementConfig
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class RegistrationResult:
         it; None where it covers none of it or either is constant there.
       stages: the same after each stage ("before", "affine", "network", "refinement"), measured on
         the working grid.
+      refinement: the RefinementConfig, None where the network's answer was not refined.
       dice_before, dice_after: Dice of each label above 0 that is on either side, or None without
         labels of both scans.
       landmarks_before, landmarks_after: error of each landmark, mm, by name, or None.
@@ -51,6 +53,7 @@ class RegistrationResult:
     correlation_before: Optional[float]
     correlation_after: Optional[float]
     stages: dict[str, Optional[float]]
+    refinement: Optional[RefinementConfig]
     dice_before: Optional[dict[int, float]]
     dice_after: Optional[dict[int, float]]
     landmarks_before: Optional[dict[str, float]]

@@ -47,7 +47,7 @@ LAYERS = {
     "quality": _BASE | {"imaging", "metrics"},
     "refinement": _APPLICATIONS,
     "registration": _APPLICATIONS,
-    "result": _BASE | {"imaging"},
+    "result": _BASE | {"imaging", "refinement"},
     "commands": _APPLICATIONS | {"", "preview", "training"},
 }
 DATA_MAY_IMPORT = _BASE | {"files", "imaging", "ops", "evaluation"}  # evaluation for its Pair

@@ -32,7 +32,7 @@ def test_recovers_a_known_deformation(pair, diffeomorphic):
     assert result.flow.shape == (*SIZE, 3)
     assert result.flow.dtype == np.float32
     assert error_of(result.flow, pair) < 0.5 * error_of(0.0, pair)
-    assert result.similarity_after > result.similarity_before + 0.05
+    assert result.similarity_after > result.similarity_before + 0.1
     assert jacobian_determinant(result.flow).min() > 0
     assert [step for step, _ in seen] == list(range(1, 41))
     losses = [loss for _, loss in seen]

@@ -300,8 +300,16 @@ def test_refinement_without_a_network_finds_a_bend():
     assert same_grid(result.warped, fixed)
 
 
+def test_ct_is_refined_more_stiffly():
+    fixed, moving = blob((5.0, -3.0, 8.0)), blob((8.0, -1.0, 6.0))
+    plain = register(fixed, moving, refine_steps=1)
+    body = register(*(scan * 3.0 - 1000.0 for scan in (fixed, moving)), refine_steps=1)
+    assert plain.refinement.spacing == 1.0 and plain.refinement.steps == 1
+    assert body.refinement.spacing == 2.0 and body.refinement.regularization == 1.0
+
+
 def test_refinement_starts_from_the_network(monkeypatch):
-    from ldr_tf import refinement
+    from ldr_tf import registration
 
     def refine(fixed, moving, flow, config, observer, known):
         assert all(there.shape == fixed.shape and there.dtype == bool for there in known)
@@ -310,7 +318,7 @@ def test_refinement_starts_from_the_network(monkeypatch):
         assert (config.steps, config.diffeomorphic) == (5, True)
         return SimpleNamespace(flow=flow + np.float32(1))
 
-    monkeypatch.setattr(refinement, "refine", refine)
+    monkeypatch.setattr(registration, "refine", refine)
     scan = blob((5.0, -3.0, 8.0))
     result = register(scan, scan, constant(1.0, 0, 0), refine_steps=5, diffeomorphic=True)
     # Axes point to L = +x, I = -z, A = -y; the spacing is 2 mm.

@@ -1,5 +1,6 @@
 """What ldr-register says of a registration: summary.json, and lines for the screen."""
 
+import dataclasses
 import platform
 
 import numpy as np
@@ -34,6 +35,7 @@ def summary(model, result, seconds):
             "after": result.correlation_after,
             "stages_on_the_working_grid": result.stages,
         },
+        "refinement": result.refinement and dataclasses.asdict(result.refinement),
         "dice": _before_and_after(result.dice_before, result.dice_after),
         "landmarks_mm": _before_and_after(result.landmarks_before, result.landmarks_after),
         "folds_percent": result.folds_percent,

@@ -33,7 +33,7 @@ from ldr_tf.imaging.grid import (
     resample_scan,
     same_grid,
 )
-from ldr_tf.imaging.intensity import foreground_threshold, intensity_range, scale_intensity
+from ldr_tf.imaging.intensity import foreground_threshold, intensity_range, is_ct, scale_intensity
 from ldr_tf.imaging.inverse import invert
 from ldr_tf.imaging.points import SPACES as POINT_SPACES
 from ldr_tf.imaging.points import (
@@ -86,6 +86,7 @@ __all__ = [
     "inside_scan",
     "intensity_range",
     "invert",
+    "is_ct",
     "jacobian_determinant",
     "match_points",
     "network_grid",

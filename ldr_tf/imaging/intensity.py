@@ -6,6 +6,8 @@ from ldr_tf.conventions import INTENSITY_MAX
 
 _ENOUGH = 2**21
 _CT_ABDOMEN = (-160.0, 240.0)
+_AIR = -500.0
+"""Hounsfield units; only air and lungs lie below, and no other kind of scan reaches so low."""
 
 
 def scale_intensity(array, method):
@@ -33,6 +35,11 @@ def scale_intensity(array, method):
     if high <= low:
         return np.zeros_like(array)
     return np.rint(np.clip((array - low) * (INTENSITY_MAX / (high - low)), 0.0, INTENSITY_MAX))
+
+
+def is_ct(array):
+    """Whether intensities look like CT: some are those of air in Hounsfield units."""
+    return float(np.min(array)) < _AIR
 
 
 def intensity_range(array, method):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ldr_tf.imaging import foreground_threshold, intensity_range, scale_intensity
+from ldr_tf.imaging import foreground_threshold, intensity_range, is_ct, scale_intensity
 
 
 def head(seed=0):
@@ -69,3 +69,9 @@ def test_a_ct_window():
     array = np.array([-1000.0, -160.0, 40.0, 240.0, 3000.0])
     np.testing.assert_array_equal(scale_intensity(array, "ct_abdomen"), [0, 0, 128, 255, 255])
     assert intensity_range(array, "ct_abdomen") == (-160.0, 240.0)
+
+
+def test_ct_is_known_by_its_air():
+    assert is_ct(np.array([-1000.0, 40.0, 300.0]))
+    assert not is_ct(np.array([-0.65, 0.0, 3.9]))  # a normalised MR scan
+    assert not is_ct(np.array([0.0, 4000.0]))
