@@ -130,6 +130,7 @@ def _conclude(folder, seconds):
     print(f"""
 == done in {seconds / 60:.1f} minutes
 look at   {os.path.join(folder, "registered", "preview.png")}
+report    {os.path.join(evaluation, "report.html")}
 figures   {os.path.join(evaluation, "pairs.csv")}, {os.path.join(evaluation, "summary.json")}
 curves    tensorboard --logdir={folder}
 
