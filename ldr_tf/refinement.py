@@ -72,7 +72,7 @@ class RefinementConfig:
             raise InputError(f"refinement.window must be an odd number, not {self.window}.")
 
 
-CT = {"learning_rate": 0.15, "regularization": 1.0, "spacing": 2.0, "coarse_spacing": 3.0}
+CT = {"learning_rate": 0.15, "regularization": 2.0, "spacing": 3.0, "coarse_spacing": 4.0}
 """Settings for CT of the body, where the spline would follow the noise of fine structures: organs
 move as wholes, while a brain's folds differ from head to head."""
 

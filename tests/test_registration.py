@@ -305,7 +305,7 @@ def test_ct_is_refined_more_stiffly():
     plain = register(fixed, moving, refine_steps=1)
     body = register(*(scan * 3.0 - 1000.0 for scan in (fixed, moving)), refine_steps=1)
     assert plain.refinement.spacing == 1.0 and plain.refinement.steps == 1
-    assert body.refinement.spacing == 2.0 and body.refinement.regularization == 1.0
+    assert body.refinement.spacing == 3.0 and body.refinement.regularization == 2.0
 
 
 def test_refinement_starts_from_the_network(monkeypatch):
