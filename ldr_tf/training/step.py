@@ -129,6 +129,8 @@ class TrainingStep:
             distilled.scalars,
             discrimination=distilled.value,
             loss=adversarial_loss(scalars["reconstruction"], distilled.value, gamma),
+            discrimination_gradient_norm=tf.norm(distilled.gradient),
+            discrimination_towards_teacher=_cosine(distilled.gradient, phi_s - phi_t),
             teacher_end_point_error=tf.reduce_mean(end_point_error(phi_s, phi_t)),
         )
         # Only more than one critic step looks at the flows again; in parts there is but one.
@@ -212,6 +214,12 @@ class TrainingStep:
             context.merge_call(unless_broken, args=(gradients, norm))
         else:
             apply(gradients)
+
+
+def _cosine(first, second):
+    """Cosine of the angle between two tensors taken as vectors, 0 where one has no length."""
+    product = tf.norm(first) * tf.norm(second)
+    return tf.math.divide_no_nan(tf.reduce_sum(first * second), product)
 
 
 def _mean_over_devices(tensors):

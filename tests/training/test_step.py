@@ -122,7 +122,10 @@ def test_critic_steps_are_counted():
 
 def test_flow_regression_draws_the_student_to_the_teacher():
     _, step = make(kind="flow", gamma=0.0)
-    errors = [float(step.full(batch())["teacher_end_point_error"]) for _ in range(40)]
+    answers = [step.full(batch()) for _ in range(40)]
+    # The gradient of a squared distance points straight away from the teacher.
+    assert float(answers[0]["discrimination_towards_teacher"]) == pytest.approx(1.0, abs=1e-4)
+    errors = [float(answer["teacher_end_point_error"]) for answer in answers]
     assert errors[-1] < 0.6 * errors[0]
 
 
