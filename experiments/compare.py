@@ -52,7 +52,7 @@ _MORE = flags.DEFINE_multi_string(
     "train_flag", [], "a further flag for every training, such as gamma=0.5", flag_values=FLAGS
 )
 
-_COLUMNS = {"dice": "Dice", "folds_percent": "folds %", "std_jacobian": "std of |J|"}
+_COLUMNS = {"dice": "Dice", "folds_percent": "folds %", "std_jacobian": "std of J"}
 
 
 def run():
