@@ -118,11 +118,14 @@ class Elastix(_Baseline):
         maps = itk.ParameterObject.New()
         for kind in ("affine", "bspline"):
             maps.AddParameterMap(maps.GetDefaultParameterMap(kind))
-        _, transform = itk.elastix_registration_method(
-            *images, parameter_object=maps, log_to_console=False
-        )
-        field = itk.transformix_deformation_field(images[1], transform, log_to_console=False)
-        return itk.array_from_image(field).transpose(2, 1, 0, 3)
+        # Without a folder of its own transformix leaves its files in the current one.
+        with tempfile.TemporaryDirectory() as folder:
+            quietly = {"log_to_console": False, "output_directory": folder}
+            _, transform = itk.elastix_registration_method(
+                *images, parameter_object=maps, **quietly
+            )
+            field = itk.transformix_deformation_field(images[1], transform, **quietly)
+            return itk.array_from_image(field).transpose(2, 1, 0, 3)
 
 
 BASELINES = {"ants": Ants, "elastix": Elastix}

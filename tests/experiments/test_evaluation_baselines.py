@@ -27,8 +27,9 @@ def scans():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(BASELINES))
-def test_a_known_shift_is_found(name):
+def test_a_known_shift_is_found(name, tmp_path, monkeypatch):
     pytest.importorskip(BASELINES[name].module)
+    monkeypatch.chdir(tmp_path)
     fixed, moving = scans()
     # Axes of a scan that points left, inferior, anterior: no axis is where ITK's identity has it.
     direction = np.array([[1, 0, 0], [0, 0, -1], [0, -1, 0]], float)
@@ -41,6 +42,7 @@ def test_a_known_shift_is_found(name):
     before, after = [np.corrcoef(fixed.ravel(), v.ravel())[0, 1] for v in (moving, outcome.warped)]
     assert after > before + 0.1
     assert outcome.seconds > 0 and outcome.cpu_seconds > 0
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_unknown_baseline():

@@ -131,10 +131,10 @@ def test_flow_regression_draws_the_student_to_the_teacher():
 
 def test_one_trace_for_varying_data_learning_rate_and_gamma():
     state, step = make()
-    for index in range(6):
+    for index in range(20):
         state.optimizer.learning_rate.assign(1e-3 / (index + 1))
         step.reconstruction(batch(index))
-        step.full(batch(index), gamma=tf.constant(index / 10))
+        step.full(batch(index), gamma=tf.constant(index / 20))
     assert step.reconstruction.experimental_get_tracing_count() == 1
     assert step.full.experimental_get_tracing_count() == 1
 
