@@ -10,6 +10,14 @@ from ldr_tf.imaging.arrays import to_array, to_image
 from ldr_tf.imaging.intensity import foreground_threshold, scale_intensity
 
 _OPPOSITE = {"L": "R", "R": "L", "P": "A", "A": "P", "S": "I", "I": "S"}
+_TOWARDS = {
+    "L": (1, 0, 0),
+    "R": (-1, 0, 0),
+    "P": (0, 1, 0),
+    "A": (0, -1, 0),
+    "S": (0, 0, 1),
+    "I": (0, 0, -1),
+}
 _STEP = 16
 _COARSE = 4.0
 _SMOOTH_ABOVE = 1.2
@@ -74,8 +82,9 @@ def orientation_of(direction):
 def network_grid(fixed, image_config, size, free_size=False, labelled=None):
     """Returns the grid on which a network sees a fixed scan.
 
-    Its axes are the scan's own, exchanged and turned round until they point as
-    `image_config.orientation` says; an oblique scan is not straightened.
+    With `image_config.spacing` its axes point exactly as `image_config.orientation` says, so that
+    a head looks the same to the network however obliquely it was scanned or stored. Without it
+    they are the scan's own, exchanged and turned round until they point so.
 
     The region that matters is what `image_config.crop` says. With `image_config.spacing` the grid
     has this spacing and is centred on the region; where that is the whole scan, along each axis
@@ -91,11 +100,19 @@ def network_grid(fixed, image_config, size, free_size=False, labelled=None):
       labelled: first and last index of the box around the scan's labels, for the crop "labels".
     """
     source = grid_of(fixed)
-    order, direction = network_axes(source, image_config.orientation)
-    extent, centre, size = source.extent[order], source.centre, np.array(size)
+    _, direction = network_axes(source, image_config.orientation)
+    if image_config.spacing is not None:
+        direction = straight_axes(image_config.orientation)
+    # How much of the grid's axes a box along the scan's axes takes: no more than an exchange of
+    # sides unless it is oblique.
+    taken = np.abs(direction.T @ np.reshape(source.direction, (3, 3))).round(12)
+    extent, centre, size = taken @ source.extent, source.centre, np.array(size)
     if image_config.crop != "none":
         low, high = crop_box(fixed, image_config.crop, labelled)
-        extent, centre = ((high - low + 1) * source.spacing)[order], source.points((low + high) / 2)
+        extent, centre = (
+            taken @ ((high - low + 1) * source.spacing),
+            source.points((low + high) / 2),
+        )
     if image_config.spacing is None:
         spacing = extent / size
         if image_config.fit == "isotropic":
@@ -112,7 +129,7 @@ def network_grid(fixed, image_config, size, free_size=False, labelled=None):
         cut = extent > (size + 2) * spacing
         if cut.any():
             low, high = foreground_box(fixed)
-            needed = ((high - low + 1) * source.spacing)[order]
+            needed = taken @ ((high - low + 1) * source.spacing)
             offset = direction.T @ (source.points((low + high) / 2) - source.centre)
         if free_size:
             grown = (np.ceil(needed / spacing / _STEP - 1e-6) * _STEP).astype(int)
@@ -148,6 +165,15 @@ def foreground_grid(fixed):
         tuple(float(o) for o in origin),
         tuple(float(d) for d in direction.ravel()),
     )
+
+
+def straight_axes(orientation):
+    """Returns the 3x3 direction matrix of axes that point exactly as three letters say.
+
+    Columns are the axes, in LPS; see ImageConfig.
+    """
+    columns = [_TOWARDS[letter] for letter in orientation]
+    return np.transpose(columns).astype(float)
 
 
 def network_axes(grid, orientation):

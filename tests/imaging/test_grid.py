@@ -72,6 +72,19 @@ def test_axes_point_as_asked_and_only_exchange(direction):
         np.testing.assert_allclose(grid.centre, grid_of(turned).centre, atol=1e-9)
 
 
+def test_with_a_spacing_an_oblique_scan_is_straightened():
+    image = scan((40, 44, 48), (1.0, 1.5, 2.0), oblique())
+    config = ImageConfig("RSP", (2.0, 2.0, 2.0))
+    grid = network_grid(image, config, (80, 80, 80))
+    np.testing.assert_allclose(grid.direction, (-1, 0, 0, 0, 0, 1, 0, 1, 0))  # columns R, S, P
+    np.testing.assert_allclose(grid.centre, grid_of(image).centre)
+    # A grid that grows holds every corner of the scan's bright box, however it is turned.
+    corners = [[i, j, k] for i in (16, 23) for j in (17, 26) for k in (19, 28)]
+    grown = network_grid(image, config, (8, 8, 8), free_size=True)
+    places = grown.indices(grid_of(image).points(corners))
+    assert (places >= -0.5).all() and (places <= np.array(grown.size) - 0.5).all()
+
+
 def test_all_orientations_are_met():
     assert len(set(ORIENTATIONS)) == 48
 
