@@ -266,9 +266,7 @@ def _order(change):
 
 def _colours():
     """Returns the diverging map; folds, at or below its lower end, are black."""
-    colours = colormaps["RdBu_r"].copy()
-    colours.set_under("black")
-    return colours
+    return colormaps["RdBu_r"].with_extremes(under="black")
 
 
 def _scale(figure, panel, place):

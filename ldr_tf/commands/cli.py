@@ -20,6 +20,7 @@ import sys
 
 from absl import flags
 
+from ldr_tf.commands.quiet import quiet_tensorflow
 from ldr_tf.errors import InputError
 
 BAD_INPUT = 2
@@ -41,7 +42,7 @@ def main(run, flag_values, description, argv=None):
         print(_help(description, flag_values))
         return 0
     # Quiet unless asked otherwise: TensorFlow's start-up lines would hide our own.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    quiet_tensorflow()
     try:
         flag_values.unparse_flags()
         for name in flag_values:

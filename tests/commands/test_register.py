@@ -219,8 +219,11 @@ def test_a_failure_while_writing_leaves_nothing(case, monkeypatch):
 
 _INTERRUPTED = """
 import sys, time
-from ldr_tf import preview
 from ldr_tf.commands import register
+from ldr_tf.commands.quiet import quiet_tensorflow
+
+quiet_tensorflow()
+from ldr_tf import preview
 
 def write_preview(*arguments):
     print("in the middle", flush=True)
