@@ -15,6 +15,7 @@ from ldr_tf.evaluation import Pair
 
 _READERS = 2
 _READ_AHEAD = 2
+_MASK = 255
 _ALIGNMENT = 64
 """Bytes; TensorFlow takes arrays that begin at multiples of it without a copy."""
 
@@ -28,6 +29,8 @@ def training_dataset(
     paired=False,
     flows=None,
     images="scans",
+    painted="all",
+    labels=False,
     cache=False,
     shard=(0, 1),
 ):
@@ -47,6 +50,8 @@ def training_dataset(
       paired: see `data.pairs.list_pairs`.
       flows: path of a store of teacher flows that has every pair of the subset, or None.
       images: "scans", or a style of `data.synthetic`: images painted from the segmentations.
+      painted: whether "all" are then painted or only those that are "label_maps" without a scan.
+      labels: whether to bring the segmentations along, as numbers of `label_classes`.
       cache: whether to keep all scans that were read in memory.
       shard: (index, count); the dataset holds the index-th of `count` equal parts of every batch,
         so that count workers together see exactly what one would.
@@ -54,7 +59,9 @@ def training_dataset(
     Returns:
       tf.data.Dataset of {"fixed", "moving": uint8 [batch, x, y, z, 1], 0..255; "example": int64
       [batch], the pair's number in the training; with flows "teacher_flow": float16
-      [batch, x, y, z, 3], voxels}, where batch is batch_size / count.
+      [batch, x, y, z, 3], voxels; with labels "fixed_labels", "moving_labels": uint16
+      [batch, x, y, z, 1], 0 for what is no class and where a scan has no segmentation}, where batch
+      is batch_size / count.
 
     Raises:
       InputError: at once, for an unknown or too small subset, a missing scan, a volume of
@@ -62,8 +69,7 @@ def training_dataset(
         size or was made of other volumes, or a batch that cannot be dealt out.
     """
     part = _part(batch_size, shard)
-    painted = images != "scans"
-    if painted and flows is not None:
+    if images != "scans" and flows is not None:
         raise InputError(f"{flows}: stored flows are those of the scans, not of painted images.")
     reader = VolumeReader(manifest, cache)
     choose = functools.partial(training_pairs, manifest, subset, batch_size, seed, paired=paired)
@@ -71,10 +77,13 @@ def training_dataset(
     keys = [key for name in manifest.scheme(subset) for key in manifest.subsets[name]]
     keys = keys if manifest.atlas is None else [manifest.atlas] + keys
     reader.check(keys)
-    if painted:
-        reader.check_labels(keys)
-    fill = reader.read_labels_into if painted else reader.read_volume_into
-    kind = np.uint16 if painted else np.uint8
+    to_paint = {
+        key for key in keys if images != "scans" and (painted == "all" or reader.is_label_map(key))
+    }
+    reader.check_labels(to_paint)
+    labelled = {key for key in keys if reader.has_labels(key)} if labels else ()
+    classes = _class_table(manifest)
+    kind = np.uint16 if to_paint else np.uint8
     store = None if flows is None else _open_flows(flows, manifest, subset, paired, reader)
     shape = (len(part),) + manifest.image_size
 
@@ -85,20 +94,44 @@ def training_dataset(
         batch = _two_arrays(shape + (1,), kind)
         for item, pair in enumerate(pairs_of(step)):
             for side, key in enumerate(pair):
-                fill(key, batch[side][item, ..., 0])
+                read_into(key, batch[side][item, ..., 0])
         return batch
+
+    def read_into(key, array):
+        if key in to_paint:
+            reader.read_labels_into(key, array)
+        elif kind == np.uint8:
+            reader.read_volume_into(key, array)
+        else:
+            array[...] = reader.read_volume(key)
+
+    def read_labels(step):
+        batch = np.zeros((2,) + shape + (1,), np.uint16)
+        for item, pair in enumerate(pairs_of(step)):
+            for side, key in enumerate(pair):
+                if key in labelled:
+                    reader.read_labels_into(key, batch[side, item, ..., 0])
+        return tuple(classes[batch])
 
     def read_flows(step):
         stored = [store.read(*map(scan_id, pair)) for pair in pairs_of(step)]
         return np.stack(stored).astype(np.float16)
 
+    def are_painted(step):
+        return np.array([[key in to_paint for key in pair] for pair in pairs_of(step)])
+
     def load(step):
-        pair = tf.numpy_function(read_volumes, [step], [kind] * 2)
-        fixed, moving = (tf.ensure_shape(side, shape + (1,)) for side in pair)
+        fixed, moving = _volumes(read_volumes, step, kind, shape)
         example = step * batch_size + tf.range(part.start, part.stop, dtype=tf.int64)
-        if painted:
-            fixed, moving = _paint(fixed, moving, images, seed, example)
+        if to_paint:
+            which = tf.ensure_shape(
+                tf.numpy_function(are_painted, [step], tf.bool), shape[:1] + (2,)
+            )
+            fixed, moving = _paint(fixed, moving, which, images, seed, example)
         batch = {"fixed": fixed, "moving": moving, "example": example}
+        if labels:
+            sides = _volumes(read_labels, step, np.uint16, shape)
+            batch["fixed_labels"], batch["moving_labels"] = sides
         if store is not None:
             flow = tf.numpy_function(read_flows, [step], tf.float16)
             batch["teacher_flow"] = tf.ensure_shape(flow, shape + (3,))
@@ -132,14 +165,51 @@ def _two_arrays(shape, kind):
     return [room[begin : begin + size].view(kind).reshape(shape) for begin in starts]
 
 
-def _paint(fixed, moving, style, seed, example):
-    """Paints each pair of a batch of labels by its own number in the training."""
+def _volumes(read, step, kind, shape):
+    """Returns both sides of a step's pairs, [batch, x, y, z, 1], as `read(step)` gives them."""
+    pair = tf.numpy_function(read, [step], [kind] * 2)
+    return [tf.ensure_shape(side, shape + (1,)) for side in pair]
+
+
+def _paint(fixed, moving, which, style, seed, example):
+    """Paints those sides of a batch that are labels, each pair by its own number in the training.
+
+    `which` is [batch, 2], for the fixed and the moving sides; the others are images already.
+    """
 
     def paint(pair):
-        images = synthetic.paint_pair(pair[0][..., 0], pair[1][..., 0], style, seed, pair[2])
-        return tuple(image[..., None] for image in images)
+        given = (pair[0][..., 0], pair[1][..., 0])
+        images = tf.cond(
+            tf.reduce_any(pair[2]),
+            lambda: synthetic.paint_pair(*given, style, seed, pair[3]),
+            lambda: tuple(tf.cast(side, tf.uint8) for side in given),
+        )
+        chosen = [
+            tf.where(pair[2][side], images[side], tf.cast(given[side], tf.uint8))
+            for side in range(2)
+        ]
+        return tuple(image[..., None] for image in chosen)
 
-    return tf.map_fn(paint, (fixed, moving, example), fn_output_signature=(tf.uint8, tf.uint8))
+    sides = (fixed, moving, which, example)
+    return tf.map_fn(paint, sides, fn_output_signature=(tf.uint8, tf.uint8))
+
+
+def label_classes(manifest):
+    """Returns the label values that make a data set's classes 1, 2, ...: those of its list.
+
+    Segmentations without a list are masks of 0 and 255.
+    """
+    if manifest.segmentation_class_value is None:
+        return (_MASK,)
+    return tuple(sorted(set(manifest.segmentation_class_value.values()) - {0}))
+
+
+def _class_table(manifest):
+    """Returns the class of every label value, uint16; 0 for values that are no class."""
+    table = np.zeros(np.iinfo(np.uint16).max + 1, np.uint16)
+    for number, value in enumerate(label_classes(manifest), 1):
+        table[value] = number
+    return table
 
 
 def _open_flows(path, manifest, subset, paired, reader):

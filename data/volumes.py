@@ -100,6 +100,14 @@ class VolumeReader:
         """
         self._fill(key, "segmentation", array)
 
+    def has_labels(self, key):
+        """Returns whether a scan has a segmentation."""
+        return "segmentation" in self._group(key)
+
+    def is_label_map(self, key):
+        """Returns whether there are only labels, of which the volume is but a picture."""
+        return bool(self._group(key).attrs.get("painted", False))
+
     def check_labels(self, keys):
         """Looks at the headers of the segmentations of `keys`, which must all be there.
 

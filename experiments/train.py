@@ -187,7 +187,7 @@ def pair_names(manifest, training, step):
 def validation(manifest, network):
     """Returns the callable that gives validation figures, or None without a validation subset."""
     from data.pipeline import evaluation_pairs
-    from ldr_tf.evaluation import Predictor, evaluate, summarize
+    from ldr_tf.evaluation import Predictor, validate
 
     name = _VALIDATION.value
     if not name or (name == "2" and name not in manifest.schemes and name not in manifest.subsets):
@@ -197,9 +197,7 @@ def validation(manifest, network):
 
     def figures():
         pairs = itertools.islice(evaluation_pairs(manifest, name), _VALIDATION_PAIRS.value)
-        summary = summarize(evaluate(predictor, pairs, manifest.segmentation_class_value))
-        wanted = ("dice", "folds_percent", "correlation")
-        return {key: summary[key]["mean"] for key in wanted if summary[key]["count"]}
+        return validate(predictor, pairs, manifest.segmentation_class_value)
 
     return figures
 
@@ -211,7 +209,7 @@ def run():
     config = build_config(manifest)
     check_distillation(config)
 
-    from data.pipeline import training_dataset
+    from data.pipeline import label_classes, training_dataset
     from experiments.progress import TrainingProgress
     from ldr_tf.training import devices
     from ldr_tf.training.loop import TrainingError, resume, train
@@ -231,6 +229,8 @@ def run():
         training.seed,
         paired=training.paired,
         images=training.images,
+        painted=training.painted,
+        labels=training.label_weight > 0,
         cache=_CACHE.value,
         flows=config.teacher_flows,
     )
@@ -257,7 +257,7 @@ def run():
     try:
         finished = train(
             state,
-            TrainingStep(state, teacher),
+            TrainingStep(state, teacher, len(label_classes(manifest))),
             batches,
             _OUTPUT.value,
             validate=validate,

@@ -10,6 +10,7 @@ AFFINE_STEMS = ("none", "vtn", "light")
 INTENSITIES = ("percentile", "ct_abdomen", "minmax", "none")
 CROPS = ("none", "foreground", "labels")
 FITS = ("stretched", "isotropic")
+PAINTED = ("all", "label_maps")
 IMAGES = ("scans", "synthetic", "synthetic_t1")
 SIMILARITIES = ("correlation", "local_correlation", "mse")
 SCHEDULES = ("constant", "cosine", "rcn", "rcn_finetune", "ldr_released")
@@ -180,6 +181,8 @@ class TrainingConfig:
         the machines that the environment variable TF_CONFIG names.
       images: "scans", the volumes of the data set; "synthetic", images painted from its
         segmentations (see data/synthetic.py); "synthetic_t1", the same with the look of T1.
+      painted: with those images, whether "all" scans are painted or only those that are mere
+        "label_maps", so that real and painted images train together.
       paired: whether only disjoint neighbours of the data set are pairs, not all ordered pairs.
       learning_rate: of Adam, before the schedule.
       schedule: one of SCHEDULES, see `ldr_tf.training.schedules.learning_rate`.
@@ -190,6 +193,8 @@ class TrainingConfig:
         (On a CPU compiling 3D convolutions takes minutes; the warp is compiled there all the same.)
       similarity: one of SIMILARITIES.
       regularization: weight of the flow's smoothness.
+      label_weight: weight of the overlap of segmentations, where both scans of a pair have one; see
+        `ldr_tf.losses.overlap.soft_dice_loss`. 0: labels are not read.
       augmentation: largest offset of the free-form deformation's control points as a fraction of
         their spacing; 0.4 is the originals' value, 0 switches it off.
       flip_axis: axis mirrored in half of the pairs (the left-right axis), None for none.
@@ -206,6 +211,7 @@ class TrainingConfig:
     precision: str = "float32"
     strategy: str = "one"
     images: str = "scans"
+    painted: str = "all"
     paired: bool = False
     learning_rate: float = 1e-4
     schedule: str = "cosine"
@@ -214,6 +220,7 @@ class TrainingConfig:
     xla: str = "auto"
     similarity: str = "correlation"
     regularization: float = 1.0
+    label_weight: float = 0.0
     augmentation: float = 0.4
     flip_axis: Optional[int] = None
     on_nonfinite: str = "stop"
@@ -224,6 +231,7 @@ class TrainingConfig:
 
     def __post_init__(self):
         require_choice(self.images, IMAGES, "training.images")
+        require_choice(self.painted, PAINTED, "training.painted")
         require_choice(self.schedule, SCHEDULES, "training.schedule")
         require_choice(self.xla, XLA_MODES, "training.xla")
         require_choice(self.precision, PRECISIONS, "training.precision")
@@ -254,6 +262,10 @@ class TrainingConfig:
         require(
             self.regularization >= 0,
             f"training.regularization must not be below 0, not {self.regularization}.",
+        )
+        require(
+            self.label_weight >= 0,
+            f"training.label_weight must not be below 0, not {self.label_weight}.",
         )
         require(
             self.flip_axis in (None, 0, 1, 2),

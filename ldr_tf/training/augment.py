@@ -1,12 +1,23 @@
 """Random free-form deformations and flips, a function of seed and example alone."""
 
+from typing import NamedTuple, Optional
+
 import tensorflow as tf
 
 from ldr_tf.ops.bspline import free_form_flow
-from ldr_tf.ops.warp import identity_grid, sample, warp
+from ldr_tf.ops.warp import identity_grid, sample, warp, warp_nearest
 
 _CONTROL_POINTS = 5
 _INVERSION_STEPS = 12
+
+
+class Augmented(NamedTuple):
+    """A pair after augmentation, each as `augment` took it; what it was not given stays None."""
+
+    fixed: tf.Tensor
+    moving: tf.Tensor
+    flow: Optional[tf.Tensor]
+    labels: Optional[tuple[tf.Tensor, tf.Tensor]]
 
 
 def random_control_grid(size, strength, seeds):
@@ -26,7 +37,7 @@ def random_control_grid(size, strength, seeds):
     return strength * uniform**3 * tf.constant([float(n // 4) for n in size])
 
 
-def augment(fixed, moving, strength, flip_axis, seed, example, flow=None):
+def augment(fixed, moving, strength, flip_axis, seed, example, flow=None, labels=None):
     """Deforms the moving image and mirrors half of the pairs.
 
     Args:
@@ -36,28 +47,37 @@ def augment(fixed, moving, strength, flip_axis, seed, example, flow=None):
       seed: of the run, an integer.
       example: each pair's number in the training, integers [batch].
       flow: a flow of the pair as it was, [batch, x, y, z, 3] in voxels, or None.
+      labels: (fixed, moving), each integers [batch, x, y, z, 1], or None.
 
     Returns:
-      The pair, and the flow of the new pair (None where there was none): warping the new moving
-      image by it gives what warping the old one by the old flow gave.
+      An `Augmented`. Warping its moving image by its flow gives what warping the old one by the old
+      flow gave.
     """
     example = tf.cast(example, tf.int32)
     size = moving.shape[1:4]
+    fixed_labels, moving_labels = (None, None) if labels is None else labels
     if strength:
         grid = random_control_grid(size, strength, _seeds(seed, 2 * example))
         deformation = free_form_flow(grid, size)
         moving = warp(moving, deformation)
         if flow is not None:
             flow = undo_deformation(flow, deformation)
+        if labels is not None:
+            moving_labels = warp_nearest(moving_labels, deformation)
     if flip_axis is not None:
         mirrored = _uniform([1, 1, 1, 1], _seeds(seed, 2 * example + 1)) < 0.0
         axis = [flip_axis + 1]
-        fixed = tf.where(mirrored, tf.reverse(fixed, axis), fixed)
-        moving = tf.where(mirrored, tf.reverse(moving, axis), moving)
+
+        def mirror(volume):
+            return None if volume is None else tf.where(mirrored, tf.reverse(volume, axis), volume)
+
+        sides = (fixed, moving, fixed_labels, moving_labels)
+        fixed, moving, fixed_labels, moving_labels = map(mirror, sides)
         if flow is not None:
             sign = 1.0 - 2.0 * tf.one_hot(flip_axis, 3)
             flow = tf.where(mirrored, tf.reverse(flow, axis) * sign, flow)
-    return fixed, moving, flow
+    labels = None if labels is None else (fixed_labels, moving_labels)
+    return Augmented(fixed, moving, flow, labels)
 
 
 def undo_deformation(flow, deformation):

@@ -17,20 +17,23 @@ class TrainingStep:
     distillation that the config names: "flow" regresses the network's flow to the teacher's;
     "aldk" plays the critic's game, in which both sides move by the same look at the flows. Both
     are traced once, take a batch as the pipeline yields it ("fixed", "moving" uint8, "example",
-    and "teacher_flow" where flows are stored), and return a dictionary of scalar tensors, means
+    "teacher_flow" where flows are stored, "fixed_labels" and "moving_labels" where segmentations
+    count), and return a dictionary of scalar tensors, means
     over the batch and all devices; neither does any I/O. The teacher is never moved.
     """
 
-    def __init__(self, state, teacher=None):
+    def __init__(self, state, teacher=None, classes=0):
         """Binds a step to what it moves.
 
         Args:
           state: `ldr_tf.training.state.TrainingState`.
           teacher: the frozen network whose flows are distilled; `full` needs it unless the batches
             bring the flows along.
+          classes: number of classes that the labels in the batches have.
         """
         self._state = state
         self._teacher = teacher
+        self._classes = classes
         self._config = state.config
         self._distill = regression
         if state.critic is not None:
@@ -40,7 +43,8 @@ class TrainingStep:
 
     def look(self, batch):
         """Returns (fixed, moving, registration, teacher's flow or None) of one device's batch."""
-        fixed, moving, phi_t = self._prepare(batch)
+        pair = self._prepare(batch)
+        fixed, moving, phi_t = pair.fixed, pair.moving, pair.flow
         if phi_t is None and self._teacher is not None:
             phi_t = self._teacher(fixed, moving).flow
         return fixed, moving, self._state.network(fixed, moving), phi_t
@@ -107,18 +111,19 @@ class TrainingStep:
         return tf.nest.map_structure(lambda tensor: tensor / parts, total)
 
     def _reconstruction_gradients(self, batch):
-        fixed, moving, _ = self._prepare(batch)
+        pair = self._prepare(batch)
         with tf.GradientTape() as tape:
-            _, scalars = self._reconstruct(fixed, moving)
+            _, scalars = self._reconstruct(pair)
         return self._gradients(tape, [scalars["reconstruction"]], [1.0]), scalars
 
     def _full_gradients(self, batch, gamma):
         """Returns the network's gradients, the critic's, both flows and the scalars of a part."""
-        fixed, moving, phi_t = self._prepare(batch)
+        pair = self._prepare(batch)
+        phi_t = pair.flow
         if phi_t is None:
-            phi_t = self._teacher(fixed, moving).flow
+            phi_t = self._teacher(pair.fixed, pair.moving).flow
         with tf.GradientTape() as tape:
-            phi_s, scalars = self._reconstruct(fixed, moving)
+            phi_s, scalars = self._reconstruct(pair)
         distilled = self._distill(phi_s, phi_t)
         gradients = self._gradients(
             tape,
@@ -138,11 +143,12 @@ class TrainingStep:
         return gradients, distilled.critic_gradients, flows, scalars
 
     def _prepare(self, batch):
-        """Returns fixed, moving, [B, x, y, z, 1] in 0..1, and the stored flow or None."""
+        """Returns the augmented pair, images in 0..1; its flow is the stored one."""
         training = self._config.training
         fixed = tf.cast(batch["fixed"], tf.float32) / INTENSITY_MAX
         moving = tf.cast(batch["moving"], tf.float32) / INTENSITY_MAX
         flow = batch.get("teacher_flow")
+        labels = [batch[name] for name in ("fixed_labels", "moving_labels") if name in batch]
         return augment(
             fixed,
             moving,
@@ -151,17 +157,20 @@ class TrainingStep:
             training.seed,
             batch["example"],
             flow if flow is None else tf.cast(flow, tf.float32),
+            tuple(labels) or None,
         )
 
-    def _reconstruct(self, fixed, moving):
+    def _reconstruct(self, pair):
         config = self._config
-        registration = self._state.network(fixed, moving)
+        registration = self._state.network(pair.fixed, pair.moving)
         terms = reconstruction_loss(
-            fixed,
+            pair.fixed,
             registration,
             config.training.similarity,
             config.training.regularization,
             config.network.rep,
+            pair.labels and (*pair.labels, self._classes),
+            config.training.label_weight,
         )
         return registration.flow, {name: tf.reduce_mean(value) for name, value in terms.items()}
 

@@ -51,7 +51,7 @@ def test_half_of_the_pairs_are_mirrored_whole():
     fixed, moving = smooth_volumes(1)
     mirrored = 0
     for example in range(40):
-        f, m, _ = augment(fixed, moving, 0.0, 2, 3, np.array([example]))
+        f, m, *_ = augment(fixed, moving, 0.0, 2, 3, np.array([example]))
         turned = not np.array_equal(f, fixed)
         mirrored += turned
         np.testing.assert_array_equal(f, fixed[:, :, :, ::-1] if turned else fixed)
@@ -73,7 +73,7 @@ def test_a_stored_flow_follows_the_augmentation(axis):
     fixed, moving = smooth_volumes()
     flow = smooth_flow()
     wanted = warp(moving, flow).numpy()
-    f, m, changed = augment(fixed, moving, 0.3, axis, 1, np.array([0, 1, 2]), flow)
+    f, m, changed, _ = augment(fixed, moving, 0.3, axis, 1, np.array([0, 1, 2]), flow)
     got = warp(m, changed).numpy()
     for item in range(3):
         turned = not np.array_equal(f[item], fixed[item])

@@ -1,0 +1,70 @@
+"""Label maps of whole heads, made ready to stand in for scans of brains."""
+
+import numpy as np
+import SimpleITK as sitk
+
+from data.synthetic import paint_pair
+from ldr_tf import imaging
+
+# FreeSurfer's numbers of what a skull-stripped scan is labelled with, without the vessels' and the
+# lesions': the 35 structures of the public OASIS label files, in their order.
+BRAIN_LABELS = {
+    **{"left-cerebral-white-matter": 2, "left-cerebral-cortex": 3, "left-lateral-ventricle": 4},
+    **{"left-inferior-lateral-ventricle": 5, "left-cerebellum-white-matter": 7},
+    **{"left-cerebellum-cortex": 8, "left-thalamus": 10, "left-caudate": 11, "left-putamen": 12},
+    **{"left-pallidum": 13, "third-ventricle": 14, "fourth-ventricle": 15, "brain-stem": 16},
+    **{"left-hippocampus": 17, "left-amygdala": 18, "left-accumbens": 26, "left-ventral-dc": 28},
+    **{"left-vessel": 30, "left-choroid-plexus": 31, "right-cerebral-white-matter": 41},
+    **{"right-cerebral-cortex": 42, "right-lateral-ventricle": 43},
+    **{"right-inferior-lateral-ventricle": 44, "right-cerebellum-white-matter": 46},
+    **{"right-cerebellum-cortex": 47, "right-thalamus": 49, "right-caudate": 50},
+    **{"right-putamen": 51, "right-pallidum": 52, "right-hippocampus": 53, "right-amygdala": 54},
+    **{"right-accumbens": 58, "right-ventral-dc": 60, "right-vessel": 62},
+    **{"right-choroid-plexus": 63},
+}
+
+_FLUID_AROUND = 24
+_LARGEST = 499
+_CLOSING = 3
+
+
+def strip_head(labels):
+    """Returns FreeSurfer's labels with 0 outside the brain, as if the skull had been stripped.
+
+    Fluid around the brain stays where it fills furrows: within the closing of the rest by 3 voxels.
+
+    Args:
+      labels: integers [x, y, z].
+    """
+    labels = np.where(labels > _LARGEST, 0, labels)
+    brain = sitk.GetImageFromArray(((labels != 0) & (labels != _FLUID_AROUND)).astype(np.uint8))
+    closed = sitk.GetArrayFromImage(sitk.BinaryMorphologicalClosing(brain, [_CLOSING] * 3))
+    return np.where(closed > 0, labels, 0)
+
+
+def align_label_map(label_image, reference, number):
+    """Brings the brain of a label map to where the reference's lies, by an affine map.
+
+    The map is painted as a T1 scan (see `data.synthetic`), which is then aligned.
+
+    Args:
+      label_image: SimpleITK image of FreeSurfer's label numbers.
+      reference: SimpleITK image, a skull-stripped T1 scan.
+      number: decides how the map is painted, 0 or more.
+
+    Returns:
+      (labels, painted scan), SimpleITK images on the reference's grid.
+
+    Raises:
+      InputError: see `ldr_tf.imaging.align`.
+    """
+    labels = strip_head(imaging.to_array(label_image).astype(np.int32))
+    painted, _ = paint_pair(labels, labels, "synthetic_t1", number, 0)
+    painted = imaging.to_image(painted.numpy().astype(np.float32), label_image)
+    alignment = imaging.align(reference, painted, "full")
+    grid = imaging.grid_of(reference)
+    stripped = imaging.to_image(labels.astype(np.uint16), label_image)
+    return (
+        imaging.resample(stripped, grid, "nearest", alignment.transform),
+        imaging.resample(painted, grid, "linear", alignment.transform),
+    )
