@@ -121,3 +121,51 @@ def test_scans_without_labels(label_set, tmp_path):
     with pytest.raises(InputError, match="'v/s2': has no segmentation from which an image"):
         training_dataset(label_set, "1", 2, 7, images="synthetic")
     training_dataset(label_set, "1", 2, 7)
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """Two scans, one with labels, and two label maps of which there is but a picture."""
+    generator = np.random.default_rng(0)
+    with h5py.File(tmp_path / "v.h5", "w") as file:
+        for index in range(4):
+            volume = generator.integers(0, 256, SIZE).astype(np.uint8)
+            marks = None if index == 0 else np.roll(labels(), index, 0)
+            write_scan(file, f"s{index}", volume, marks, attributes={"painted": index > 1})
+    subsets = {"scans": ["v/s0", "v/s1"], "maps": ["v/s2", "v/s3"]}
+    values = {"white matter": 41, "cortex": 3}
+    schemes = {"1": {"scans": 0.5, "maps": 0.5}}
+    path = tmp_path / "set.json"
+    return write_manifest(
+        path, {"v": "v.h5"}, subsets, schemes, SIZE, segmentation_class_value=values
+    )
+
+
+def test_label_maps_are_painted_beside_scans(mixed):
+    with h5py.File(mixed.file_path("v")) as file:
+        volumes = [file[f"s{index}/volume"][()] for index in range(4)]
+    options = {"images": "synthetic_t1", "painted": "label_maps"}
+    batches = list(training_dataset(mixed, "1", 2, 5, **options).take(3).as_numpy_iterator())
+    for batch in batches:
+        for side in ("fixed", "moving"):
+            scan, painted = batch[side][..., 0]
+            assert any(np.array_equal(scan, volume) for volume in volumes[:2])
+            # Air is black and the block is not, however it is shifted.
+            assert np.median(painted[painted > 20]) > 100 and painted[:, 0].max() < 20
+            assert not any(np.array_equal(painted, volume) for volume in volumes)
+    whole = training_dataset(mixed, "maps", 1, 5, images="synthetic_t1").take(1)
+    alone = training_dataset(mixed, "maps", 1, 5, **options).take(1)
+    for a, b in zip(whole.as_numpy_iterator(), alone.as_numpy_iterator()):
+        np.testing.assert_array_equal(a["fixed"], b["fixed"])
+
+
+def test_labels_come_along_as_classes(mixed):
+    """Classes by rising value: 3 is 1 and 41 is 2; a scan without labels has none."""
+    dataset = training_dataset(mixed, "1", 2, 5, labels=True)
+    assert dataset.element_spec["fixed_labels"].shape == (2, *SIZE, 1)
+    for batch in dataset.take(3).as_numpy_iterator():
+        scans = [set(np.unique(batch[f"{side}_labels"][0])) for side in ("fixed", "moving")]
+        assert sorted(scans, key=len) == [{0}, {0, 1, 2}]
+        painted = batch["fixed_labels"][1, ..., 0]
+        shift = [np.roll(labels(), index, 0) for index in (2, 3)]
+        assert any(np.array_equal(painted, (s == 3) + 2 * (s == 41)) for s in shift)

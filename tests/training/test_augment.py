@@ -81,3 +81,14 @@ def test_a_stored_flow_follows_the_augmentation(axis):
         inner = tuple([slice(4, -4)] * 3)
         assert np.abs(got[item] - expected)[inner].max() < 0.01
     assert np.abs(changed - flow).max() > 0.5
+
+
+def test_labels_follow_their_images():
+    """Labels that are the image cut at one half stay so, but where interpolation decides."""
+    fixed, moving = smooth_volumes()
+    labels = tuple((np.asarray(image) > 0.5).astype(np.uint16) for image in (fixed, moving))
+    pair = augment(fixed, moving, 0.4, 0, 7, np.array([5, 6, 7]), labels=labels)
+    for image, marks in zip((pair.fixed, pair.moving), pair.labels):
+        assert marks.dtype == "uint16" and marks.shape == image.shape
+        assert np.mean((np.asarray(image) > 0.5) != (np.asarray(marks) > 0)) < 0.02
+    assert np.mean(np.asarray(pair.labels[1]) != labels[1]) > 0.04

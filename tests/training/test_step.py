@@ -258,3 +258,25 @@ def test_skipping_leaves_everything_as_it_was():
     for old, model in zip(before, (state.network, state.critic)):
         assert all(np.array_equal(a, b, equal_nan=True) for a, b in zip(old, model.get_weights()))
     assert int(state.optimizer.iterations) == int(state.critic_optimizer.iterations) == 0
+
+
+def test_labels_alone_move_the_network():
+    """On images without any content the overlap is all there is to learn from, and it falls."""
+    config = RunConfig(
+        network=NetworkConfig(image_size=SIZE, channels=4),
+        training=TrainingConfig(
+            learning_rate=3e-3, schedule="constant", augmentation=0.0, label_weight=1.0
+        ),
+    )
+    state = TrainingState(config)
+    step = TrainingStep(state, classes=1)
+    marks = np.zeros((2, 1, *SIZE, 1), np.uint16)
+    marks[0, :, 4:10, 4:12, 4:12] = marks[1, :, 6:12, 4:12, 4:12] = 1
+    images = (marks * 50).astype(np.uint8)
+    images[:] = np.where(images > 0, 101, 100)  # something to see for the network, no more
+    pair = {"fixed": images[0], "moving": images[1], "example": np.int64([0])}
+    pair |= {"fixed_labels": marks[0], "moving_labels": marks[1]}
+    overlaps = [float(step.reconstruction(pair)["overlap"]) for _ in range(60)]
+    # Boxes six voxels deep, two apart: Dice 4/6.
+    np.testing.assert_allclose(overlaps[0], 1 / 3, atol=0.01)
+    assert overlaps[-1] < 0.2
