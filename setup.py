@@ -40,6 +40,7 @@ setup(
     ],
     python_requires=">=3.9,<3.14",
     packages=find_packages(include=["ldr_tf", "ldr_tf.*"]),
+    package_data={"ldr_tf": ["shipped/*/*"]},
     install_requires=[
         f"tensorflow>=2.15.1,<2.16; {CLASSIC}",
         f"tensorflow>=2.20,<2.22; {MODERN}",

@@ -7,13 +7,13 @@ stopped when it is called again.
 """
 
 import os
-import shlex
 import sys
 import time
 
 from absl import flags
 
 from experiments import evaluate, export, make_phantoms, train
+from experiments.stages import run_stages
 from ldr_tf.commands import cli, register
 
 FLAGS = cli.new_flags()
@@ -103,26 +103,10 @@ def stages(folder, seed):
 def run():
     started = time.monotonic()
     folder = _OUTPUT.value
-    plan = stages(folder, _SEED.value)
-    for number, (title, done, module, arguments) in enumerate(plan, 1):
-        name = _command_name(module)
-        print(f"\n== {number} of {len(plan)}: {title}", flush=True)
-        print(f"$ {name} {shlex.join(arguments)}", flush=True)
-        if done is not None and os.path.exists(done):
-            print(f"there already: {done}")
-            continue
-        code = module.main([name, *arguments])
-        if code:
-            print(f"demo: stopped at stage {number}; the same command goes on.", file=sys.stderr)
-            return code
-    _conclude(folder, time.monotonic() - started)
-    return 0
-
-
-def _command_name(module):
-    if module is register:
-        return "ldr-register"
-    return f"python -m {module.__name__}"
+    code = run_stages("demo", stages(folder, _SEED.value))
+    if code == 0:
+        _conclude(folder, time.monotonic() - started)
+    return code
 
 
 def _conclude(folder, seconds):

@@ -5,7 +5,7 @@ import os
 import tensorflow as tf
 
 from ldr_tf import config as configs
-from ldr_tf import records
+from ldr_tf import packed, records
 from ldr_tf.errors import InputError
 from ldr_tf.files import atomic_path, read_json, write_json
 from ldr_tf.networks.cascade import CascadeNetwork
@@ -72,7 +72,8 @@ def load_run(folder, compiled_warp=True):
     """Loads the network of a run folder.
 
     Args:
-      folder: of a training run or an import.
+      folder: of a training run, an import or a packed run, or the name of a model that comes with
+        the package.
       compiled_warp: False keeps the network to plain TensorFlow operations, for exports.
 
     Returns:
@@ -82,10 +83,37 @@ def load_run(folder, compiled_warp=True):
     Raises:
       InputError: the folder is no run, has no checkpoint, or one that does not fit.
     """
+    folder = packed.find_run(folder)
     config = read_config(folder)
     path = latest_checkpoint(folder)
-    if path is None:
+    is_packed = os.path.isfile(os.path.join(folder, packed.WEIGHTS_NAME))
+    if path is None and not is_packed:
         raise InputError(f"{folder}: has no checkpoint yet; train it first.")
     network = CascadeNetwork(config, compiled_warp)
-    restore(tf.train.Checkpoint(network=network), path)
+    if is_packed:
+        packed.read_weights(folder, network)
+    else:
+        restore(tf.train.Checkpoint(network=network), path)
     return network
+
+
+def pack_run(run, folder, card):
+    """Writes a run as a packed one (see `ldr_tf.packed`), whole or not at all.
+
+    Args:
+      run: run folder.
+      folder: to be made; must not exist.
+      card: the model card, text.
+
+    Raises:
+      InputError: as `load_run`; the folder exists; a weight does not fit half precision.
+    """
+    if os.path.exists(folder):
+        raise InputError(f"{folder}: exists already; choose another --output.")
+    network = load_run(run)
+    os.makedirs(os.path.dirname(os.path.abspath(folder)), exist_ok=True)
+    with atomic_path(folder) as temporary:
+        write_config(temporary, packed.anonymous(network.config))
+        packed.write_weights(temporary, network)
+        with open(os.path.join(temporary, packed.CARD_NAME), "w", encoding="utf-8") as file:
+            file.write(card)
