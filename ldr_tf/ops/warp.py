@@ -1,8 +1,8 @@
 """Sampling a volume at displaced positions: the inner loop of registration.
 
 `sample` interpolates a volume at any positions; the warps are thin names on top of it. The plain
-form (`compiled=False`) is eight gathers in ordinary TensorFlow operations. The compiled form runs
-the same arithmetic as one fused XLA function, on the CPU too, with gradients written out so that
+form (`compiled=False`) is `ldr_tf.ops.plain_warp`. The compiled form runs eight gathers
+as one fused XLA function, on the CPU too, with gradients written out so that
 the scatter that the image's gradient needs runs only where somebody asks for that gradient.
 """
 
@@ -11,6 +11,7 @@ import itertools
 import tensorflow as tf
 
 from ldr_tf.conventions import check_flow, check_same_grid, check_volume
+from ldr_tf.ops import plain_warp
 from ldr_tf.ops.compiling import compiled_by_shape
 
 
@@ -41,7 +42,9 @@ def warp(image, flow, compiled=True):
       ValueError: shapes do not fit.
     """
     _check(image, flow)
-    return sample(image, identity_grid(spatial_size(flow)) + flow, compiled)
+    if not compiled:
+        return plain_warp.warp(image, flow, spatial_size(image))
+    return sample(image, identity_grid(spatial_size(flow)) + flow)
 
 
 def warp_zero_border(image, flow, compiled=True):
@@ -70,7 +73,9 @@ def sample(image, positions, compiled=True):
     Returns:
       [batch, ..., channels].
     """
-    return _sample_compiled(image, positions) if compiled else _sample_plain(image, positions)
+    if not compiled:
+        return plain_warp.sample(image, positions, spatial_size(image))
+    return _sample_compiled(image, positions)
 
 
 def sample_zero_border(image, positions, compiled=True):
@@ -113,7 +118,7 @@ def _corner(image, lower, offsets, size):
     return _gather(image, upper, size)
 
 
-def _sample_plain(image, positions):
+def _sample_fused(image, positions):
     size = spatial_size(image)
     lower, fraction = _cell(positions, size)
     result = 0.0
@@ -176,7 +181,7 @@ def _image_gradient(image, positions, upstream):
     return tf.reshape(total, tf.shape(image))
 
 
-_forward = compiled_by_shape(_sample_plain)
+_forward = compiled_by_shape(_sample_fused)
 _backward = compiled_by_shape(_position_gradient)
 
 
