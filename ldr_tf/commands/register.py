@@ -3,6 +3,7 @@
   ldr-register --model=RUN --fixed=F --moving=M --output=DIR
   ldr-register --model=none --refine_steps=100 --fixed=F --moving=M --output=DIR
   ldr-register --model=RUN --pairs=pairs.csv --output=DIR
+  ldr-register --model=grpc://HOST:8500/NAME --fixed=F --moving=M --output=DIR
 
 Scans are NIfTI, MHA, NRRD or Analyze files or DICOM folders, on any grids. Written into DIR:
   warped.nii.gz         the moving scan on the fixed scan's grid, float32, 0 outside the moving scan
@@ -44,7 +45,8 @@ FLAGS = cli.new_flags()
 _MODEL = flags.DEFINE_string(
     "model",
     None,
-    "run folder of a trained or imported network, a model folder of experiments.export, or none: "
+    "run folder of a trained or imported network, a model folder of experiments.export, "
+    "grpc://HOST:PORT/NAME for one on a TensorFlow Serving server (grpcs:// for TLS), or none: "
     "affine step and refinement alone",
     required=True,
     flag_values=FLAGS,
@@ -95,6 +97,19 @@ _POINTS_SPACE = flags.DEFINE_enum(
     list(imaging.POINT_SPACES),
     "axes of the landmark files",
     flag_values=FLAGS,
+)
+_TIMEOUT = flags.DEFINE_float(
+    "timeout", 60.0, "seconds that a server's answer may take", lower_bound=0.0, flag_values=FLAGS
+)
+_RETRIES = flags.DEFINE_integer(
+    "retries",
+    5,
+    "how often to try anew where a server cannot be reached, after 0.5 s, 1 s, 2 s .. at most 8 s",
+    lower_bound=0,
+    flag_values=FLAGS,
+)
+_TLS_CA = flags.DEFINE_string(
+    "tls_ca", None, "PEM file of the certificates that a server's TLS rests on", flag_values=FLAGS
 )
 
 
@@ -158,8 +173,10 @@ def _load(settings):
     if settings.model == "none":  # without waiting for TensorFlow
         return None
     from ldr_tf.models import load_model
+    from ldr_tf.serving.remote import Connection
 
-    return load_model(settings.model)
+    connection = Connection(_TIMEOUT.value, _RETRIES.value, _TLS_CA.value)
+    return load_model(settings.model, connection)
 
 
 def main(argv=None):

@@ -170,8 +170,9 @@ _COLD = (
 _TEXT = """\
 ## Signatures
 
-All sizes but the batch are fixed. Tensors of another size or type, an empty batch and numbers that
-are not finite are refused (INVALID_ARGUMENT) with the tensor's name.
+All sizes but the batch are fixed. Tensors of another size, an empty batch and numbers that are not
+finite are refused (INVALID_ARGUMENT) by the graph, with the tensor's name; another type by the
+runtime.
 
 | signature | inputs | outputs |
 | --- | --- | --- |

@@ -94,10 +94,9 @@ class ServingModule(tf.Module):
         for name, (tensor, channels) in tensors.items():
             wanted = [*self.size, channels]
             sentence = f"{name} must be [batch, {', '.join(map(str, wanted))}], not of shape"
-            fits = tf.equal(tf.rank(tensor), 5)
-            # Padded so that the comparison holds for any rank.
-            sides = tf.concat([tf.shape(tensor), tf.zeros([5], tf.int32)], axis=0)[1:5]
-            fits = tf.logical_and(fits, tf.reduce_all(tf.equal(sides, wanted)))
+            # What follows the shape tells its end: the comparison holds for any rank.
+            sides = tf.concat([tf.shape(tensor), tf.fill([6], -1)], axis=0)[1:6]
+            fits = tf.reduce_all(tf.equal(sides, [*wanted, -1]))
             asserts = [_require(fits, sentence, tf.shape(tensor))]
             with tf.control_dependencies(asserts):
                 tensor = tf.ensure_shape(tf.identity(tensor), [None, *wanted])
