@@ -2,10 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
 from experiments import benchmark
-from experiments.benchmarks import common, flows
+from experiments.benchmarks import common, export, flows
+from ldr_tf.ops.warp import warp
 
 
 def run(*arguments):
@@ -58,6 +61,25 @@ def test_flows():
     assert 0 < store["largest_error_voxels"] <= 1 / 128
     assert store["bytes"] > 0
     assert write["seconds"] > 0 and read["seconds"] > 0
+
+
+def test_export():
+    *times, size = export.run(size=16, rounds=1)
+    assert [row["name"] for row in times if "default_to_this" in row] == [
+        *["export", "export, XLA", "in process", "original"],
+        *["warp, plain", "warp, XLA", "warp, eight gathers"],
+    ]
+    assert times[0]["default_to_this"] == 1.0
+    # 1,548,528 weights of four bytes, and the graph
+    assert 4 * 1548528 < size["bytes"] < 7e6
+
+
+def test_eight_gathers_are_a_warp():
+    rng = np.random.default_rng(0)
+    image = rng.uniform(size=(1, 8, 9, 10, 1)).astype("float32")
+    flow = rng.normal(scale=3, size=(1, 8, 9, 10, 3)).astype("float32")
+    found = export.eight_gathers(tf.constant(image), tf.constant(flow))
+    np.testing.assert_allclose(found, warp(image, flow), atol=1e-5)
 
 
 @pytest.mark.parametrize(

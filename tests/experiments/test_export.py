@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 import ldr_tf
-from experiments import export
+from experiments import evaluate, export
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +106,12 @@ def test_the_cost_of_a_pair_is_measured(exported):
     cost = export._measured(str(exported))
     assert 0 < cost["seconds"] < 100
     assert 100 < cost["loaded_memory_mb"] <= cost["peak_memory_mb"]
+
+
+def test_an_export_is_evaluated_as_its_run(exported, student_run, phantoms, tmp_path):
+    command = ["evaluate", f"--run={student_run}", f"--run={exported.parent}", "--names=run,export"]
+    command += [f"--dataset={phantoms}", f"--output={tmp_path}", "--limit=1", "--report=none"]
+    assert evaluate.main(command) == 0
+    methods = json.loads((tmp_path / "summary.json").read_text())["methods"]
+    assert methods["export"]["parameters"] == methods["run"]["parameters"]
+    assert methods["export"]["dice"]["mean"] == pytest.approx(methods["run"]["dice"]["mean"], 1e-4)
