@@ -16,6 +16,7 @@ from ldr_tf.export import export
 from ldr_tf.ops.warp import warp, warp_nearest
 
 LABELS = np.arange(2 * 32**3, dtype=np.int32).reshape(2, 32, 32, 32, 1)
+ROOT = pathlib.Path(__file__).parents[2]
 PROGRAM = pathlib.Path(__file__).with_name("ask_saved_model.py")
 
 
@@ -91,6 +92,30 @@ def test_a_process_with_tensorflow_alone(moving_export, wanted, tmp_path):
     for name, (_, outputs) in wanted.items():
         with np.load(tmp_path / f"{name}.answer.npz") as found:
             assert_same(dict(found), outputs)
+
+
+def other_python():
+    """The Python of the other stack's environment in this checkout, None where there is none."""
+    for name in (".venv", ".venv-modern"):
+        if (ROOT / name / "bin" / "python").exists() and ROOT / name != pathlib.Path(sys.prefix):
+            return ROOT / name / "bin" / "python"
+    return None
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(other_python() is None, reason="the other stack is not installed")
+def test_each_stack_loads_the_others_export(moving_export, moving_run, wanted, tmp_path):
+    for name, (inputs, _) in wanted.items():
+        np.savez(tmp_path / f"{name}.npz", **inputs)
+    command = [other_python(), "-I", PROGRAM, moving_export, tmp_path, *wanted]
+    subprocess.run(command, check=True, timeout=300)
+    command = [other_python(), "-m", "experiments.export", "--nomeasure", f"--run={moving_run}"]
+    subprocess.run([*command, f"--output={tmp_path / 'm'}"], check=True, cwd=ROOT, timeout=300)
+    signatures = tf.saved_model.load(str(tmp_path / "m" / "1")).signatures
+    for name, (inputs, outputs) in wanted.items():
+        with np.load(tmp_path / f"{name}.answer.npz") as found:
+            assert_same(dict(found), outputs)
+        assert_same(signatures[name](**{k: tf.constant(v) for k, v in inputs.items()}), outputs)
 
 
 @pytest.mark.slow
