@@ -131,9 +131,9 @@ def _training_data(config):
     }[config.training.images]
     teacher = f", taught by {config.teacher or config.teacher_flows}"
     taught = teacher if config.distillation.kind != "none" and teacher.split()[-1] != "None" else ""
-    pairs = "neighbouring pairs" if config.training.paired else "all ordered pairs"
+    pairs = ", neighbouring pairs" if config.training.paired else ""
     return (
-        f"{config.dataset}, subset {config.subset}: {source}, {pairs}, "
+        f"{config.dataset}, subset {config.subset}: {source}{pairs}, "
         f"{config.training.steps} steps of {config.training.batch_size}{taught}"
     )
 

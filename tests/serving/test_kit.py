@@ -104,7 +104,7 @@ def test_paths_of_the_machine_stay_at_home():
     assert "/home" not in json.dumps(to_dict(told))
     assert card.config_hash(told) == card.config_hash(told) != card.config_hash(config)
     words = card._training_data(told)
-    assert "brains/dataset.json, subset 1: its scans, all ordered pairs" in words
+    assert "brains/dataset.json, subset 1: its scans, 20000 steps of 1" in words
     assert words.endswith("taught by teacher")
 
 
