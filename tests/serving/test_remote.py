@@ -160,6 +160,32 @@ def test_what_the_server_refuses(server, pair):
         remote(*[volume[:, :16] for volume in pair])
 
 
+def test_answers_of_another_kind(server, pair, monkeypatch):
+    predict_pb2 = pytest.importorskip("tensorflow_serving.apis.predict_pb2")
+    remote = RemoteNetwork(f"grpc://{server.address}/{NAME}", QUICK)
+    flow = np.zeros((1, 32, 32, 32, 3), "float32")
+    for array, words in (
+        (flow[..., :2], r"shape \(1, 32, 32, 32, 2\)"),
+        (flow * np.nan, "finite"),
+        (None, "answered without 'flow'"),
+    ):
+        answer = predict_pb2.PredictResponse()
+        if array is not None:
+            answer.outputs["flow"].CopyFrom(tf.make_tensor_proto(array))
+        monkeypatch.setattr(remote, "_predict", lambda *_, given=answer, **__: given)
+        with pytest.raises(InputError, match=words):
+            remote(*pair)
+
+
+def test_a_model_that_is_no_export_of_ours(serve, tmp_path):
+    module = tf.Module()
+    double = tf.function(lambda x: {"y": 2 * x}, input_signature=[tf.TensorSpec([], name="x")])
+    tf.saved_model.save(module, str(tmp_path), signatures={"serving_default": double})
+    server = serve({"other": tmp_path})
+    with pytest.raises(InputError, match=r"^grpc://.*/other: the server answered "):
+        RemoteNetwork(f"grpc://{server.address}/other", QUICK)
+
+
 @pytest.mark.parametrize(
     ("address", "words"),
     [
