@@ -107,9 +107,7 @@ def _sample_cells(image, row, fx, fy, fz):
     corners = _corners(image, row)
     if image.shape[-1] > 1:
         fx, fy, fz = (fraction[..., tf.newaxis] for fraction in (fx, fy, fz))
-    planes = [
-        _bilinear({(j, k): corners[i, j, k] for j, k in _PAIRS}, fy, fz) for i in (0, 1)
-    ]
+    planes = [_bilinear({(j, k): corners[i, j, k] for j, k in _PAIRS}, fy, fz) for i in (0, 1)]
     result = planes[0] + fx * (planes[1] - planes[0])
     return result if image.shape[-1] > 1 else result[..., tf.newaxis]
 
