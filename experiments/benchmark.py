@@ -16,6 +16,7 @@ from ldr_tf.commands import cli
 
 SUBJECTS = {
     "data": "reading training batches, against plain h5py; memory against the number of scans",
+    "inference": "a pair registered, fast and naive, by students and teachers; warps",
     "flows": "a store of teacher flows: bytes, error of half precision, time to write and read",
     "train": "a step of each arm, beside the least that it must do",
 }
