@@ -14,12 +14,13 @@ from ldr_tf.conventions import INTENSITY_MAX
 from ldr_tf.errors import InputError
 
 
-def load_model(name):
+def load_model(name, precision="float32"):
     """Returns a model as registration calls it.
 
     Args:
       name: "none", a run folder, or a folder that `ldr_tf.export.export` has written: the model
         folder, of which the highest version is taken, or a version's folder in it.
+      precision: see `ldr_tf.checkpoints.load_run`; of an exported model it is what it is.
 
     Returns:
       None for "none", else a network: `network(fixed, moving).flow` is the flow, in voxels, of
@@ -31,7 +32,9 @@ def load_model(name):
     if name == "none":
         return None
     version = _version_folder(name)
-    return checkpoints.load_run(name) if version is None else ServedNetwork(version)
+    if version is not None:
+        return ServedNetwork(version)
+    return checkpoints.load_run(name, precision=precision)
 
 
 class ServedNetwork:
