@@ -68,12 +68,14 @@ def write_run(folder, network):
         manager(checkpoint, temporary, keep=1).save(checkpoint_number=0)
 
 
-def load_run(folder, compiled_warp=True):
+def load_run(folder, compiled_warp=True, precision="float32"):
     """Loads the network of a run folder.
 
     Args:
       folder: of a training run or an import.
       compiled_warp: False keeps the network to plain TensorFlow operations, for exports.
+      precision: "mixed_bfloat16" computes the dense stems faster on processors that have
+        instructions for it, with a flow some hundredths of a voxel off (docs/performance.md).
 
     Returns:
       The `CascadeNetwork`, called as `network(fixed, moving)` on float32 volumes
@@ -86,6 +88,6 @@ def load_run(folder, compiled_warp=True):
     path = latest_checkpoint(folder)
     if path is None:
         raise InputError(f"{folder}: has no checkpoint yet; train it first.")
-    network = CascadeNetwork(config, compiled_warp)
+    network = CascadeNetwork(config, compiled_warp, precision)
     restore(tf.train.Checkpoint(network=network), path)
     return network

@@ -16,13 +16,14 @@ from ldr_tf.errors import InputError
 from ldr_tf.serving import remote
 
 
-def load_model(name, connection=None):
+def load_model(name, precision="float32", connection=None):
     """Returns a model as registration calls it.
 
     Args:
       name: "none", a run folder, or a folder that `ldr_tf.export.export` has written: the model
         folder, of which the highest version is taken, or a version's folder in it; or
         "grpc://HOST:PORT/MODEL" (see `ldr_tf.serving.remote.RemoteNetwork`).
+      precision: see `ldr_tf.checkpoints.load_run`; of an exported model it is what it is.
       connection: a `ldr_tf.serving.remote.Connection`, for a server.
 
     Returns:
@@ -37,7 +38,9 @@ def load_model(name, connection=None):
     if name.startswith(remote.SCHEMES):
         return remote.RemoteNetwork(name, connection)
     version = version_folder(name)
-    return checkpoints.load_run(name) if version is None else ServedNetwork(version)
+    if version is not None:
+        return ServedNetwork(version)
+    return checkpoints.load_run(name, precision=precision)
 
 
 class ServedNetwork:

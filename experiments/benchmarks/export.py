@@ -8,7 +8,6 @@ eight gathers over the whole volume. `in process` is the network as ldr-register
 are the default export's seconds over the others'. Beside them, the warps alone, and bytes.
 """
 
-import itertools
 import os
 import tempfile
 
@@ -16,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
+from experiments.benchmarks import naive
 from experiments.benchmarks.common import interleaved, timing_rows
 
 DEFAULT = "export"
@@ -41,6 +41,7 @@ def run(run=None, size=128, rounds=15):
             run = os.path.join(folder, "run")
             write_run(run, CascadeNetwork(RunConfig(network=NetworkConfig(image_size=(size,) * 3))))
         network = load_run(run)
+        original = tf.function(naive.registration(load_run(run)), autograph=False)
         size = network.config.network.image_size
         exports = {
             DEFAULT: export(run, os.path.join(folder, "plain")),
@@ -54,7 +55,6 @@ def run(run=None, size=128, rounds=15):
         )
     volumes = [tf.random.stateless_uniform([1, *size, 1], [1, seed], 0, 255) for seed in range(2)]
     scaled = [volume / 255 for volume in volumes]
-    original = _original(network.config.network.channels)
     pairs = {
         name: _asked(module.signatures["serving_default"], volumes)
         for name, module in modules.items()
@@ -67,7 +67,7 @@ def run(run=None, size=128, rounds=15):
     warps = {
         "warp, plain": tf.function(lambda: warp(scaled[1], flow, compiled=False)),
         "warp, XLA": tf.function(lambda: warp(scaled[1], flow)),
-        "warp, eight gathers": tf.function(lambda: eight_gathers(scaled[1], flow)),
+        "warp, eight gathers": tf.function(lambda: naive.eight_gathers(scaled[1], flow)),
     }
     warps = {name: _fetched(function) for name, function in warps.items()}
     rows = timing_rows(interleaved(pairs, rounds, 2), baseline=DEFAULT)
@@ -76,55 +76,6 @@ def run(run=None, size=128, rounds=15):
         # timing_rows' ratio is above 1 where the other is faster.
         row["default_to_this"] = row.pop("ratio")
     return [*rows, {"name": "bytes of the export", "bytes": total}]
-
-
-def eight_gathers(image, flow):
-    """Warps as the originals do: a gather over the whole volume for each corner of the cells."""
-    size = image.shape[1:4].as_list()
-    axes = [tf.range(extent, dtype=tf.float32) for extent in size]
-    positions = tf.stack(tf.meshgrid(*axes, indexing="ij"), axis=-1) + flow
-    limits = tf.constant(size, tf.float32) - 1
-    positions = tf.clip_by_value(positions, 0.0, limits)
-    lower = tf.minimum(tf.floor(positions), limits - 1)
-    fraction, lower = positions - lower, tf.cast(lower, tf.int32)
-    table, warped = tf.reshape(image, [-1]), 0.0
-    for offsets in itertools.product((0, 1), repeat=3):
-        x, y, z = [lower[..., axis] + offsets[axis] for axis in range(3)]
-        weight = 1.0
-        for axis, offset in enumerate(offsets):
-            weight *= fraction[..., axis] if offset else 1 - fraction[..., axis]
-        warped += weight * tf.gather(table, (x * size[1] + y) * size[2] + z)
-    return warped[..., tf.newaxis]
-
-
-def _original(channels):
-    """Returns the student as the original code would build it, with random weights."""
-    from ldr_tf.keras import keras
-
-    def convolution(filters):
-        return keras.layers.Conv3D(filters, 4, 2, "same", activation="relu")
-
-    def transposed(filters, activation="relu"):
-        return keras.layers.Conv3DTranspose(
-            filters, 4, 2, "same", activation=activation, use_bias=False
-        )
-
-    down = [convolution(channels * factor) for factor in (1, 2, 4, 8)]
-    up = [transposed(channels * factor) for factor in (4, 2, 1)]
-    head = transposed(3, None)
-
-    @tf.function
-    def original(fixed, moving):
-        skips, features = [], tf.concat([fixed, moving], axis=-1)
-        for layer in down:
-            features = layer(features)
-            skips.append(features)
-        for layer, skip in zip(up, skips[-2::-1]):
-            features = tf.concat([layer(features), skip], axis=-1)
-        flow = head(features)
-        return flow, eight_gathers(moving, flow)
-
-    return original
 
 
 def _smooth(coarse, size):

@@ -2,13 +2,10 @@
 
 import json
 
-import numpy as np
 import pytest
-import tensorflow as tf
 
 from experiments import benchmark
 from experiments.benchmarks import common, export, flows
-from ldr_tf.ops.warp import warp
 
 
 def run(*arguments):
@@ -72,14 +69,6 @@ def test_export():
     assert times[0]["default_to_this"] == 1.0
     # 1,548,528 weights of four bytes, and the graph
     assert 4 * 1548528 < size["bytes"] < 7e6
-
-
-def test_eight_gathers_are_a_warp():
-    rng = np.random.default_rng(0)
-    image = rng.uniform(size=(1, 8, 9, 10, 1)).astype("float32")
-    flow = rng.normal(scale=3, size=(1, 8, 9, 10, 3)).astype("float32")
-    found = export.eight_gathers(tf.constant(image), tf.constant(flow))
-    np.testing.assert_allclose(found, warp(image, flow), atol=1e-5)
 
 
 @pytest.mark.parametrize(
