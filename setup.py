@@ -62,6 +62,12 @@ setup(
         "freesurfer": ["nibabel>=5"],
         # Programs to compare with in experiments.evaluate.
         "baselines": ["antspyx>=0.5", "itk-elastix>=0.20"],
+        # ldr-register --model=grpc://...; warm-up requests in exports.
+        "serving": [
+            f"tensorflow-serving-api>=2.15.1,<2.16; {CLASSIC}",
+            f"tensorflow-serving-api>=2.20,<2.22; {MODERN}",
+            "grpcio>=1.50",
+        ],
         "gpu": [
             f"tensorflow[and-cuda]>=2.15.1,<2.16; {CLASSIC}",
             f"tensorflow[and-cuda]>=2.20,<2.22; {MODERN}",

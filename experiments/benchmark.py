@@ -4,7 +4,8 @@
     python -m experiments.benchmark SUBJECT --help
 
 Each subject is a file of experiments/benchmarks with `define(flag_values)`, which defines its
-flags, and `run(**settings)`, which takes their values and returns the rows of the table.
+flags, and `run(**settings)`, which takes their values and returns the rows of the table; some have
+`plot(rows, folder)`, which draws them and returns the picture's path.
 """
 
 import importlib
@@ -16,6 +17,9 @@ from ldr_tf.commands import cli
 
 SUBJECTS = {
     "data": "reading training batches, against plain h5py; memory against the number of scans",
+    "export": "a pair through an export, its XLA variant, in process, the original's graph",
+    "inference": "a pair registered, fast and naive, by students and teachers; warps",
+    "growth": "the student's time and memory against volume size, batch and cascades",
     "flows": "a store of teacher flows: bytes, error of half precision, time to write and read",
     "train": "a step of each arm, beside the least that it must do",
 }
@@ -53,6 +57,8 @@ def main(argv=None):
         print(common.table(rows))
         if output is not None:
             print(f"-> {common.write_report(output, subject, settings, rows)}")
+            if hasattr(module, "plot"):
+                print(f"-> {module.plot(rows, output)}")
         return 0
 
     return cli.main(run, flag_values, module.__doc__, [f"benchmark {subject}", *argv[2:]])

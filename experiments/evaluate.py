@@ -27,7 +27,10 @@ from ldr_tf.files import check_output_folder
 
 FLAGS = cli.new_flags()
 _RUN = flags.DEFINE_multi_string(
-    "run", [], "Run folder of a network; repeat the flag for several.", flag_values=FLAGS
+    "run",
+    [],
+    "Run folder of a network, or model folder of experiments.export; repeat the flag for several.",
+    flag_values=FLAGS,
 )
 _NAMES = flags.DEFINE_list(
     "names",
@@ -179,14 +182,20 @@ def _methods(names):
     from experiments.evaluation.baselines import make_baseline
     from experiments.evaluation.fingerprints import file_state
     from experiments.evaluation.methods import Identity, NetworkMethod
+    from ldr_tf import models
     from ldr_tf.checkpoints import latest_checkpoint
 
     others = [make_baseline(name) for name in _BASELINE.value]
     methods = [Identity()]
     for name, path in zip(names, _RUN.value):
-        network = ldr_tf.load_run(path)
-        checkpoint = latest_checkpoint(path)
-        state = file_state(f"{checkpoint}.index" if checkpoint else path)
+        exported = models.version_folder(path)
+        if exported:
+            network = models.ServedNetwork(exported)
+            state = file_state(os.path.join(exported, "variables", "variables.index"))
+        else:
+            network = ldr_tf.load_run(path)
+            checkpoint = latest_checkpoint(path)
+            state = file_state(f"{checkpoint}.index" if checkpoint else path)
         for steps in dict.fromkeys((0, _REFINE_STEPS.value)):
             label = f"{name} + {steps} steps" if steps else name
             methods.append(NetworkMethod(label, network, state, steps, _AFFINE.value))

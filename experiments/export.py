@@ -1,8 +1,16 @@
-"""Exports a run's network as a SavedModel for TF Serving.
+"""Exports a run's network as a SavedModel for TF Serving, with a model card and a serving kit.
 
-python -m experiments.export --run=RUN --output=DIR        -> DIR/1/saved_model.pb ...
+    python -m experiments.export --run=RUN --output=DIR        -> DIR/1/saved_model.pb ...
+
+DIR/1 holds saved_model.pb and variables/; README.md and model.json, the model card; and in
+assets.extra warm-up requests, models.config, batching parameters and the run's config. README.md
+there tells the signatures, how to start the server, the time and memory of a request and the size
+of its messages.
 """
 
+import json
+import os
+import subprocess
 import sys
 
 from absl import flags
@@ -15,12 +23,49 @@ _OUTPUT = flags.DEFINE_string("output", None, "model folder", required=True, fla
 _VERSION = flags.DEFINE_integer(
     "version", 1, "version, a folder of its own in it", lower_bound=1, flag_values=FLAGS
 )
+_XLA = flags.DEFINE_bool(
+    "xla",
+    False,
+    "compile the warp by XLA; a CPU server then needs --xla_cpu_compilation_enabled",
+    flag_values=FLAGS,
+)
+_HALF_FLOW = flags.DEFINE_bool(
+    "half_flow", False, "register_uint8 returns the flow as float16", flag_values=FLAGS
+)
+_OVERWRITE = flags.DEFINE_bool(
+    "overwrite", False, "replace a version that is there, once the new is whole", flag_values=FLAGS
+)
+_MEASURE = flags.DEFINE_bool(
+    "measure", True, "measure time and memory of a pair on this machine", flag_values=FLAGS
+)
 
 
 def run():
     from ldr_tf.export import export
 
-    print(f"exported: {export(_RUN.value, _OUTPUT.value, _VERSION.value)}")
+    target = export(
+        _RUN.value,
+        _OUTPUT.value,
+        _VERSION.value,
+        xla=_XLA.value,
+        half_flow=_HALF_FLOW.value,
+        overwrite=_OVERWRITE.value,
+        measure=_measured if _MEASURE.value else None,
+    )
+    print(f"exported: {target}")
+
+
+def _measured(folder):
+    """Returns the cost of a pair, in a process that has TensorFlow alone."""
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pair_cost.py")
+    answer = subprocess.run(
+        [sys.executable, script, folder],
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    return json.loads(answer.stdout.splitlines()[-1])
 
 
 def main(argv=None):

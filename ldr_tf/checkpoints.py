@@ -68,13 +68,15 @@ def write_run(folder, network):
         manager(checkpoint, temporary, keep=1).save(checkpoint_number=0)
 
 
-def load_run(folder, compiled_warp=True):
+def load_run(folder, compiled_warp=True, precision="float32"):
     """Loads the network of a run folder.
 
     Args:
       folder: of a training run, an import or a packed run, or the name of a model that comes with
         the package.
       compiled_warp: False keeps the network to plain TensorFlow operations, for exports.
+      precision: "mixed_bfloat16" computes the dense stems faster on processors that have
+        instructions for it, with a flow some hundredths of a voxel off (docs/performance.md).
 
     Returns:
       The `CascadeNetwork`, called as `network(fixed, moving)` on float32 volumes
@@ -89,7 +91,7 @@ def load_run(folder, compiled_warp=True):
     is_packed = os.path.isfile(os.path.join(folder, packed.WEIGHTS_NAME))
     if path is None and not is_packed:
         raise InputError(f"{folder}: has no checkpoint yet; train it first.")
-    network = CascadeNetwork(config, compiled_warp)
+    network = CascadeNetwork(config, compiled_warp, precision)
     if is_packed:
         packed.read_weights(folder, network)
     else:
@@ -113,7 +115,7 @@ def pack_run(run, folder, card):
     network = load_run(run)
     os.makedirs(os.path.dirname(os.path.abspath(folder)), exist_ok=True)
     with atomic_path(folder) as temporary:
-        write_config(temporary, packed.anonymous(network.config))
+        write_config(temporary, configs.public_config(network.config))
         packed.write_weights(temporary, network)
         with open(os.path.join(temporary, packed.CARD_NAME), "w", encoding="utf-8") as file:
             file.write(card)

@@ -323,3 +323,20 @@ CHANGEABLE = frozenset(
     )
 )
 """Fields that a run may go on with when they have changed; the others make it another run."""
+
+
+def public_config(config):
+    """Returns a RunConfig without the folders of the machine it was trained on.
+
+    Of the data set the last folder and the file's name stay, of the others the last folder.
+    """
+    tail = {
+        field: _last(getattr(config, field), parts)
+        for field, parts in (("dataset", 2), ("teacher", 1), ("teacher_flows", 1))
+    }
+    return dataclasses.replace(config, **tail)
+
+
+def _last(path, parts):
+    """Returns the last parts of a path; None and an empty text as they are."""
+    return path and "/".join(path.replace("\\", "/").rstrip("/").split("/")[-parts:])

@@ -1,50 +1,41 @@
-"""SavedModel export of a run's network, for TF Serving: plain TensorFlow operations only."""
+"""SavedModel export of a run's network for TF Serving, with its model card and serving kit."""
 
 import os
+import shutil
 
 import tensorflow as tf
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from ldr_tf.checkpoints import load_run, write_config
-from ldr_tf.conventions import INTENSITY_MAX
+from ldr_tf.config import public_config
 from ldr_tf.errors import InputError
-from ldr_tf.files import atomic_path, check_output_folder
+from ldr_tf.files import atomic_path, check_output_folder, replaced_folder, write_json
+from ldr_tf.serving import card, kit
+from ldr_tf.serving.signatures import ServingModule, input_shapes
 
 EXTRA_NAME = "assets.extra"
-"""Folder in a SavedModel for what TensorFlow does not look at; it holds the run's config.json."""
+"""Folder in a SavedModel for what TensorFlow does not look at: the run's config.json, the kit."""
+
+CARD_NAME = "model.json"
 
 
-class ServingModule(tf.Module):
-    """A network as it is served.
-
-    Its function `serve` takes `fixed` and `moving`, float32 [batch, x, y, z, 1], intensities as
-    in files, 0..255, and returns `flow` (float32 [batch, x, y, z, 3], voxels) and `warped`
-    (0..255). The intensity scaling travels inside.
-    """
-
-    def __init__(self, network):
-        super().__init__()
-        # The weights alone are tracked: Keras would save descriptions of its layers too.
-        self.weights = network.variables
-        shape = [None, *network.config.network.image_size, 1]
-
-        def serve(fixed, moving):
-            answer = network(fixed / INTENSITY_MAX, moving / INTENSITY_MAX)
-            return {"flow": answer.flow, "warped": answer.warped * INTENSITY_MAX}
-
-        self.serve = tf.function(
-            serve,
-            input_signature=[tf.TensorSpec(shape, name=name) for name in ("fixed", "moving")],
-            autograph=False,
-        )
-
-
-def export(run, output, version=1):
+def export(run, output, version=1, *, xla=False, half_flow=False, overwrite=False, measure=None):
     """Writes the SavedModel of a run as `output/version`, whole or not at all.
+
+    The graph, see `ldr_tf.serving.signatures.ServingModule`, holds the student (or teacher) alone
+    and, without `xla`, plain TensorFlow operations alone. README.md and model.json, the model
+    card, lie beside saved_model.pb, where people look first; TensorFlow reads neither. What a
+    server needs lies in assets.extra.
 
     Args:
       run: run folder.
-      output: model folder in TF Serving's sense; made where needed.
+      output: model folder in TF Serving's sense; made where needed; its name is the model's.
       version: number of the version.
+      xla: whether the warp is compiled by XLA.
+      half_flow: whether `register_uint8` returns float16.
+      overwrite: whether a version that is there may be replaced.
+      measure: called with the folder of the SavedModel, returns the cost of one pair as
+        `ldr_tf.serving.kit.kit_text` tells it; None leaves it out.
 
     Returns:
       The path of the version's folder.
@@ -53,13 +44,52 @@ def export(run, output, version=1):
       InputError: the run cannot be loaded, or the version is there already.
     """
     target = os.path.join(output, str(version))
-    if os.path.exists(target):
-        raise InputError(f"{target}: exists already; choose another version.")
+    if os.path.lexists(target) and not overwrite:
+        raise InputError(f"{target}: exists already; choose another version, or --overwrite.")
     check_output_folder(output)
-    network = load_run(run, compiled_warp=False)
-    module = ServingModule(network)
+    network = load_run(run, compiled_warp=xla)
+    config = public_config(network.config)
+    module = ServingModule(network, config, half_flow)
+    model = os.path.basename(os.path.abspath(output))
+    options = {"xla": xla, "half_flow": half_flow}
     os.makedirs(output, exist_ok=True)
-    with atomic_path(target) as temporary:
-        tf.saved_model.save(module, temporary, signatures={"serving_default": module.serve})
-        write_config(os.path.join(temporary, EXTRA_NAME), network.config)
+    with replaced_folder(target) if overwrite else atomic_path(target) as temporary:
+        tf.saved_model.save(module, temporary, signatures=module.functions())
+        _tell_shapes(temporary, module.size)
+        extra = os.path.join(temporary, EXTRA_NAME)
+        write_config(extra, config)
+        kit.write_configuration(extra, model)
+        warm = kit.has_serving_api()
+        if warm:
+            kit.write_warm_up(os.path.join(extra, kit.WARM_UP_NAME), model, module.size)
+        cost = None if measure is None else measure(temporary)
+        content = card.card(network, config, card.evaluation_figures(run), options)
+        content.update(name=model, version=version, cost=cost)
+        write_json(os.path.join(temporary, CARD_NAME), content)
+        text = kit.kit_text(model, version, module.size, options, cost, warm)
+        with open(os.path.join(temporary, "README.md"), "w", encoding="utf-8") as file:
+            file.write(card.card_text(content, text))
+        # An empty folder, and a digest of the description as it was before it told the shapes.
+        shutil.rmtree(os.path.join(temporary, "assets"), ignore_errors=True)
+        os.remove(os.path.join(temporary, "fingerprint.pb"))
     return target
+
+
+def _tell_shapes(folder, size):
+    """Writes the tensors' shapes into the description of the signatures.
+
+    The graph itself does not know them before it has checked them; who asks a server for the
+    model's metadata, or saved_model_cli, gets to see the description.
+    """
+    path = os.path.join(folder, "saved_model.pb")
+    with open(path, "rb") as file:
+        model = SavedModel.FromString(file.read())
+    for name, inputs in input_shapes(size).items():
+        for tensor, shape in inputs.items():
+            told = model.meta_graphs[0].signature_def[name].inputs[tensor].tensor_shape
+            told.unknown_rank = False
+            del told.dim[:]
+            for extent in shape:
+                told.dim.add(size=extent)
+    with open(path, "wb") as file:
+        file.write(model.SerializeToString())

@@ -54,6 +54,27 @@ def atomic_path(path):
         shutil.rmtree(holder, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def replaced_folder(path):
+    """As `atomic_path`, for a folder that may be there: the old one stays until the new is whole.
+
+    On any exception `path` is as it was. (Between two renames, for an instant, it is absent.)
+    """
+    path = os.path.abspath(path)
+    folder, name = os.path.split(path)
+    holder = tempfile.mkdtemp(prefix=".writing-", dir=folder)
+    new, old = os.path.join(holder, name), os.path.join(holder, name + ".old")
+    try:
+        yield new
+        if os.path.lexists(path):
+            os.replace(path, old)
+        os.replace(new, path)
+    finally:
+        if os.path.lexists(old) and not os.path.lexists(path):
+            os.replace(old, path)
+        shutil.rmtree(holder, ignore_errors=True)
+
+
 def write_json(path, content):
     """Writes `content` as indented JSON, atomically."""
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:

@@ -1,9 +1,9 @@
-"""What `--model` may name: nothing, a run folder, or an exported SavedModel.
+"""What `--model` may name: nothing, a run (also a shipped one), a SavedModel, one on a server.
 
-Each kind becomes an object that registration calls in one way; a further kind (a server, a model
-that ships with the package) belongs here.
+Each kind becomes an object that registration calls in one way.
 """
 
+import math
 import os
 from types import SimpleNamespace
 
@@ -12,26 +12,34 @@ import tensorflow as tf
 from ldr_tf import checkpoints, export
 from ldr_tf.conventions import INTENSITY_MAX
 from ldr_tf.errors import InputError
+from ldr_tf.serving import remote
 
 
-def load_model(name):
+def load_model(name, precision="float32", connection=None):
     """Returns a model as registration calls it.
 
     Args:
-      name: "none", a run folder, or a folder that `ldr_tf.export.export` has written: the model
-        folder, of which the highest version is taken, or a version's folder in it.
+      name: "none", a run folder or the name of a shipped model, or a folder that `ldr_tf.export.export` has written: the model
+        folder, of which the highest version is taken, or a version's folder in it; or
+        "grpc://HOST:PORT/MODEL" (see `ldr_tf.serving.remote.RemoteNetwork`).
+      precision: see `ldr_tf.checkpoints.load_run`; of an exported model it is what it is.
+      connection: a `ldr_tf.serving.remote.Connection`, for a server.
 
     Returns:
       None for "none", else a network: `network(fixed, moving).flow` is the flow, in voxels, of
       volumes [1, x, y, z, 1] in 0..1, and `network.config` its RunConfig.
 
     Raises:
-      InputError: the folder is none of these, or damaged.
+      InputError: the folder is none of these, or damaged; the server does not answer.
     """
     if name == "none":
         return None
-    version = _version_folder(name)
-    return checkpoints.load_run(name) if version is None else ServedNetwork(version)
+    if name.startswith(remote.SCHEMES):
+        return remote.RemoteNetwork(name, connection)
+    version = version_folder(name)
+    if version is not None:
+        return ServedNetwork(version)
+    return checkpoints.load_run(name, precision=precision)
 
 
 class ServedNetwork:
@@ -52,13 +60,17 @@ class ServedNetwork:
         except (OSError, KeyError, ValueError, tf.errors.OpError) as error:
             raise InputError(f"{folder}: the SavedModel cannot be loaded.") from error
 
+    def count_params(self):
+        """Returns the number of weights."""
+        return sum(math.prod(variable.shape) for variable in self._module.weights)
+
     def __call__(self, fixed, moving):
         answer = self._serve(fixed=fixed * INTENSITY_MAX, moving=moving * INTENSITY_MAX)
         return SimpleNamespace(flow=answer["flow"], warped=answer["warped"] / INTENSITY_MAX)
 
 
-def _version_folder(name):
-    """Returns the folder of a SavedModel in or at `name`, None where there is none."""
+def version_folder(name):
+    """Returns the folder of the (highest) SavedModel in or at `name`, None where there is none."""
     if _is_saved_model(name):
         return name
     if not os.path.isdir(name):

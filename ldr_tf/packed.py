@@ -4,7 +4,6 @@ A packed run holds config.json, weights.h5 and the model card README.md, and is 
 The package brings some along, in the folder `shipped`; they are named without a path.
 """
 
-import dataclasses
 import os
 
 import h5py
@@ -39,20 +38,6 @@ def find_run(name):
     if not os.path.exists(name) and name in shipped_names():
         return os.path.join(_SHIPPED, name)
     return name
-
-
-def anonymous(config):
-    """Returns a RunConfig without the places where things lay when it was trained."""
-
-    def name(path):
-        return path and os.path.basename(os.path.normpath(path))
-
-    return dataclasses.replace(
-        config,
-        dataset=name(config.dataset),
-        teacher=name(config.teacher),
-        teacher_flows=name(config.teacher_flows),
-    )
 
 
 def write_weights(folder, network):

@@ -110,7 +110,7 @@ def register(
         unaligned = None
         if alignment.method != "none":
             unaligned = _volume(moving, grid, config)
-        stages = _stages(volumes, unaligned, flows, grid)
+        stages = _stages(volumes, unaligned, flows, field)
         if _network_made_worse(stages):
             warnings.append(_WORSE)
         dices = quality.label_dices(fixed, fixed_labels, moving_labels, warped_labels)
@@ -247,14 +247,15 @@ def _displacement(flows, grid, fixed, affine):
     return field, imaging.with_affine(field, affine, imaging.grid_of(fixed))
 
 
-def _stages(volumes, unaligned, flows, grid):
-    """Returns the correlation after each stage, on the working grid."""
+def _stages(volumes, unaligned, flows, last):
+    """Returns the correlation after each stage, on the working grid; `last`: the last's field."""
     fixed, moving = volumes
+    grid = imaging.grid_of(last)
     seen = {"before": moving}
     if unaligned is not None:
         seen = {"before": unaligned, "affine": moving}
-    for name, flow in flows.items():
-        field = imaging.flow_to_displacement(flow, grid)
+    for number, (name, flow) in enumerate(flows.items(), 1):
+        field = last if number == len(flows) else imaging.flow_to_displacement(flow, grid)
         seen[name] = to_array(
             imaging.apply_displacement(to_image(moving, grid), field, default=np.nan)
         )

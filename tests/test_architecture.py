@@ -20,6 +20,7 @@ _APPLICATIONS = (_TRAINING - {"training"}) | {
     "refinement",
     "registration",
     "result",
+    "serving",
 }
 
 # Parts of ldr_tf, and what each may import of ldr_tf besides itself. A new part needs a line here.
@@ -36,19 +37,20 @@ LAYERS = {
     "losses": _BASE | {"ops"},
     "metrics": _BASE | {"ops"},
     "networks": _NETWORKS,
-    "packed": _BASE | {"files"},
+    "packed": {"errors", "files"},
     "checkpoints": _NETWORKS | {"files", "packed"},
     "training": _TRAINING,
     "imaging": _BASE | {"files"},
     "evaluation": _APPLICATIONS,
     "export": _APPLICATIONS,
     "legacy": _APPLICATIONS,
-    "models": _BASE | {"checkpoints", "export"},
+    "models": _BASE | {"checkpoints", "export", "serving"},
     "preview": _BASE | {"files", "imaging"},
     "quality": _BASE | {"imaging", "metrics"},
     "refinement": _APPLICATIONS,
     "registration": _APPLICATIONS,
     "result": _BASE | {"imaging", "refinement"},
+    "serving": _BASE | {"", "files", "ops"},
     "commands": _APPLICATIONS | {"", "preview", "training"},
 }
 DATA_MAY_IMPORT = _BASE | {"files", "imaging", "ops", "evaluation"}  # evaluation for its Pair

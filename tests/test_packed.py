@@ -1,6 +1,5 @@
 """Packed runs: the same network in half precision, and the models that ship."""
 
-import dataclasses
 import os
 import shutil
 
@@ -32,7 +31,7 @@ def test_a_packed_run_answers_as_the_run(folder, student_run, volumes):
     flow = run(*tensors).flow
     np.testing.assert_allclose(again(*tensors).flow, flow, atol=5e-3 * np.abs(flow).max())
     assert again.config.network == run.config.network
-    assert again.config.dataset == "phantoms.json"  # without the folder it lay in
+    assert again.config.dataset.endswith("/phantoms.json")  # without the folders further up
     assert str(student_run.parent) not in (folder / "config.json").read_text()
 
 
@@ -69,14 +68,12 @@ def test_a_name_means_a_shipped_model_unless_a_folder_is_there(folder, tmp_path,
     monkeypatch.setattr(packed, "_SHIPPED", str(tmp_path / "shipped"))
     monkeypatch.chdir(tmp_path)
     assert packed.shipped_names() == ["brain"]
-    network = ldr_tf.load_run("brain")
+    ldr_tf.load_run("brain")
     os.mkdir("brain")
     with pytest.raises(InputError, match=r"config\.json"):
         ldr_tf.load_run("brain")
     with pytest.raises(InputError, match="no such folder"):
         ldr_tf.load_run("heart")
-    config = dataclasses.replace(network.config, teacher="/some/where/teacher/")
-    assert packed.anonymous(config).teacher == "teacher"
 
 
 def test_every_shipped_model_is_small_and_says_what_it_is():

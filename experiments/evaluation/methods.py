@@ -57,10 +57,10 @@ class Identity:
 
 
 class NetworkMethod:
-    """A run's network, with refinement on the pair where `refine_steps` is above 0.
+    """A run's or an export's network, with refinement on the pair where `refine_steps` is above 0.
 
     On arrays of a data set the network runs on the data set's grid. Scans from files, and a data
-    set whose grid is not the run's own (another voxel size, or a size to which its affine stem is
+    set whose grid is not the run's own (another voxel size, or a size to which the network is
     not bound), go through `ldr_tf.registration.register`: prepared as the run's config says,
     registered on the run's grid, carried back.
     """
@@ -95,7 +95,8 @@ class NetworkMethod:
 
     def _other_grid(self, case):
         network = self._network.config.network
-        if network.affine_stem != "none" and tuple(network.image_size) != tuple(case.grid.size):
+        free_size = getattr(self._network, "free_size", network.affine_stem == "none")
+        if not free_size and tuple(network.image_size) != tuple(case.grid.size):
             return True
         known = self._network.config.image.spacing, case.image and case.image.spacing
         return all(known) and not np.allclose(*known, rtol=0.01)

@@ -41,6 +41,7 @@ class Settings:
     jacobian: bool = False
     inverse: bool = False
     points_space: str = "LPS"
+    fast: str = "none"
 
 
 def check_pair(pair):

@@ -76,7 +76,7 @@ class LDRUtilStem(keras.Model):
 
     def call(self, fixed, moving):
         """Returns the affine map's flow [B, x, y, z, 3] in voxels and its W [B, 3, 3]."""
-        x = tf.concat([fixed, moving], axis=-1)
+        x = layers.image_pair(fixed, moving)
         for layer in (self.conv1, self.conv2, self.conv3, self.conv4):
             x = layer(x)
         matrix, translation = self.head(tf.nn.avg_pool3d(x, 3, 2, "VALID"))

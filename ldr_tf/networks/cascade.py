@@ -14,6 +14,7 @@ from ldr_tf.networks.affine import LDRUtilStem, VTNAffineStem
 from ldr_tf.networks.student import LDR
 from ldr_tf.networks.voxelmorph import LDRReleased, VoxelMorph
 from ldr_tf.networks.vtn import VTN
+from ldr_tf.ops.compiling import traced_by_shape
 from ldr_tf.ops.flow import compose, compose_affine
 from ldr_tf.ops.warp import warp
 
@@ -73,7 +74,8 @@ class CascadeNetwork(keras.Model):
 
         Args:
           config: the run's config.
-          compiled_warp: False keeps to plain TensorFlow operations, for exports.
+          compiled_warp: False keeps to plain TensorFlow operations, for exports: XLA compiles
+            neither the warps nor the heads' rearrangements.
           precision: in which the dense stems compute, see `ldr_tf.config.TrainingConfig`; what
             comes out of them is float32 again.
           recompute: whether a gradient computes the dense stems' activations anew.
@@ -95,6 +97,10 @@ class CascadeNetwork(keras.Model):
             ]
         predict = [functools.partial(_predict, stem) for stem in self.stems]
         self._predict = [tf.recompute_grad(p) if recompute else p for p in predict]
+        for layer in self.submodules:
+            if isinstance(layer, layers.Conv3DTranspose):
+                layer.compiled = compiled_warp
+        self._traced = traced_by_shape(self._register)
         self.built = True  # the weights exist
 
     def call(self, fixed, moving):
@@ -111,6 +117,11 @@ class CascadeNetwork(keras.Model):
           ValueError: the shapes differ, or are not those of the affine stem.
         """
         self._check(fixed, moving)
+        # A graph fuses convolutions with what follows them; operations one by one would not.
+        register = self._traced if tf.executing_eagerly() else self._register
+        return register(fixed, moving)
+
+    def _register(self, fixed, moving):
         stages = []
         if self.affine_stem is not None:
             flow, matrix = self.affine_stem(fixed, moving)

@@ -44,7 +44,7 @@ class LDR(keras.Model):
 
     def call(self, fixed, moving):
         """Predicts the flow in voxels, [B, x, y, z, 3], of two volumes [B, x, y, z, 1]."""
-        x1 = self.conv1(tf.concat([fixed, moving], axis=-1))
+        x1 = self.conv1(layers.image_pair(fixed, moving))
         x2 = self.conv2(x1)
         x3 = self.conv3(x2)
         x4 = self.conv4(x3)

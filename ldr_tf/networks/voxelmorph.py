@@ -42,7 +42,7 @@ class VoxelMorph(keras.Model):
 
     def call(self, fixed, moving):
         """Predicts the flow in voxels, [B, x, y, z, 3], of two volumes [B, x, y, z, 1]."""
-        x0 = tf.concat([fixed, moving], axis=-1)
+        x0 = layers.image_pair(fixed, moving)
         x1 = self.conv1(x0)
         x2 = self.conv2(x1)
         x3 = self.conv3(x2)

@@ -37,7 +37,7 @@ class VTNEncoder(keras.layers.Layer):
 
     def call(self, fixed, moving):
         """Returns the features at 1/2, 1/4, .. 1/64 of the size, finest first."""
-        x = tf.concat([fixed, moving], axis=-1)
+        x = layers.image_pair(fixed, moving)
         features = {}
         for name, *_ in self._PLAN:
             x = features[name] = getattr(self, name)(x)

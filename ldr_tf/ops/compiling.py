@@ -1,4 +1,4 @@
-"""Functions that XLA compiles once for each shape of their arguments."""
+"""Functions that are traced, and compiled by XLA, once for each shape of their arguments."""
 
 import functools
 
@@ -16,11 +16,20 @@ def compiled_by_shape(function):
     Args:
       function: takes tensors; without loops or branches that depend on their values.
     """
+    return _by_shape(function, True)
 
+
+def traced_by_shape(function):
+    """As `compiled_by_shape`, but a TensorFlow graph, which XLA does not compile."""
+    return _by_shape(function, None)
+
+
+def _by_shape(function, compiled_by_xla):
     @functools.lru_cache(maxsize=_KEPT)
     def compiled(*shapes):
         # TensorFlow counts traces by the code that it runs; a partial object counts for itself.
-        return tf.function(functools.partial(function), jit_compile=True, autograph=False)
+        partial = functools.partial(function)
+        return tf.function(partial, jit_compile=compiled_by_xla, autograph=False)
 
     @functools.wraps(function)
     def called(*tensors):

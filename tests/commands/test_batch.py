@@ -28,7 +28,7 @@ def case(tmp_path, monkeypatch):
     """Three scans, a.nii.gz to c.nii.gz, in a folder of their own; a call of the command."""
     loaded = []
     monkeypatch.setattr(
-        ldr_tf.checkpoints, "load_run", lambda folder: loaded.append(folder) or FakeNetwork()
+        ldr_tf.checkpoints, "load_run", lambda folder, **_: loaded.append(folder) or FakeNetwork()
     )
     (tmp_path / "scans").mkdir()
     places = np.stack(np.meshgrid(*[np.linspace(-1, 1, 20)] * 3, indexing="ij"), -1)

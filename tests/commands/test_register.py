@@ -42,7 +42,7 @@ def scan(x, direction, size=(32, 34, 36)):
 @pytest.fixture
 def case(tmp_path, monkeypatch):
     """Writes a pair with labels; returns a function that calls the command on it."""
-    monkeypatch.setattr(ldr_tf.checkpoints, "load_run", lambda folder: FakeNetwork())
+    monkeypatch.setattr(ldr_tf.checkpoints, "load_run", lambda folder, **_: FakeNetwork())
     images = {"fixed": scan(0.0, LIA), "moving": scan(4.0, RAS)}
     for name, image in images.items():
         sitk.WriteImage(image, str(tmp_path / f"{name}.nii.gz"))
@@ -305,7 +305,7 @@ def test_a_warning_can_be_read(case, monkeypatch, capsys):
             image=configs.ImageConfig("LIA", (2.0, 2.0, 2.0)),
         )
 
-    monkeypatch.setattr(ldr_tf.checkpoints, "load_run", lambda folder: Elsewhere())
+    monkeypatch.setattr(ldr_tf.checkpoints, "load_run", lambda folder, **_: Elsewhere())
     assert case.call() == 0
     err = capsys.readouterr().err
     assert err.startswith("warning: ") and "another anatomy" in err

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from experiments import benchmark
-from experiments.benchmarks import common, flows
+from experiments.benchmarks import common, export, flows
 
 
 def run(*arguments):
@@ -58,6 +58,17 @@ def test_flows():
     assert 0 < store["largest_error_voxels"] <= 1 / 128
     assert store["bytes"] > 0
     assert write["seconds"] > 0 and read["seconds"] > 0
+
+
+def test_export():
+    *times, size = export.run(size=16, rounds=1)
+    assert [row["name"] for row in times if "default_to_this" in row] == [
+        *["export", "export, XLA", "in process", "original"],
+        *["warp, plain", "warp, XLA", "warp, eight gathers"],
+    ]
+    assert times[0]["default_to_this"] == 1.0
+    # 1,548,528 weights of four bytes, and the graph
+    assert 4 * 1548528 < size["bytes"] < 7e6
 
 
 @pytest.mark.parametrize(

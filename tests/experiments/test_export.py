@@ -1,18 +1,22 @@
 """The exported SavedModel answers as the run's network does."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 import ldr_tf
-from experiments import export
+from experiments import evaluate, export
 
 
 @pytest.fixture(scope="module")
 def exported(student_run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
-    assert export.main(["export", f"--run={student_run}", f"--output={folder}"]) == 0
+    command = ["export", f"--run={student_run}", f"--output={folder}", "--nomeasure"]
+    assert export.main(command) == 0
     return folder / "1"
 
 
@@ -46,7 +50,7 @@ def test_student_alone_travels(exported, student_run):
 
 def test_an_existing_version_is_kept(exported, student_run, capfd):
     before = (exported / "saved_model.pb").read_bytes()
-    command = ["export", f"--run={student_run}", f"--output={exported.parent}"]
+    command = ["export", f"--run={student_run}", f"--output={exported.parent}", "--nomeasure"]
     assert export.main(command) == 2
     assert "exists already" in capfd.readouterr().err
     assert (exported / "saved_model.pb").read_bytes() == before
@@ -58,3 +62,56 @@ def test_no_run_no_export(tmp_path, capfd):
     assert export.main(["export", f"--run={tmp_path}", f"--output={tmp_path / 'out'}"]) == 2
     assert "is not a run folder" in capfd.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_overwriting_keeps_the_old_until_the_new_is_whole(
+    student_run, exported, tmp_path, monkeypatch, capfd
+):
+    shutil.copytree(exported, tmp_path / "1")
+    old = (tmp_path / "1" / "model.json").read_bytes()
+    command = ["export", f"--run={student_run}", f"--output={tmp_path}", "--overwrite"]
+    seen = []
+
+    def broken(folder):
+        seen.append((tmp_path / "1" / "model.json").read_bytes())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(export, "_measured", broken)
+    assert export.main(command) == 1
+    assert seen == [old] and (tmp_path / "1" / "model.json").read_bytes() == old
+    assert [path.name for path in tmp_path.iterdir()] == ["1"]
+    assert export.main([*command, "--nomeasure"]) == 0
+    assert json.loads((tmp_path / "1" / "model.json").read_text())["name"] == tmp_path.name
+    assert [path.name for path in tmp_path.iterdir()] == ["1"]
+    tf.saved_model.load(str(tmp_path / "1"))
+
+
+def test_a_run_without_a_checkpoint(student_run, tmp_path, capfd):
+    (tmp_path / "run").mkdir()
+    shutil.copy(student_run / "config.json", tmp_path / "run")
+    command = ["export", f"--run={tmp_path / 'run'}", f"--output={tmp_path / 'out'}"]
+    assert export.main(command) == 2
+    assert "has no checkpoint yet" in capfd.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_card_of_a_training_run(exported, student_run):
+    content = json.loads((exported / "model.json").read_text())
+    assert "phantoms.json, subset 1: its scans" in content["training_data"]
+    assert str(student_run.parents[1]) not in (exported / "README.md").read_text()
+    assert 0 < content["evaluation"]["dice"] < 1
+
+
+def test_the_cost_of_a_pair_is_measured(exported):
+    cost = export._measured(str(exported))
+    assert 0 < cost["seconds"] < 100
+    assert 100 < cost["loaded_memory_mb"] <= cost["peak_memory_mb"]
+
+
+def test_an_export_is_evaluated_as_its_run(exported, student_run, phantoms, tmp_path):
+    command = ["evaluate", f"--run={student_run}", f"--run={exported.parent}", "--names=run,export"]
+    command += [f"--dataset={phantoms}", f"--output={tmp_path}", "--limit=1", "--report=none"]
+    assert evaluate.main(command) == 0
+    methods = json.loads((tmp_path / "summary.json").read_text())["methods"]
+    assert methods["export"]["parameters"] == methods["run"]["parameters"]
+    assert methods["export"]["dice"]["mean"] == pytest.approx(methods["run"]["dice"]["mean"], 1e-4)

@@ -103,3 +103,18 @@ def test_shapes_that_do_not_fit_are_refused():
         warps.warp(tf.constant(volume), tf.zeros([1, 4, 4, 5, 3]))
     with pytest.raises(ValueError, match="batch, x, y, z"):
         warps.warp(tf.constant(volume[0]), tf.zeros([1, 4, 4, 4, 3]))
+
+
+@pytest.mark.parametrize("size", [(1, 5, 9), (12, 7, 5), (6, 96, 96)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_plain_form_takes_turns_over_any_batch_and_size(size, channels):
+    rng = np.random.default_rng(4)
+    image = rng.uniform(size=(2, *size, channels)).astype("float32")
+    flow = rng.normal(scale=2.0, size=(2, *size, 3)).astype("float32")
+    wanted = warps.warp(image, flow)
+    np.testing.assert_allclose(warps.warp(image, flow, compiled=False), wanted, atol=1e-6)
+    unknown = tf.function(
+        lambda image, flow: warps.warp(image, flow, compiled=False),
+        input_signature=[tf.TensorSpec([None] * 4 + [n]) for n in (channels, 3)],
+    )
+    np.testing.assert_allclose(unknown(image, flow), wanted, atol=1e-6)

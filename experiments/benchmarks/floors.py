@@ -1,0 +1,45 @@
+"""The least time that a machine needs: operations over its matrix-product rate, bytes over its
+copy bandwidth."""
+
+import time
+
+import numpy as np
+import tensorflow as tf
+
+_SIDE = 2048
+_COPIED = 2**26
+_CONVOLUTIONS = ("Conv3D", "Conv3DBackpropInputV2")
+
+
+def machine_rates(rounds=9, dtype=tf.float32):
+    """Measures multiply-adds a second of a large matrix product and bytes a second of a copy."""
+    matrix = tf.cast(tf.random.stateless_normal((_SIDE, _SIDE), [1, 2]), dtype)
+    product = tf.function(lambda: tf.linalg.matmul(matrix, matrix))
+    numbers = tf.ones([_COPIED])
+    copy = tf.function(lambda: -numbers)
+    return _SIDE**3 / _seconds(product, rounds), 8 * _COPIED / _seconds(copy, rounds)
+
+
+def multiply_adds(function, *tensors):
+    """Counts those of the convolutions in a function of tensors, as Keras computes them."""
+    graph = tf.function(function, autograph=False).get_concrete_function(*tensors).graph
+    total = 0
+    for operation in graph.get_operations():
+        if operation.type in _CONVOLUTIONS:
+            # Each voxel of the strided side meets the whole kernel.
+            kernel = operation.inputs[1].shape
+            strided = operation.outputs[0].shape
+            if operation.type != "Conv3D":
+                strided = operation.inputs[2].shape
+            total += int(np.prod(strided[:4])) * int(np.prod(kernel))
+    return total
+
+
+def _seconds(function, rounds):
+    function()
+    found = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        function()
+        found.append(time.perf_counter() - start)
+    return float(np.median(found))

@@ -1,0 +1,88 @@
+"""Trilinear sampling in ordinary TensorFlow operations alone, for exports.
+
+What eight gathers over a whole volume cost is mostly memory: every intermediate result is written
+to it and read again, 8 MB each at 128^3. Here a loop takes some planes at a time, so that they
+stay in the processor's cache: about half the time (`experiments.benchmark export`). Forms that
+were measured and lost: wider gathers of tables that hold two, four or eight neighbours as
+channels, two neighbours packed into one complex number, tf.image.crop_and_resize.
+"""
+
+import itertools
+
+import tensorflow as tf
+
+_POSITIONS = 32768
+"""Positions in a turn of the loop; arrays of 128 KB."""
+
+_TURNS_AT_ONCE = 8
+
+
+def sample(image, positions, size):
+    """As `ldr_tf.ops.warp.sample`; `size` is the image's along x, y, z."""
+    return _in_turns(image, positions, size, moves=False)
+
+
+def warp(image, flow, size):
+    """As `ldr_tf.ops.warp.warp`; `size` is the image's along x, y, z."""
+    return _in_turns(image, flow, size, moves=True)
+
+
+def _in_turns(image, where, size, moves):
+    """Samples `image` at `where`, or where it moves each voxel of its own grid, turn by turn."""
+    image, where = tf.convert_to_tensor(image), tf.convert_to_tensor(where)
+    channels = image.shape[-1]
+    shape = tf.concat([tf.shape(where)[:-1], [channels]], axis=0)
+    planes, turns = _turns(where)
+    table = tf.reshape(image, [-1] if channels == 1 else [-1, channels])
+    parts = tf.reshape(where, tf.concat([[-1, planes], tf.shape(where)[2:]], axis=0))
+    parts = tf.ensure_shape(parts, [None, None, *where.shape[2:]])
+
+    def turn(number):
+        part = tf.gather(parts, number)
+        batch = number // turns
+        first = tf.cast(number % turns * planes, where.dtype) if moves else None
+        coordinates = [_axis(part, axis, extent, first) for axis, extent in enumerate(size)]
+        return _interpolated(table, batch, coordinates, size, channels)
+
+    numbers = tf.range(tf.shape(where)[0] * turns)
+    sampled = tf.map_fn(
+        turn, numbers, fn_output_signature=image.dtype, parallel_iterations=_TURNS_AT_ONCE
+    )
+    sampled = tf.reshape(sampled, shape)
+    return tf.ensure_shape(sampled, [*where.shape[:-1], channels])
+
+
+def _turns(where):
+    """Returns how many planes along the first axis a turn takes, and the turns an example has."""
+    extent, others = where.shape[1], where.shape[2:-1].num_elements()
+    if extent is None or others is None:
+        return tf.shape(where)[1], 1
+    most = max(1, _POSITIONS // max(others, 1))
+    planes = max(n for n in range(1, min(extent, most) + 1) if extent % n == 0)
+    return planes, extent // planes
+
+
+def _axis(part, axis, extent, first):
+    """Returns the lower corners (int32) and the places between corners along an axis."""
+    position = part[..., axis]
+    if first is not None:
+        own = tf.cast(tf.range(tf.shape(part)[axis]), part.dtype) + (first if axis == 0 else 0.0)
+        position += tf.reshape(own, [-1] + [1] * (2 - axis))
+    position = tf.clip_by_value(position, 0.0, tf.cast(extent, part.dtype) - 1.0)
+    lower = tf.minimum(tf.cast(position, tf.int32), tf.maximum(extent - 2, 0))
+    return lower, position - tf.cast(lower, part.dtype)
+
+
+def _interpolated(table, batch, coordinates, size, channels):
+    """Interpolates between the eight corners, along z, then y, then x."""
+    (x, fx), (y, fy), (z, fz) = coordinates
+    row = ((batch * size[0] + x) * size[1] + y) * size[2] + z
+    # An axis with a single voxel has no neighbour.
+    dx, dy, dz = [tf.minimum(extent - 1, 1) for extent in size]
+    steps = itertools.product((0, dx * size[1] * size[2]), (0, dy * size[2]), (0, dz))
+    corners = [tf.gather(table, row + sum(step)) for step in steps]
+    for fraction in (fz, fy, fx):
+        place = fraction if channels == 1 else fraction[..., tf.newaxis]
+        pairs = zip(corners[::2], corners[1::2])
+        corners = [low + place * (high - low) for low, high in pairs]
+    return corners[0]

@@ -1,0 +1,125 @@
+"""The model card of an export: model.json for programs, README.md for people."""
+
+import hashlib
+import json
+import os
+
+import ldr_tf
+from ldr_tf import records
+from ldr_tf.files import read_json
+
+LICENCE = "MIT (the code; the terms of the training data may bind the weights further)"
+
+_INTENSITIES = {
+    "percentile": "0 to the foreground's 99.5th percentile, to 0..255",
+    "ct_abdomen": "-160 to 240 HU, to 0..255",
+    "minmax": "the least to the greatest value, to 0..255",
+    "none": "0..255 as in the files",
+}
+_CROPS = {
+    "none": "the whole scan",
+    "foreground": "the box around head or body",
+    "labels": "the box around the labels",
+}
+
+
+def config_hash(config):
+    """Returns the SHA-256 of a RunConfig: of its JSON with sorted keys and without spaces."""
+    text = json.dumps(records.to_dict(config), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def evaluation_figures(run):
+    """Returns the last validation that a run folder tells of, {"step": ..., name: figure}, or {}.
+
+    That is the run's validation.json (a best checkpoint), else the last one in metrics.jsonl.
+    """
+    path = os.path.join(run, "validation.json")
+    if os.path.isfile(path):
+        return read_json(path)
+    found = {}
+    try:
+        with open(os.path.join(run, "metrics.jsonl"), encoding="utf-8") as file:
+            for line in file:
+                if '"validation/' in line and line.endswith("}\n"):  # not one cut short
+                    found = json.loads(line)
+    except OSError:
+        return {}
+    return {name.rsplit("/", 1)[-1]: value for name, value in found.items()}
+
+
+def card(network, config, figures, options):
+    """Returns the content of model.json.
+
+    Args:
+      network: the CascadeNetwork.
+      config: of `ldr_tf.config.public_config`.
+      figures: of `evaluation_figures`.
+      options: {"xla", "half_flow"}: how it was exported.
+    """
+    return {
+        "network": records.to_dict(config.network),
+        "parameters": int(network.count_params()),
+        "image_size": list(config.network.image_size),
+        "image": records.to_dict(config.image),
+        "intensities": "0..255 as in files; the scaling to 0..1 is in the graph",
+        "training_data": _training_data(config),
+        "evaluation": figures,
+        "export": options,
+        "licence": LICENCE,
+        "config_sha256": config_hash(config),
+        "ldr_tf": ldr_tf.__version__,
+    }
+
+
+def card_text(content, kit):
+    """Returns README.md: the card in words, then `kit`, the section about serving."""
+    network, image = content["network"], content["image"]
+    size = " x ".join(map(str, content["image_size"]))
+    stem = network["affine_stem"]
+    spacing = image["spacing"] and " x ".join(map(str, image["spacing"]))
+    figures = {k: v for k, v in content["evaluation"].items() if k != "step"}
+    step = content["evaluation"].get("step")
+    rows = [
+        ("network", f"{network['base_network']}, {network['cascades']} cascade(s) of "
+         f"{network['channels']} channels, each {network['rep']} time(s), affine stem: {stem}"),
+        ("parameters", f"{content['parameters']:,}"),
+        ("image size", f"{size} voxels; batch size free"),
+        ("orientation of x, y, z", image["orientation"]),
+        ("voxel size", f"{spacing} mm" if spacing else "the region below, fitted to the grid "
+         f"({image['fit']})"),
+        ("region", _CROPS[image["crop"]]),
+        ("intensities of a scan", f"{_INTENSITIES[image['intensity']]} ({image['intensity']})"),
+        ("intensities in the tensors", content["intensities"]),
+        ("training data", content["training_data"]),
+        ("export", f"XLA {'on' if content['export']['xla'] else 'off'}, flow of register_uint8 "
+         f"{'float16' if content['export']['half_flow'] else 'float32'}"),
+        ("licence", content["licence"]),
+        ("config, SHA-256", f"`{content['config_sha256']}`"),
+        ("made by", f"ldr_tf {content['ldr_tf']}"),
+    ]  # fmt: skip
+    lines = ["# Deformable registration of 3D scans", ""]
+    lines += ["| | |", "| --- | --- |", *[f"| {name} | {text} |" for name, text in rows], ""]
+    if figures:
+        lines += [f"Validation at step {step:.0f}:" if step is not None else "Validation:", ""]
+        lines += [f"- {name}: {value:.4g}" for name, value in figures.items()]
+    else:
+        lines += ["No validation figures came with the run."]
+    return "\n".join([*lines, "", kit])
+
+
+def _training_data(config):
+    if not config.dataset:
+        return "not recorded (an imported network)"
+    source = {
+        "scans": "its scans",
+        "synthetic": "images painted from its label maps",
+        "synthetic_t1": "T1-like images painted from its label maps",
+    }[config.training.images]
+    teacher = f", taught by {config.teacher or config.teacher_flows}"
+    taught = teacher if config.distillation.kind != "none" and teacher.split()[-1] != "None" else ""
+    pairs = ", neighbouring pairs" if config.training.paired else ""
+    return (
+        f"{config.dataset}, subset {config.subset}: {source}{pairs}, "
+        f"{config.training.steps} steps of {config.training.batch_size}{taught}"
+    )
