@@ -19,9 +19,9 @@ def load_model(name, precision="float32", connection=None):
     """Returns a model as registration calls it.
 
     Args:
-      name: "none", a run folder or the name of a shipped model, or a folder that `ldr_tf.export.export` has written: the model
-        folder, of which the highest version is taken, or a version's folder in it; or
-        "grpc://HOST:PORT/MODEL" (see `ldr_tf.serving.remote.RemoteNetwork`).
+      name: "none"; a run folder, or the name of a shipped model; a folder that
+        `ldr_tf.export.export` has written, of which the highest version is taken, or a version's
+        folder in it; or "grpc://HOST:PORT/MODEL" (see `ldr_tf.serving.remote.RemoteNetwork`).
       precision: see `ldr_tf.checkpoints.load_run`; of an exported model it is what it is.
       connection: a `ldr_tf.serving.remote.Connection`, for a server.
 

@@ -46,8 +46,11 @@ def _sampled(image, where, moves):
 def _forward(image, where, moves):
     if image.shape[-1] == 1:
         return _SAMPLE[moves](image, where)
-    # Two functions: in one, XLA would compute the cells anew for each channel.
-    return _sample_cells(image, *_CELLS[moves](image, where))
+    # Two functions: in one, XLA would compute the cells anew for each channel. The table goes in as
+    # one: reshaped within, its rows would be found by five indices instead of two.
+    table = tf.reshape(image, [-1, image.shape[-1]])
+    strides = tf.stack(_strides(_size(image)))
+    return _interpolate_compiled(table, strides, *_CELLS[moves](image, where))
 
 
 def _cells(image, where, moves):
@@ -84,32 +87,28 @@ def _size(image):
     return [n or tf.shape(image)[axis + 1] for axis, n in enumerate(image.shape[1:4])]
 
 
-def _corner_rows(row, size):
-    """Returns the rows of the eight corners, by their offsets along x, y, z."""
-    # An axis with a single voxel has no next one.
+def _strides(size):
+    """Returns how many rows the next voxel along x, y, z lies further; 0 where there is none."""
     x, y, z = [tf.minimum(extent - 1, 1) for extent in size]
-    strides = (x * size[1] * size[2], y * size[2], z)
+    return [x * size[1] * size[2], y * size[2], z]
+
+
+def _corners(table, strides, row):
+    """Returns the rows of a table at a cell's eight corners, by their offsets along x, y, z."""
+    along_x, along_y, along_z = strides[0], strides[1], strides[2]
     return {
-        offsets: row + sum(stride for stride, taken in zip(strides, offsets) if taken)
-        for offsets in _CORNERS
+        (i, j, k): tf.gather(table, row + i * along_x + j * along_y + k * along_z)
+        for i, j, k in _CORNERS
     }
 
 
-def _corners(image, row):
-    """Returns the values at the eight corners, by offsets; without the channel if it is one."""
-    channels = image.shape[-1]
-    table = tf.reshape(image, [-1] if channels == 1 else [-1, channels])
-    rows = _corner_rows(row, _size(image))
-    return {offsets: tf.gather(table, rows[offsets]) for offsets in _CORNERS}
-
-
-def _sample_cells(image, row, fx, fy, fz):
-    corners = _corners(image, row)
-    if image.shape[-1] > 1:
+def _interpolate(table, strides, row, fx, fy, fz):
+    """Returns the trilinear interpolation between rows of a table of voxels."""
+    corners = _corners(table, strides, row)
+    if table.shape.rank > 1:
         fx, fy, fz = (fraction[..., tf.newaxis] for fraction in (fx, fy, fz))
     planes = [_bilinear({(j, k): corners[i, j, k] for j, k in _PAIRS}, fy, fz) for i in (0, 1)]
-    result = planes[0] + fx * (planes[1] - planes[0])
-    return result if image.shape[-1] > 1 else result[..., tf.newaxis]
+    return planes[0] + fx * (planes[1] - planes[0])
 
 
 _PAIRS = list(itertools.product((0, 1), repeat=2))
@@ -123,7 +122,10 @@ def _bilinear(values, first, second):
 
 
 def _sample(image, where, moves):
-    return _sample_cells(image, *_cells(image, where, moves))
+    """Samples an image of one channel."""
+    cells = _cells(image, where, moves)
+    sampled = _interpolate(tf.reshape(image, [-1]), _strides(_size(image)), *cells)
+    return sampled[..., tf.newaxis]
 
 
 def _position_gradient(image, where, upstream, moves):
@@ -131,8 +133,10 @@ def _position_gradient(image, where, upstream, moves):
     row, fx, fy, fz = _cells(image, where, moves)
     # The derivative along an axis is the difference of the two faces of the cell across it, so
     # every corner is reduced over channels once and serves all three axes.
-    c = _corners(image, row)
-    if image.shape[-1] == 1:
+    channels = image.shape[-1]
+    table = tf.reshape(image, [-1] if channels == 1 else [-1, channels])
+    c = _corners(table, _strides(_size(image)), row)
+    if channels == 1:
         c = {offsets: value * upstream[..., 0] for offsets, value in c.items()}
     else:
         c = {offsets: tf.reduce_sum(value * upstream, axis=-1) for offsets, value in c.items()}
@@ -156,15 +160,14 @@ def _image_gradient(image, where, upstream, moves):
     """
     row, *fractions = _cells(image, where, moves)
     fx, fy, fz = (fraction[..., tf.newaxis] for fraction in fractions)
-    _, height, depth = size = _size(image)
-    x, y, _ = [tf.minimum(extent - 1, 1) for extent in size]
+    along_x, along_y, _ = _strides(_size(image))
     both = tf.concat([(1.0 - fz) * upstream, fz * upstream], axis=-1)
     channels = image.shape[-1]
     rows = tf.reduce_prod(tf.shape(image)[:-1])
     table = tf.zeros([rows, 2 * channels], image.dtype)
     for i, j in _PAIRS:
         weight = (fx if i else 1.0 - fx) * (fy if j else 1.0 - fy)
-        corner = tf.reshape(row + i * x * height * depth + j * y * depth, [-1, 1])
+        corner = tf.reshape(row + i * along_x + j * along_y, [-1, 1])
         values = tf.reshape(weight * both, [-1, 2 * channels])
         table = tf.tensor_scatter_nd_add(table, corner, values)
     near, far = tf.split(table, 2, axis=1)
@@ -179,4 +182,4 @@ def _both(function):
 _SAMPLE, _CELLS, _POSITION_GRADIENT, _IMAGE_GRADIENT = map(
     _both, (_sample, _cells, _position_gradient, _image_gradient)
 )
-_sample_cells = compiled_by_shape(_sample_cells)
+_interpolate_compiled = compiled_by_shape(_interpolate)
