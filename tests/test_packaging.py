@@ -180,6 +180,8 @@ def test_the_wheel_holds_the_library_alone(wheel):
     assert tops == {"ldr_tf", info}
     sources = {p.relative_to(ROOT).as_posix() for p in (ROOT / "ldr_tf").rglob("*.py")}
     assert {name for name in names if name.endswith(".py")} == sources
+    shipped = {p.relative_to(ROOT).as_posix() for p in (ROOT / "ldr_tf/shipped").rglob("*.*")}
+    assert len(shipped) >= 3 and {name for name in names if "/shipped/" in name} == shipped
     assert any(name.startswith(info) and name.endswith("LICENSE") for name in names)
 
 

@@ -77,6 +77,7 @@ def test_a_name_means_a_shipped_model_unless_a_folder_is_there(folder, tmp_path,
 
 
 def test_every_shipped_model_is_small_and_says_what_it_is():
+    assert "brain-t1" in packed.shipped_names()
     for name in packed.shipped_names():
         place = packed.find_run(name)
         sizes = [os.path.getsize(os.path.join(place, file)) for file in os.listdir(place)]
