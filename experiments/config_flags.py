@@ -32,6 +32,7 @@ _FLAGS = {
     "regularization": ("training", "regularization", "weight of the flow's smoothness"),
     "label_weight": ("training", "label_weight", "weight of the overlap of segmentations"),
     "augmentation": ("training", "augmentation", "strength of the free-form deformation, 0..1"),
+    "shift": ("training", "shift", "voxels by which pairs are moved at random, both scans alike"),
     "flip_axis": ("training", "flip_axis", "left-right axis to mirror half of the pairs along"),
     "on_nonfinite": ("training", "on_nonfinite", "stop, or skip the step"),
     "validate_every": ("training", "validate_every", "steps between validations"),

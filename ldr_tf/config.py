@@ -197,6 +197,8 @@ class TrainingConfig:
         `ldr_tf.losses.overlap.soft_dice_loss`. 0: labels are not read.
       augmentation: largest offset of the free-form deformation's control points as a fraction of
         their spacing; 0.4 is the originals' value, 0 switches it off.
+      shift: voxels by which a pair is moved at random along each axis, both scans alike; without it
+        a network learns where in the grid the organs use to lie, and depends on it.
       flip_axis: axis mirrored in half of the pairs (the left-right axis), None for none.
       on_nonfinite: what a loss or gradient that is not finite does: "stop" the training or "skip"
         the step.
@@ -222,6 +224,7 @@ class TrainingConfig:
     regularization: float = 1.0
     label_weight: float = 0.0
     augmentation: float = 0.4
+    shift: int = 0
     flip_axis: Optional[int] = None
     on_nonfinite: str = "stop"
     validate_every: int = 1000
@@ -263,6 +266,7 @@ class TrainingConfig:
             self.regularization >= 0,
             f"training.regularization must not be below 0, not {self.regularization}.",
         )
+        require(self.shift >= 0, f"training.shift must not be below 0, not {self.shift}.")
         require(
             self.label_weight >= 0,
             f"training.label_weight must not be below 0, not {self.label_weight}.",

@@ -107,12 +107,12 @@ def network_grid(fixed, image_config, size, free_size=False, labelled=None):
     # sides unless it is oblique.
     taken = np.abs(direction.T @ np.reshape(source.direction, (3, 3))).round(12)
     extent, centre, size = taken @ source.extent, source.centre, np.array(size)
-    if image_config.crop != "none":
-        low, high = crop_box(fixed, image_config.crop, labelled)
-        extent, centre = (
-            taken @ ((high - low + 1) * source.spacing),
-            source.points((low + high) / 2),
-        )
+    if image_config.crop == "labels" and labelled is not None:
+        low, high = crop_box(fixed, "labels", labelled)
+        extent = taken @ ((high - low + 1) * source.spacing)
+        centre = source.points((low + high) / 2)
+    elif image_config.crop != "none":
+        centre, extent = _foreground_region(fixed, direction)
     if image_config.spacing is None:
         spacing = extent / size
         if image_config.fit == "isotropic":
@@ -128,9 +128,8 @@ def network_grid(fixed, image_config, size, free_size=False, labelled=None):
         offset, needed = np.zeros(3), extent
         cut = extent > (size + 2) * spacing
         if cut.any():
-            low, high = foreground_box(fixed)
-            needed = taken @ ((high - low + 1) * source.spacing)
-            offset = direction.T @ (source.points((low + high) / 2) - source.centre)
+            middle, needed = _foreground_region(fixed, direction)
+            offset = direction.T @ (middle - source.centre)
         if free_size:
             grown = (np.ceil(needed / spacing / _STEP - 1e-6) * _STEP).astype(int)
             size = np.where(cut & (needed > size * spacing), grown, size)
@@ -142,6 +141,27 @@ def network_grid(fixed, image_config, size, free_size=False, labelled=None):
         tuple(float(o) for o in origin),
         tuple(float(d) for d in direction.ravel()),
     )
+
+
+def _foreground_region(image, direction):
+    """Returns the box around head or body along the columns of `direction`, a 3x3 matrix.
+
+    Returns:
+      Its centre (mm, LPS) and its sides (mm). Of an oblique scan it is the box around what is seen
+      along those axes, not around the scan's own box, which would be larger.
+    """
+    grid = grid_of(image)
+    taken = np.abs(direction.T @ np.reshape(grid.direction, (3, 3))).round(12)
+    if not np.isin(taken, (0.0, 1.0)).all():
+        size = np.ceil(taken @ grid.extent / _COARSE)
+        origin = grid.centre - direction @ ((size - 1) / 2 * _COARSE)
+        straight = Grid(
+            tuple(int(n) for n in size), (_COARSE,) * 3, tuple(origin), tuple(direction.ravel())
+        )
+        image = resample(image, straight, default=float(to_array(image).min()))
+        grid, taken = grid_of(image), np.eye(3)
+    low, high = foreground_box(image)
+    return grid.points((low + high) / 2), taken @ ((high - low + 1) * grid.spacing)
 
 
 def foreground_grid(fixed):

@@ -9,6 +9,7 @@ from ldr_tf.ops.warp import identity_grid, sample, warp, warp_nearest
 
 _CONTROL_POINTS = 5
 _INVERSION_STEPS = 12
+_SHIFT_SALT = 0x5348
 
 
 class Augmented(NamedTuple):
@@ -37,8 +38,8 @@ def random_control_grid(size, strength, seeds):
     return strength * uniform**3 * tf.constant([float(n // 4) for n in size])
 
 
-def augment(fixed, moving, strength, flip_axis, seed, example, flow=None, labels=None):
-    """Deforms the moving image and mirrors half of the pairs.
+def augment(fixed, moving, strength, flip_axis, seed, example, flow=None, labels=None, shift=0):
+    """Deforms the moving image, mirrors half of the pairs and moves each as a whole.
 
     Args:
       fixed, moving: [batch, x, y, z, 1], sizes known.
@@ -48,6 +49,8 @@ def augment(fixed, moving, strength, flip_axis, seed, example, flow=None, labels
       example: each pair's number in the training, integers [batch].
       flow: a flow of the pair as it was, [batch, x, y, z, 3] in voxels, or None.
       labels: (fixed, moving), each integers [batch, x, y, z, 1], or None.
+      shift: most voxels by which a pair is moved along each axis, both scans alike; what comes in
+        from outside is 0.
 
     Returns:
       An `Augmented`. Warping its moving image by its flow gives what warping the old one by the old
@@ -76,8 +79,31 @@ def augment(fixed, moving, strength, flip_axis, seed, example, flow=None, labels
         if flow is not None:
             sign = 1.0 - 2.0 * tf.one_hot(flip_axis, 3)
             flow = tf.where(mirrored, tf.reverse(flow, axis) * sign, flow)
+    if shift:
+        offsets = _uniform([3], _seeds(seed ^ _SHIFT_SALT, example))
+        offsets = tf.cast(tf.round(offsets * shift), tf.int32)
+        sides = (fixed, moving, fixed_labels, moving_labels, flow)
+        fixed, moving, fixed_labels, moving_labels, flow = (
+            None if side is None else translate(side, offsets, shift) for side in sides
+        )
     labels = None if labels is None else (fixed_labels, moving_labels)
     return Augmented(fixed, moving, flow, labels)
+
+
+def translate(volume, offsets, most):
+    """Moves each volume of a batch by whole voxels: `new(p) = volume(p - offset)`, 0 outside.
+
+    Args:
+      volume: [batch, x, y, z, channels], sizes known.
+      offsets: integers [batch, 3], each within -most..most.
+      most: an integer.
+    """
+    padded = tf.pad(volume, [[0, 0], *[[most, most]] * 3, [0, 0]])
+    moved = [
+        tf.slice(one, tf.concat([most - offset, [0]], 0), volume.shape[1:])
+        for one, offset in zip(tf.unstack(padded), tf.unstack(offsets))
+    ]
+    return tf.stack(moved)
 
 
 def undo_deformation(flow, deformation):

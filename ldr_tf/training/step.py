@@ -158,6 +158,7 @@ class TrainingStep:
             batch["example"],
             flow if flow is None else tf.cast(flow, tf.float32),
             tuple(labels) or None,
+            training.shift,
         )
 
     def _reconstruct(self, pair):

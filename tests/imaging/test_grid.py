@@ -85,6 +85,20 @@ def test_with_a_spacing_an_oblique_scan_is_straightened():
     assert (places >= -0.5).all() and (places <= np.array(grown.size) - 0.5).all()
 
 
+def test_the_box_of_an_oblique_scan_is_tight():
+    """A ball of radius 30 mm off the centre: its box is 60 mm a side however the scan is turned."""
+    centre = np.array([10.0, -6.0, 4.0])
+    for direction in (LIA, oblique()):
+        axes = np.reshape(direction, (3, 3))
+        grid = Grid((80, 80, 80), (2.0, 2.0, 2.0), tuple(-axes @ np.full(3, 79.0)), direction)
+        points = grid.points(np.indices(grid.size).reshape(3, -1).T)
+        ball = np.linalg.norm(points - centre, axis=1).reshape(grid.size) < 30.0
+        image = to_image(ball.astype(np.float32) * 100.0, grid)
+        found = network_grid(image, ImageConfig("RSP", (2.0, 2.0, 2.0)), (48, 48, 48), True)
+        assert found.size == (48, 48, 48)
+        np.testing.assert_allclose(found.centre, centre, atol=4.0)
+
+
 def test_all_orientations_are_met():
     assert len(set(ORIENTATIONS)) == 48
 

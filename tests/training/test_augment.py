@@ -92,3 +92,32 @@ def test_labels_follow_their_images():
         assert marks.dtype == "uint16" and marks.shape == image.shape
         assert np.mean((np.asarray(image) > 0.5) != (np.asarray(marks) > 0)) < 0.02
     assert np.mean(np.asarray(pair.labels[1]) != labels[1]) > 0.04
+
+
+def test_a_shift_moves_all_of_a_pair_alike():
+    """Found again by looking for the whole number of voxels that explains the fixed image."""
+    fixed, moving = smooth_volumes()
+    flow, labels = smooth_flow(), tuple((np.asarray(v) > 0.5).astype(int) for v in (fixed, moving))
+    numbers = np.array([5, 6, 7])
+    pair = augment(fixed, moving, 0.0, None, 7, numbers, flow, labels, shift=3)
+    offsets = []
+    for item in range(3):
+        places = [np.array(p) - 3 for p in np.ndindex(7, 7, 7)]
+        (offset,) = [p for p in places if np.array_equal(moved(fixed[item], p), pair.fixed[item])]
+        offsets.append(tuple(offset))
+        sides = [(moving, pair.moving), (flow, pair.flow), *zip(labels, pair.labels)]
+        for before, after in sides:
+            np.testing.assert_array_equal(after[item], moved(before[item], offset))
+    assert len(set(offsets)) == 3 and np.ptp(offsets) >= 3
+    alone = augment(fixed[1:2], moving[1:2], 0.0, None, 7, numbers[1:2], shift=3)
+    np.testing.assert_array_equal(alone.fixed[0], pair.fixed[1])
+
+
+def moved(volume, offset):
+    """new(p) = volume(p - offset), 0 outside, by numpy."""
+    volume = np.asarray(volume)
+    result = np.zeros_like(volume)
+    target = tuple(slice(max(o, 0), n + min(o, 0)) for o, n in zip(offset, volume.shape))
+    source = tuple(slice(max(-o, 0), n + min(-o, 0)) for o, n in zip(offset, volume.shape))
+    result[target] = volume[source]
+    return result
