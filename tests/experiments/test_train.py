@@ -138,9 +138,9 @@ def test_what_is_not_finite_can_be_skipped(phantoms, student_run, tmp_path):
         return states[0].step
 
     class Spy(steps.TrainingStep):
-        def __init__(self, state, teacher=None):
+        def __init__(self, state, *others):
             states.append(state)
-            super().__init__(state, teacher)
+            super().__init__(state, *others)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(steps, "reconstruction_loss", now_and_then)

@@ -253,7 +253,8 @@ def test_real_message_sizes(serve, tmp_path):
     for shift in (0, 1e-3):  # as uint8, 4 MiB, and as float32, 16 MiB; 24 MiB come back
         flow = remote(pair[0] + np.float32(shift), pair[1]).flow
         assert flow.nbytes == 24 * 2**20
-        np.testing.assert_allclose(flow, wanted, atol=1e-4 if not shift else 1.0)
+        # Random weights make flows of tens of voxels, which float32 keeps to some 1e-6 of them.
+        np.testing.assert_allclose(flow, wanted, rtol=1e-5, atol=1e-4 if not shift else 1.0)
     assert server.asked == ["describe", "register_uint8", "serving_default"]
 
     scans = write_scans(tmp_path, [volume[0, ..., 0] for volume in volumes])
