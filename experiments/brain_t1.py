@@ -9,9 +9,10 @@
 oasis35 tells that the validation's are 1 to 35, as in the public OASIS label files.
 
 Maps are aligned to the first scan, all goes to a grid of 2 mm, and an LDR network learns from real
-pairs by their images alone and from pairs of painted maps by images and labels. Writes the aligned
-maps, the data set, the run and its evaluation into --output, in that order; the same command goes
-on where it stopped.
+pairs by their images alone and from pairs of painted maps by images and labels: first where the
+brains lie (configs/brain_t1_first.json), then with pairs moved about the grid
+(configs/brain_t1.json). Writes the aligned maps, the data set, both runs and an evaluation into
+--output, in that order; the same command goes on where it stopped.
 """
 
 import csv
@@ -30,7 +31,10 @@ from ldr_tf.commands import cli
 from ldr_tf.errors import InputError
 from ldr_tf.files import atomic_path, check_output_folder
 
-CONFIG = os.path.join(os.path.dirname(os.path.abspath(__file__)), "configs", "brain_t1.json")
+CONFIGS = [
+    os.path.join(os.path.dirname(os.path.abspath(__file__)), "configs", name)
+    for name in ("brain_t1_first.json", "brain_t1.json")
+]
 
 FLAGS = cli.new_flags()
 _SCANS = flags.DEFINE_string(
@@ -53,8 +57,15 @@ _NUMBERS = flags.DEFINE_enum(
     flag_values=FLAGS,
 )
 _SIZE = flags.DEFINE_string("size", "80,96,112", "voxels of 2 mm", flag_values=FLAGS)
-_CONFIG = flags.DEFINE_string("config", CONFIG, "JSON file of config fields", flag_values=FLAGS)
-_STEPS = flags.DEFINE_integer("steps", None, "instead of the config's", flag_values=FLAGS)
+_CONFIGS = flags.DEFINE_list(
+    "configs",
+    CONFIGS,
+    "JSON files of config fields, of the first run and the second",
+    flag_values=FLAGS,
+)
+_STEPS = flags.DEFINE_integer(
+    "steps", None, "of each run, instead of its config's", flag_values=FLAGS
+)
 _OUTPUT = flags.DEFINE_string("output", None, "folder", required=True, flag_values=FLAGS)
 
 _SHARES = {"scans": 0.35, "maps": 0.65}
@@ -96,25 +107,30 @@ def run():
         return code
     dataset = os.path.join(prepared, "brain.json")
     _write_schemes(os.path.join(prepared, "dataset.json"), dataset)
-    training = [
-        "--stage=student",
-        f"--dataset={dataset}",
-        f"--config={_CONFIG.value}",
-        "--cache",
-        f"--output={os.path.join(folder, 'run')}",
-    ]
-    if _STEPS.value is not None:
-        training.append(f"--steps={_STEPS.value}")
+    runs = [os.path.join(folder, name) for name in ("run_first", "run")]
+    if len(_CONFIGS.value) != len(runs):
+        raise InputError(f"--configs must name two files, not {len(_CONFIGS.value)}.")
+    trainings = []
+    for config, output in zip(_CONFIGS.value, runs):
+        training = ["--stage=student", f"--dataset={dataset}", f"--config={config}", "--cache"]
+        training.append(f"--output={output}")
+        if trainings:
+            training.append(f"--init={os.path.join(runs[0], 'best')}")
+        if _STEPS.value is not None:
+            training.append(f"--steps={_STEPS.value}")
+        trainings.append(training)
     measuring = [
-        f"--run={os.path.join(folder, 'run', 'best')}",
+        f"--run={os.path.join(runs[1], 'best')}",
         "--names=LDR",
         f"--dataset={dataset}",
         f"--output={os.path.join(folder, 'evaluation')}",
     ]
-    return run_stages(
-        "brain_t1",
-        [("the network", None, train, training), ("its figures", None, evaluate, measuring)],
-    )
+    last = [
+        ("the network, brains where they lie", None, train, trainings[0]),
+        ("the network, pairs moved about", None, train, trainings[1]),
+        ("its figures", None, evaluate, measuring),
+    ]
+    return run_stages("brain_t1", last)
 
 
 def _write_list(path, scans, maps, validation):

@@ -73,11 +73,11 @@ FOLDERS = {
 @pytest.mark.slow
 def test_from_scans_and_label_maps_to_figures(folders, capfd):
     config = folders / "config.json"
-    values = json.loads(pathlib.Path(brain_t1.CONFIG).read_text())
+    values = json.loads(pathlib.Path(brain_t1.CONFIGS[1]).read_text())
     values["network"]["channels"] = 2
     values["training"] |= {"validate_every": 3, "checkpoint_every": 3}
     config.write_text(json.dumps(values))
-    flags = [f"--config={config}", "--steps=3", "--size=48", "--held_out_maps=2"]
+    flags = [f"--configs={config},{config}", "--steps=3", "--size=48", "--held_out_maps=2"]
     assert call(folders, *flags) == 0
     out = folders / "out"
     with open(out / "aligned" / "list.csv", newline="") as file:
