@@ -6,45 +6,6 @@ import SimpleITK as sitk
 from data.synthetic import paint_pair
 from ldr_tf import imaging
 
-# FreeSurfer's numbers of the 35 structures in the public OASIS label files, in their order.
-BRAIN_LABELS = {
-    "left-cerebral-white-matter": 2,
-    "left-cerebral-cortex": 3,
-    "left-lateral-ventricle": 4,
-    "left-inferior-lateral-ventricle": 5,
-    "left-cerebellum-white-matter": 7,
-    "left-cerebellum-cortex": 8,
-    "left-thalamus": 10,
-    "left-caudate": 11,
-    "left-putamen": 12,
-    "left-pallidum": 13,
-    "third-ventricle": 14,
-    "fourth-ventricle": 15,
-    "brain-stem": 16,
-    "left-hippocampus": 17,
-    "left-amygdala": 18,
-    "left-accumbens": 26,
-    "left-ventral-dc": 28,
-    "left-vessel": 30,
-    "left-choroid-plexus": 31,
-    "right-cerebral-white-matter": 41,
-    "right-cerebral-cortex": 42,
-    "right-lateral-ventricle": 43,
-    "right-inferior-lateral-ventricle": 44,
-    "right-cerebellum-white-matter": 46,
-    "right-cerebellum-cortex": 47,
-    "right-thalamus": 49,
-    "right-caudate": 50,
-    "right-putamen": 51,
-    "right-pallidum": 52,
-    "right-hippocampus": 53,
-    "right-amygdala": 54,
-    "right-accumbens": 58,
-    "right-ventral-dc": 60,
-    "right-vessel": 62,
-    "right-choroid-plexus": 63,
-}
-
 _FLUID_AROUND = 24
 _LARGEST = 499
 _CLOSING = 3

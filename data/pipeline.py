@@ -80,9 +80,13 @@ def training_dataset(
     to_paint = {
         key for key in keys if images != "scans" and (painted == "all" or reader.is_label_map(key))
     }
-    reader.check_labels(to_paint)
-    labelled = {key for key in keys if reader.has_labels(key)} if labels else ()
-    classes = _class_table(manifest)
+    labelled = {key for key in keys if reader.has_labels(key)} if labels else set()
+    if labels and not labelled:
+        raise InputError(
+            f"{manifest.path}: no scan of {subset!r} has a segmentation to learn from."
+        )
+    reader.check_labels(to_paint | labelled)
+    classes = _class_table(manifest) if labels else None
     kind = np.uint16 if to_paint else np.uint8
     store = None if flows is None else _open_flows(flows, manifest, subset, paired, reader)
     shape = (len(part),) + manifest.image_size
@@ -103,7 +107,9 @@ def training_dataset(
         elif kind == np.uint8:
             reader.read_volume_into(key, array)
         else:
-            array[...] = reader.read_volume(key)
+            volume = np.empty(array.shape, np.uint8)
+            reader.read_volume_into(key, volume)
+            array[...] = volume
 
     def read_labels(step):
         batch = np.zeros((2,) + shape + (1,), np.uint16)
@@ -206,8 +212,13 @@ def label_classes(manifest):
 
 def _class_table(manifest):
     """Returns the class of every label value, uint16; 0 for values that are no class."""
-    table = np.zeros(np.iinfo(np.uint16).max + 1, np.uint16)
+    table = np.zeros(synthetic.LARGEST_LABEL + 1, np.uint16)
     for number, value in enumerate(label_classes(manifest), 1):
+        if not 0 <= value < len(table):
+            raise InputError(
+                f"{manifest.path}: segmentation_class_value must lie in 0..{len(table) - 1} for "
+                f"labels to be learned from, not be {value}."
+            )
         table[value] = number
     return table
 

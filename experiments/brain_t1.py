@@ -22,7 +22,7 @@ import sys
 import numpy as np
 from absl import flags
 
-from data.label_maps import BRAIN_LABELS
+from data.brain_labels import BRAIN_LABELS
 from data.manifest import read_manifest, write_manifest
 from data.sources import find_sources
 from experiments import align_label_maps, evaluate, prepare, train
@@ -149,7 +149,8 @@ def _write_list(path, scans, maps, validation):
         labels = source.labels
         if _NUMBERS.value == "oasis35":
             labels = os.path.join(folder, f"validation_{source.name}_labels.nii.gz")
-            _renumber(source.labels, labels)
+            if not os.path.exists(labels):  # else it would be prepared anew for its date
+                _renumber(source.labels, labels)
         rows.append((source.image, labels, "validation", source.name))
     with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

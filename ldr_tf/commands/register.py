@@ -45,7 +45,8 @@ FLAGS = cli.new_flags()
 _MODEL = flags.DEFINE_string(
     "model",
     None,
-    "run folder of a trained or imported network, a model folder of experiments.export, "
+    "run folder of a trained or imported network, the name of a model that comes with the package "
+    "(brain-t1), a model folder of experiments.export, "
     "grpc://HOST:PORT/NAME for one on a TensorFlow Serving server (grpcs:// for TLS), or none: "
     "affine step and refinement alone",
     required=True,
@@ -182,8 +183,6 @@ def _shows(steps):
 
 
 def _load(settings):
-    if settings.model == "none":  # without waiting for TensorFlow
-        return None
     from ldr_tf.models import load_model
     from ldr_tf.serving.remote import Connection
 

@@ -3,7 +3,8 @@
 import numpy as np
 import SimpleITK as sitk
 
-from data.label_maps import BRAIN_LABELS, align_label_map, strip_head
+from data.brain_labels import BRAIN_LABELS
+from data.label_maps import align_label_map, strip_head
 from ldr_tf.imaging import Grid, to_array, to_image
 
 SIZE = (40, 44, 48)

@@ -1,5 +1,6 @@
 """Images painted from labels: a function of seed and number, flat where they must be."""
 
+import dataclasses
 import functools
 
 import h5py
@@ -169,3 +170,13 @@ def test_labels_come_along_as_classes(mixed):
         painted = batch["fixed_labels"][1, ..., 0]
         shift = [np.roll(labels(), index, 0) for index in (2, 3)]
         assert any(np.array_equal(painted, (s == 3) + 2 * (s == 41)) for s in shift)
+
+
+def test_labels_that_cannot_teach_are_refused_at_once(mixed):
+    with pytest.raises(InputError, match="no scan of 'bare' has a segmentation"):
+        bare = dataclasses.replace(mixed, subsets={**mixed.subsets, "bare": ("v/s0", "v/s0")})
+        training_dataset(bare, "bare", 1, 5, labels=True)
+    large = dataclasses.replace(mixed, segmentation_class_value={"odd": 70000})
+    training_dataset(large, "1", 2, 5)  # whoever does not learn from labels is not concerned
+    with pytest.raises(InputError, match="segmentation_class_value"):
+        training_dataset(large, "1", 2, 5, labels=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from data.label_maps import BRAIN_LABELS
+from data.brain_labels import BRAIN_LABELS
 from experiments import brain_t1
 from ldr_tf.imaging import Grid, to_image
 
