@@ -33,6 +33,8 @@ class Settings:
       uneven: see `ldr_tf.imaging.dicom.read_series`.
       largest_label: label values above it become 0; None for none.
       points_space: "LPS" or "RAS", of the landmark files.
+      grid: an imaging.Grid on which all are put, for scans that are aligned to each other; None
+        puts each where its own region of `image.crop` is.
     """
 
     size: tuple[int, int, int]
@@ -40,6 +42,7 @@ class Settings:
     uneven: str = "refuse"
     largest_label: Optional[int] = None
     points_space: str = "LPS"
+    grid: Optional[imaging.Grid] = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +86,9 @@ def prepare_scan(source, settings):
         image = imaging.read_scan(source.image, source.series, settings.uneven)
     label_image, box = _read_labels(source, settings, image)
     shown = label_image if image is None else image
-    grid = imaging.network_grid(shown, settings.image, settings.size, labelled=box)
+    grid = settings.grid
+    if grid is None:
+        grid = imaging.network_grid(shown, settings.image, settings.size, labelled=box)
     labels = None
     if label_image is not None:
         labels = imaging.to_array(imaging.resample(label_image, grid, "nearest"))

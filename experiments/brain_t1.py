@@ -97,6 +97,8 @@ def run():
         f"--size={_SIZE.value}",
         "--spacing=2",
         "--orientation=LIA",
+        "--crop=foreground",
+        f"--reference={scans[0].image}",
     ]
     first = [
         ("label maps to where the first scan's brain lies", None, align_label_maps, align),

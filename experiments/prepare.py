@@ -86,6 +86,13 @@ _CROP = flags.DEFINE_enum(
     "what is brought to the grid: the whole scan, the head or body, or the box of the labels",
     flag_values=FLAGS,
 )
+_REFERENCE = flags.DEFINE_string(
+    "reference",
+    None,
+    "a scan on whose grid all are put, for scans that are aligned to each other; without it each "
+    "is put where its own head or body is, or as it lies",
+    flag_values=FLAGS,
+)
 _ORIENTATION = flags.DEFINE_string(
     "orientation", "LPS", "where the grid's axes point, such as LPS, RAS or LIA", flag_values=FLAGS
 )
@@ -107,20 +114,27 @@ def run():
     from data.overview import write_contact_sheet, write_summary
     from data.preparation import Settings
     from data.sources import find_sources, passed_over
+    from ldr_tf import imaging
     from ldr_tf.files import check_output_folder
 
+    size = parse_size(_SIZE.value)
+    image = ImageConfig(
+        orientation=_ORIENTATION.value.upper(),
+        spacing=parse_spacing(_SPACING.value),
+        intensity="percentile" if _INTENSITY.value == MR else _INTENSITY.value,
+        crop=_CROP.value,
+        fit=_FIT.value,
+    )
+    grid = None
+    if _REFERENCE.value is not None:
+        grid = imaging.network_grid(imaging.read_scan(_REFERENCE.value), image, size)
     settings = Settings(
-        size=parse_size(_SIZE.value),
-        image=ImageConfig(
-            orientation=_ORIENTATION.value.upper(),
-            spacing=parse_spacing(_SPACING.value),
-            intensity="percentile" if _INTENSITY.value == MR else _INTENSITY.value,
-            crop=_CROP.value,
-            fit=_FIT.value,
-        ),
+        size=size,
+        image=image,
         uneven=_UNEVEN.value,
         largest_label=_LARGEST_LABEL.value,
         points_space=_POINTS.value,
+        grid=grid,
     )
     check_output_folder(_OUTPUT.value)
     sources = find_sources(_INPUT.value, _LABELS.value, _LABEL_MAPS.value, _SERIES.value)

@@ -7,6 +7,7 @@ The same command resumes a training that was interrupted. Settings come from --c
 of config fields, and from the flags, which win.
 """
 
+import dataclasses
 import functools
 import itertools
 import os
@@ -44,7 +45,10 @@ _TEACHER_FLOWS = flags.DEFINE_string(
     "teacher_flows", None, "store of the teacher's flows, instead of --teacher", flag_values=FLAGS
 )
 _INIT = flags.DEFINE_string(
-    "init", None, "run folder whose weights the training starts from", flag_values=FLAGS
+    "init",
+    None,
+    "run folder whose weights the training starts from; it may have fewer cascades",
+    flag_values=FLAGS,
 )
 _CACHE = flags.DEFINE_bool(
     "cache", False, "keep all scans that were read in memory", flag_values=FLAGS
@@ -153,13 +157,16 @@ def load_teacher(config):
 
 
 def load_initial(config):
-    """Returns the network of --init, checked to have the shape of ours; None without one."""
+    """Returns the network of --init, checked to be one that ours can start from, or None."""
     if _INIT.value is None:
         return None
     from ldr_tf.checkpoints import load_run
 
     initial = load_run(_INIT.value)
-    rows = records.differences(initial.config.network, config.network, "network.")
+    network = initial.config.network
+    if network.cascades < config.network.cascades:
+        network = dataclasses.replace(network, cascades=config.network.cascades)
+    rows = records.differences(network, config.network, "network.")
     if rows:
         field, theirs, ours = rows[0]
         raise InputError(
@@ -247,7 +254,7 @@ def run():
         strategy, functools.partial(read, first_step=first), training.batch_size
     )
     if not first and initial is not None:
-        state.network.set_weights(initial.get_weights())
+        state.network.start_from(initial)
     print(
         f"{config.stage}: {config.network.base_network}, "
         f"{state.network.count_params():,} parameters, "

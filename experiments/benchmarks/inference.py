@@ -129,7 +129,7 @@ def _give_weights(network):
             variable.assign(variable * 1e-3)
     fixed, moving = pair(64)
     for stem in network.stems:
-        head = getattr(stem, "upsamp1to0" if hasattr(stem, "upsamp1to0") else "flow").kernel
+        head = stem.head.kernel
         largest = tf.reduce_max(tf.abs(stem(fixed, moving)))
         head.assign(head * (_VOXELS / len(network.stems) / largest))
 

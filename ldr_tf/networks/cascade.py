@@ -121,6 +121,24 @@ class CascadeNetwork(keras.Model):
         register = self._traced if tf.executing_eagerly() else self._register
         return register(fixed, moving)
 
+    def start_from(self, other):
+        """Takes the weights of a network of the same kind with as many cascades or fewer.
+
+        Of one with fewer the flow stays what it was: its cascades come first, the others begin as
+        its last one, with a flow of zero.
+
+        Args:
+          other: a `CascadeNetwork` whose config differs in nothing but its cascades.
+        """
+        if self.affine_stem is not None:
+            self.affine_stem.set_weights(other.affine_stem.get_weights())
+        gain = len(self.stems) / len(other.stems)  # makes up for the scale of 1 / cascades
+        for number, stem in enumerate(self.stems):
+            known = number < len(other.stems)
+            stem.set_weights(other.stems[number if known else -1].get_weights())
+            gains = gain if known else 0.0
+            stem.head.set_weights([gains * weight for weight in stem.head.get_weights()])
+
     def _register(self, fixed, moving):
         stages = []
         if self.affine_stem is not None:

@@ -42,6 +42,11 @@ class LDR(keras.Model):
         self.flow = layers.transposed_convolution(2 * c, 3, initializer=layers.SMALL)
         self.built = True  # the weights exist
 
+    @property
+    def head(self):
+        """The layer whose output, but for a factor, is the flow."""
+        return self.flow
+
     def call(self, fixed, moving):
         """Predicts the flow in voxels, [B, x, y, z, 3], of two volumes [B, x, y, z, 1]."""
         x1 = self.conv1(layers.image_pair(fixed, moving))

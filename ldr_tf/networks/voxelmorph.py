@@ -40,6 +40,11 @@ class VoxelMorph(keras.Model):
         self.flow = layers.convolution(d0_1, 3, initializer=layers.SMALL)
         self.built = True  # the weights exist
 
+    @property
+    def head(self):
+        """The layer whose output, but for a factor, is the flow."""
+        return self.flow
+
     def call(self, fixed, moving):
         """Predicts the flow in voxels, [B, x, y, z, 3], of two volumes [B, x, y, z, 1]."""
         x0 = layers.image_pair(fixed, moving)

@@ -78,6 +78,11 @@ class VTN(keras.Model):
         self.upsamp1to0 = layers.transposed_convolution(in_channels, 3, initializer=layers.SMALL)
         self.built = True  # the weights exist
 
+    @property
+    def head(self):
+        """The layer whose output, but for a factor, is the flow."""
+        return self.upsamp1to0
+
     def call(self, fixed, moving):
         """Predicts the flow in voxels, [B, x, y, z, 3], of two volumes [B, x, y, z, 1]."""
         *skips, x = self.encoder(fixed, moving)

@@ -83,6 +83,28 @@ def test_a_folder_with_labels(tmp_path, capsys):
     assert "scan 3/3" in shown.err
 
 
+def test_all_lie_on_the_grid_of_a_reference(tmp_path):
+    source = tmp_path / "scans"
+    source.mkdir()
+    write_scan(source, "01", labels=False)
+    moved = np.roll(blocks(), (2, 0, 1), (0, 1, 2)).astype(np.float32) * 80
+    write_image(moved, source / "02.nii.gz")
+    common = [f"--input={source}", "--size=16", "--spacing=4", "--crop=foreground"]
+    assert run(*common, f"--output={tmp_path / 'own'}") == 0
+    reference = f"--reference={source / '01.nii.gz'}"
+    assert run(*common, f"--output={tmp_path / 'one'}", reference) == 0
+    origins = {}
+    for name in ("own", "one"):
+        manifest = read_manifest(tmp_path / name / "dataset.json")
+        assert manifest.image.crop == "foreground"
+        with h5py.File(tmp_path / name / "volumes.h5") as file:
+            origins[name] = [file[scan].attrs["origin"] for scan in ("01", "02")]
+    first, second = origins["one"]
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(first, origins["own"][0])
+    assert np.abs(origins["own"][1] - first).max() > 1.0
+
+
 def test_attributes_lead_back_to_the_source(tmp_path):
     write_scan(tmp_path, "02", RAS)
     output = tmp_path / "out"

@@ -1,5 +1,7 @@
 """One case list drives every network through tf.function, XLA, checkpoint and SavedModel."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -42,7 +44,7 @@ def build(case, compiled_warp=True):
             variable.assign(variable * 0.01)
     if CASES[case].base_network == "VTN":
         for stem in network.stems:
-            stem.upsamp1to0.kernel.assign(stem.upsamp1to0.kernel * 0.1)
+            stem.head.kernel.assign(stem.head.kernel * 0.1)
     return network
 
 
@@ -148,6 +150,22 @@ def test_saved_model_round_trip(case, tmp_path):
     loaded = tf.saved_model.load(str(tmp_path))
     answer = loaded.call(fixed, moving)
     np.testing.assert_allclose(answer["flow"], network(fixed, moving).flow, atol=2e-3)
+
+
+@pytest.mark.parametrize("case", ["ldr_cascade_rep", "vtn_affine", "voxelmorph"])
+def test_more_cascades_start_where_fewer_were(case):
+    fewer = build(case)
+    config = dataclasses.replace(CASES[case], cascades=CASES[case].cascades + 1)
+    more = CascadeNetwork(RunConfig(network=config))
+    more.start_from(fewer)
+    fixed, moving = pair(case)
+    wanted, answer = fewer(fixed, moving), more(fixed, moving)
+    assert len(answer.stages) == len(wanted.stages) + CASES[case].rep
+    assert_same(answer, wanted)
+    np.testing.assert_array_equal(answer.stages[-1].flow, np.zeros_like(answer.flow))
+    # Of the cascade that is new all but the head is the last one's, so that it can learn at once.
+    learned = more.stems[-1].trainable_variables, fewer.stems[-1].trainable_variables
+    assert sum(np.array_equal(a, b) for a, b in zip(*learned)) >= len(learned[0]) - 2
 
 
 def test_zero_padding_leaves_no_trace():
