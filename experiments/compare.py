@@ -2,31 +2,42 @@
 
     python -m experiments.compare --dataset=X.json --teacher=RUN --config=FILE.json --output=DIR
 
-The arms differ in nothing but their distillation. Runs that are finished stay; an interrupted
-comparison goes on with the same command, and arms that were not asked for are marked open. Writes
-DIR/ARM-SEED (the runs), DIR/evaluation (every figure of every pair), DIR/comparison.md and
-comparison.json.
+An arm is one of the names that --arms has by default, or one with flags of experiments.train behind
+it, such as `aldk-game+gamma=0.6` or `none+channels=8`; arms differ in nothing else. The arms refined
+and refined-aldk learn from stored flows, --refined_flows (experiments.make_teacher_flows with
+--refine_steps).
+
+Runs that are finished stay, an interrupted comparison goes on with the same command, and another
+--arms or --seeds adds to what is there: the tables hold every finished run in DIR, and name the arms
+that are open. Writes DIR/ARM-SEED (the runs), DIR/evaluation (every figure of every pair),
+DIR/comparison.md, comparison.json and comparison.png.
 """
 
 import os
+import re
 import sys
 import time
 
-import numpy as np
 from absl import flags
 
 from experiments import evaluate, train
 from ldr_tf.commands import cli
 from ldr_tf.errors import InputError
-from ldr_tf.files import atomic_path, check_output_folder, write_json
+from ldr_tf.files import atomic_path, check_output_folder, read_json, write_json
 
+_GAME = ["--distillation=aldk", "--critic_objective=game"]
 ARMS = {
     "none": ["--distillation=none"],
-    "aldk-game": ["--distillation=aldk", "--critic_objective=game"],
+    "aldk-game": _GAME,
     "flow": ["--distillation=flow"],
     "aldk-joint": ["--distillation=aldk", "--critic_objective=joint"],
+    "refined": ["--distillation=flow"],
+    "refined-aldk": _GAME,
 }
 """What is compared, and the flags of `experiments.train` that make each."""
+
+_REFINED = ("refined", "refined-aldk")
+_SECONDS_NAME = "seconds.json"
 
 FLAGS = cli.new_flags()
 _DATASET = flags.DEFINE_string(
@@ -35,6 +46,9 @@ _DATASET = flags.DEFINE_string(
 _SUBSET = flags.DEFINE_string("subset", "test", "subset that is measured", flag_values=FLAGS)
 _TEACHER = flags.DEFINE_string(
     "teacher", None, "the teacher's run folder", required=True, flag_values=FLAGS
+)
+_REFINED_FLOWS = flags.DEFINE_string(
+    "refined_flows", None, "store of refined flows, for the arms that learn them", flag_values=FLAGS
 )
 _CONFIG = flags.DEFINE_string(
     "config", None, "JSON file of config fields, for all arms", required=True, flag_values=FLAGS
@@ -46,20 +60,19 @@ _OUTPUT = flags.DEFINE_string(
     required=True,
     flag_values=FLAGS,
 )
-_ARMS = flags.DEFINE_list("arms", list(ARMS), "arms, in this order", flag_values=FLAGS)
+_ARMS = flags.DEFINE_list(
+    "arms", ["none", "aldk-game", "flow", "aldk-joint"], "arms, in this order", flag_values=FLAGS
+)
 _SEEDS = flags.DEFINE_list("seeds", ["1", "2", "3"], "seeds of each arm", flag_values=FLAGS)
 _MORE = flags.DEFINE_multi_string(
-    "train_flag", [], "a further flag for every training, such as gamma=0.5", flag_values=FLAGS
+    "train_flag", [], "a further flag for every training, such as cache", flag_values=FLAGS
 )
-
-_COLUMNS = {"dice": "Dice", "folds_percent": "folds %", "std_jacobian": "std of J"}
 
 
 def run():
     arms, seeds = _ARMS.value, _SEEDS.value
-    unknown = [arm for arm in arms if arm not in ARMS]
-    if unknown:
-        raise InputError(f"--arms must be some of {', '.join(ARMS)}, not {unknown[0]!r}.")
+    for arm in arms:
+        _check_arm(arm)
     if not all(seed.isdigit() for seed in seeds):
         raise InputError(f"--seeds must be numbers with commas, not {','.join(seeds)}.")
     check_output_folder(_OUTPUT.value)
@@ -71,33 +84,34 @@ def run():
             if code:
                 print("compare: stopped; the same command goes on.", file=sys.stderr)
                 return code
-    code = _evaluate(arms, seeds)
-    if code:
-        return code
-    rows = _rows(arms, seeds)
-    text = _table(rows, len(seeds))
-    report = os.path.join(_OUTPUT.value, "comparison.md")
-    with atomic_path(report) as path, open(path, "w", encoding="utf-8") as file:
-        file.write(text)
-    write_json(os.path.join(_OUTPUT.value, "comparison.json"), rows)
-    print(text)
-    return 0
+    runs = _finished(arms)
+    return _evaluate(runs) or _report(runs)
 
 
-def _folder(arm, seed):
-    return os.path.join(_OUTPUT.value, f"{arm}-{seed}")
-
-
-def _seconds_file(arm, seed):
-    return os.path.join(_folder(arm, seed), "seconds.json")
+def _check_arm(arm):
+    name, *changes = arm.split("+")
+    if name not in ARMS:
+        raise InputError(f"--arms must be some of {', '.join(ARMS)}, not {name!r}.")
+    if name in _REFINED and _REFINED_FLOWS.value is None:
+        raise InputError(f"--arms: {name} learns from --refined_flows and needs them.")
+    for change in changes:
+        if not re.fullmatch(r"\w+=[\w.,-]+", change):
+            raise InputError(
+                f"--arms: behind + must be a flag such as gamma=0.6, not {change!r}, in {arm!r}."
+            )
 
 
 def _train(arm, seed):
-    """Trains, or goes on with, one run; what it took in all is kept beside it."""
-    if os.path.exists(_seconds_file(arm, seed)):
+    """Trains, or goes on with, one run; how long it took is kept in its folder."""
+    folder = os.path.join(_OUTPUT.value, f"{arm}-{seed}")
+    seconds = os.path.join(folder, _SECONDS_NAME)
+    if os.path.exists(seconds):
         return 0
     print(f"\n== {arm}, seed {seed}", flush=True)
-    teacher = [] if arm == "none" else [f"--teacher={_TEACHER.value}"]
+    name, *changes = arm.split("+")
+    source = [] if name == "none" else [f"--teacher={_TEACHER.value}"]
+    if name in _REFINED:
+        source = [f"--teacher_flows={_REFINED_FLOWS.value}"]
     started = time.monotonic()
     code = train.main(
         [
@@ -106,25 +120,38 @@ def _train(arm, seed):
             f"--dataset={_DATASET.value}",
             f"--config={_CONFIG.value}",
             f"--seed={seed}",
-            f"--output={_folder(arm, seed)}",
-            *ARMS[arm],
-            *teacher,
-            *(f"--{flag.lstrip('-')}" for flag in _MORE.value),
+            f"--output={folder}",
+            *ARMS[name],
+            *source,
+            *(f"--{flag.lstrip('-')}" for flag in [*_MORE.value, *changes]),
         ]
     )
     if code == 0:
-        write_json(_seconds_file(arm, seed), time.monotonic() - started)
+        write_json(seconds, time.monotonic() - started)
     return code
 
 
-def _evaluate(arms, seeds):
-    runs = {"teacher": _TEACHER.value}
-    runs.update({f"{arm}-{seed}": _folder(arm, seed) for arm in arms for seed in seeds})
+def _finished(arms):
+    """Returns arm -> sorted seeds of all finished runs in the folder, `arms` and ARMS first."""
+    found = {}
+    for name in sorted(os.listdir(_OUTPUT.value)):
+        arm, _, seed = name.rpartition("-")
+        if seed.isdigit() and os.path.exists(os.path.join(_OUTPUT.value, name, _SECONDS_NAME)):
+            found.setdefault(arm, []).append(seed)
+    order = dict.fromkeys([*ARMS, *arms, *found])
+    return {arm: sorted(found[arm], key=int) for arm in order if arm in found}
+
+
+def _evaluate(runs):
+    folders = {"teacher": _TEACHER.value}
+    for arm, seeds in runs.items():
+        for seed in seeds:
+            folders[f"{arm}-{seed}"] = os.path.join(_OUTPUT.value, f"{arm}-{seed}")
     return evaluate.main(
         [
             "evaluate",
-            *(f"--run={folder}" for folder in runs.values()),
-            f"--names={','.join(runs)}",
+            *(f"--run={folder}" for folder in folders.values()),
+            f"--names={','.join(folders)}",
             f"--dataset={_DATASET.value}",
             f"--subset={_SUBSET.value}",
             f"--output={os.path.join(_OUTPUT.value, 'evaluation')}",
@@ -132,42 +159,25 @@ def _evaluate(arms, seeds):
     )
 
 
-def _rows(arms, seeds):
-    """Returns a row an arm: means over pairs, then mean and deviation over seeds."""
-    import pandas as pd
+def _report(runs):
+    """Writes table, rows and figure of the finished runs."""
+    from experiments.evaluation import arms
 
-    from ldr_tf.files import read_json
-
-    pairs = pd.read_csv(os.path.join(_OUTPUT.value, "evaluation", "pairs.csv"))
-    means = pairs.groupby("method")[list(_COLUMNS)].mean()
-    rows = [{"arm": name, "figures": means.loc[[name]]} for name in ("identity", "teacher")]
-    for arm in arms:
+    members = {"identity": [("identity", None)], "teacher": [("teacher", None)]}
+    for arm, seeds in runs.items():
         names = [f"{arm}-{seed}" for seed in seeds]
-        minutes = [read_json(_seconds_file(arm, seed)) / 60 for seed in seeds]
-        rows.append({"arm": arm, "figures": means.loc[names], "minutes": float(np.mean(minutes))})
-    for row in rows:
-        figures = row.pop("figures")
-        row["seeds"] = len(figures)
-        for column in _COLUMNS:
-            row[column] = float(figures[column].mean())
-            row[f"{column}_std"] = float(figures[column].std(ddof=1)) if len(figures) > 1 else None
-    return rows
-
-
-def _table(rows, seeds):
-    head = ["arm", "runs", *_COLUMNS.values(), "minutes a run"]
-    lines = ["| " + " | ".join(head) + " |", "| " + " | ".join("---" for _ in head) + " |"]
-    for row in rows:
-        figures = [_figure(row[column], row[f"{column}_std"]) for column in _COLUMNS]
-        minutes = f"{row['minutes']:.1f}" if "minutes" in row else ""
-        lines.append("| " + " | ".join([row["arm"], str(row["seeds"]), *figures, minutes]) + " |")
-    missing = [arm for arm in ARMS if arm not in {row["arm"] for row in rows}]
-    lines += [f"| {arm} | open |" + " |" * (len(head) - 2) for arm in missing]
-    return "\n".join([*lines, "", f"Mean and standard deviation over {seeds} seeds.", ""])
-
-
-def _figure(mean, deviation):
-    return f"{mean:.4f}" if deviation is None else f"{mean:.4f} ± {deviation:.4f}"
+        taken = [read_json(os.path.join(_OUTPUT.value, name, _SECONDS_NAME)) for name in names]
+        members[arm] = [(name, seconds / 60) for name, seconds in zip(names, taken)]
+    pairs = arms.read_pairs(os.path.join(_OUTPUT.value, "evaluation", "pairs.csv"))
+    rows = arms.arm_rows(pairs, members)
+    text = arms.table(rows, [arm for arm in ARMS if arm not in runs])
+    with atomic_path(os.path.join(_OUTPUT.value, "comparison.md")) as path:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    write_json(os.path.join(_OUTPUT.value, "comparison.json"), rows)
+    arms.draw(rows, os.path.join(_OUTPUT.value, "comparison.png"))
+    print(text)
+    return 0
 
 
 def main(argv=None):

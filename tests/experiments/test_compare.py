@@ -1,0 +1,93 @@
+"""experiments.compare in process, and its figures against numbers worked out by hand."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from experiments import compare, make_teacher_flows
+from experiments.evaluation import arms
+
+
+def run(phantoms, teacher, folder, *more):
+    config = folder.parent / "arms.json"
+    config.write_text(json.dumps({"network": {"channels": 2}, "training": {"steps": 2}}))
+    common = [f"--dataset={phantoms}", f"--teacher={teacher}", f"--config={config}"]
+    common += [f"--output={folder}", "--subset=validation", "--train_flag=validation="]
+    return compare.main(["compare", *common, *more])
+
+
+def test_arms_add_up(phantoms, student_run, tmp_path, capsys):
+    flows = tmp_path / "flows.h5"
+    make = [f"--dataset={phantoms}", f"--teacher={student_run}", "--refine_steps=1"]
+    assert make_teacher_flows.main(["make_teacher_flows", *make, f"--output={flows}"]) == 0
+    folder = tmp_path / "compared"
+    first = ["--arms=none,refined", "--seeds=1", f"--refined_flows={flows}"]
+    assert run(phantoms, student_run, folder, *first) == 0
+    made = (folder / "none-1" / "seconds.json").stat().st_mtime_ns
+    capsys.readouterr()
+    second = ["--arms=none,none+channels=1+flip_axis=0", "--seeds=1,2"]
+    assert run(phantoms, student_run, folder, *second) == 0
+    assert (folder / "none-1" / "seconds.json").stat().st_mtime_ns == made
+    rows = {row["arm"]: row for row in json.loads((folder / "comparison.json").read_text())}
+    wanted = ["identity", "teacher", "none", "refined", "none+channels=1+flip_axis=0"]
+    assert list(rows) == wanted
+    assert [rows[arm]["runs"] for arm in wanted] == [1, 1, 2, 1, 2]
+    assert rows["none+channels=1+flip_axis=0"]["parameters"] < rows["none"]["parameters"]
+    pairs = pd.read_csv(folder / "evaluation" / "pairs.csv")
+    means = pairs.groupby("method")["dice"].mean()
+    assert rows["none"]["dice"] == pytest.approx((means["none-1"] + means["none-2"]) / 2)
+    config = json.loads((folder / "refined-1" / "config.json").read_text())
+    assert config["teacher_flows"] == str(flows) and config["distillation"]["kind"] == "flow"
+    text = (folder / "comparison.md").read_text()
+    assert text in capsys.readouterr().out
+    assert "| aldk-game | open |" in text and "| none | open |" not in text
+    assert (folder / "comparison.png").stat().st_size > 1000
+
+
+def test_rows_by_hand():
+    # Two pairs; the arm's two runs are 0.1 and 0.3 above the base on the first, 0.2 on the second.
+    dice = {"none-1": (0.5, 0.7), "flow-1": (0.6, 0.9), "flow-2": (0.8, 0.9)}
+    pairs = pd.DataFrame(
+        {
+            "method": name,
+            "fixed": ["a", "b"],
+            "moving": ["b", "a"],
+            "dice": values,
+            "folds_percent": 0.5,
+            "std_jacobian": 0.1,
+            "parameters": 7,
+            "cpu_seconds": [0.1, 0.3],
+        }
+        for name, values in dice.items()
+    )
+    pairs = pairs.explode(["fixed", "moving", "dice", "cpu_seconds"])
+    pairs = pairs.astype({"dice": float, "cpu_seconds": float})
+    runs = {"none": [("none-1", 2.0)], "flow": [("flow-1", 3.0), ("flow-2", 5.0)]}
+    none, flow = arms.arm_rows(pairs, runs)
+    assert none["over_base"] is None and none["dice_std"] is None
+    assert none["dice"] == pytest.approx(0.6)
+    assert flow["dices"] == pytest.approx([0.75, 0.85])
+    assert flow["dice"] == pytest.approx(0.8)
+    assert flow["dice_std"] == pytest.approx(0.05 * np.sqrt(2))  # sample deviation of two
+    assert flow["minutes"] == 4.0
+    assert flow["cpu_seconds"] == pytest.approx(0.2)
+    np.testing.assert_allclose(flow["over_base"], [0.2, 0.2, 0.2])
+    assert "| flow | 2 | 0.8000 ± 0.0707 |" in arms.table([none, flow])
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["--arms=everything"], "--arms must be some of none"),
+        (["--arms=refined"], "needs them"),
+        (["--arms=none+gamma"], "must be a flag such as gamma=0.6, not 'gamma'"),
+        (["--arms=none+gama=1"], "gama"),
+        (["--seeds=one"], "--seeds must be numbers"),
+    ],
+)
+def test_bad_input_is_one_sentence(flags, words, phantoms, student_run, tmp_path, capfd):
+    assert run(phantoms, student_run, tmp_path / "compared", *flags) == 2
+    shown = capfd.readouterr().err
+    assert words in shown and "Traceback" not in shown
