@@ -2,14 +2,14 @@
 
     python -m experiments.compare --dataset=X.json --teacher=RUN --config=FILE.json --output=DIR
 
-An arm is one of the names that --arms has by default, or one with flags of experiments.train behind
-it, such as `aldk-game+gamma=0.6` or `none+channels=8`; arms differ in nothing else. The arms refined
-and refined-aldk learn from stored flows, --refined_flows (experiments.make_teacher_flows with
---refine_steps).
+An arm is one of the names that --arms has by default, or one with flags of experiments.train
+behind it, such as `aldk-game+gamma=0.6` or `none+channels=8`; arms differ in nothing else. The arms
+refined and refined-aldk learn from stored flows, --refined_flows (experiments.make_teacher_flows
+with --refine_steps).
 
 Runs that are finished stay, an interrupted comparison goes on with the same command, and another
---arms or --seeds adds to what is there: the tables hold every finished run in DIR, and name the arms
-that are open. Writes DIR/ARM-SEED (the runs), DIR/evaluation (every figure of every pair),
+--arms or --seeds adds to what is there: the tables hold every finished run in DIR and name the
+arms that are open. Writes DIR/ARM-SEED (the runs), DIR/evaluation (every figure of every pair),
 DIR/comparison.md, comparison.json and comparison.png.
 """
 
@@ -171,9 +171,9 @@ def _report(runs):
     pairs = arms.read_pairs(os.path.join(_OUTPUT.value, "evaluation", "pairs.csv"))
     rows = arms.arm_rows(pairs, members)
     text = arms.table(rows, [arm for arm in ARMS if arm not in runs])
-    with atomic_path(os.path.join(_OUTPUT.value, "comparison.md")) as path:
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
+    report = os.path.join(_OUTPUT.value, "comparison.md")
+    with atomic_path(report) as path, open(path, "w", encoding="utf-8") as file:
+        file.write(text)
     write_json(os.path.join(_OUTPUT.value, "comparison.json"), rows)
     arms.draw(rows, os.path.join(_OUTPUT.value, "comparison.png"))
     print(text)
