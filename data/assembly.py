@@ -53,7 +53,7 @@ class Outcome:
     seconds: float
 
 
-def assemble(sources, output, settings, workers=1):
+def assemble(sources, output, settings, workers=1, structures=None):
     """Prepares scans into output/volumes.h5 and output/dataset.json.
 
     A generator, so that the caller shows progress: yields an Outcome for each source, in order.
@@ -64,6 +64,8 @@ def assemble(sources, output, settings, workers=1):
       output: folder, made when missing.
       settings: `data.preparation.Settings`.
       workers: processes; 1 does all in this one.
+      structures: name -> label value of the structures that Dice is measured over; None: all label
+        values that are found.
 
     Raises:
       InputError: the folder cannot be made or written, or another process writes there; no scan
@@ -86,7 +88,8 @@ def assemble(sources, output, settings, workers=1):
             shutil.rmtree(parts)
             raise InputError(f"{output}: no scan could be prepared, so nothing is written.")
         values = _merge(good, output, parts, finished)
-        _write_json(good, output, settings, values)
+        found = {str(value): value for value in sorted(values - {0})}
+        _write_json(good, output, settings, structures or found or None)
         shutil.rmtree(parts)
 
 
@@ -204,7 +207,7 @@ def _write_points(file, points):
             file[scan]["point"] = np.array([own.get(name, absent) for name in names], np.float32)
 
 
-def _write_json(good, output, settings, values):
+def _write_json(good, output, settings, structures):
     subsets = {}
     for source in good:
         subsets.setdefault(source.subset, []).append(f"volumes/{source.name}")
@@ -216,5 +219,5 @@ def _write_json(good, output, settings, values):
         settings.size,
         image=settings.image,
         task="registration",
-        segmentation_class_value={str(v): v for v in sorted(values - {0})} or None,
+        segmentation_class_value=structures,
     )

@@ -104,6 +104,14 @@ _INTENSITY = flags.DEFINE_enum(
     "-160 to 240 HU (ct_abdomen), minmax, or as they are (none)",
     flag_values=FLAGS,
 )
+_STRUCTURES = flags.DEFINE_enum(
+    "structures",
+    "found",
+    ["found", "brain"],
+    "what Dice is measured over: every label value that is found, or the 35 structures of a brain "
+    "by FreeSurfer's numbers",
+    flag_values=FLAGS,
+)
 _WORKERS = flags.DEFINE_integer(
     "workers", None, "processes; by default one a core", lower_bound=1, flag_values=FLAGS
 )
@@ -111,6 +119,7 @@ _WORKERS = flags.DEFINE_integer(
 
 def run():
     from data.assembly import JSON_NAME, VOLUMES_NAME, assemble
+    from data.brain_labels import BRAIN_LABELS
     from data.overview import write_contact_sheet, write_summary
     from data.preparation import Settings
     from data.sources import find_sources, passed_over
@@ -141,7 +150,9 @@ def run():
     workers = min(_WORKERS.value or len(os.sched_getaffinity(0)), len(sources))
     outcomes = []
     try:
-        _show(assemble(sources, _OUTPUT.value, settings, workers), len(sources), outcomes)
+        structures = BRAIN_LABELS if _STRUCTURES.value == "brain" else None
+        steps = assemble(sources, _OUTPUT.value, settings, workers, structures)
+        _show(steps, len(sources), outcomes)
     finally:
         failures = [outcome.problem for outcome in outcomes if outcome.problem is not None]
         if failures:

@@ -96,7 +96,7 @@ def network_grid(fixed, image_config, size, free_size=False, labelled=None):
       image_config: an ImageConfig.
       size: voxels along the grid's axes.
       free_size: whether the network takes any size; with a spacing, a side on which the
-        foreground does not fit then grows to the next multiple of 16 that holds it.
+        foreground does not fit then grows by a multiple of 32.
       labelled: first and last index of the box around the scan's labels, for the crop "labels".
     """
     source = grid_of(fixed)
@@ -120,8 +120,7 @@ def network_grid(fixed, image_config, size, free_size=False, labelled=None):
     elif image_config.crop != "none":
         spacing = np.array(image_config.spacing)
         if free_size:
-            grown = (np.ceil(extent / spacing / _STEP - 1e-6) * _STEP).astype(int)
-            size = np.where(extent > size * spacing, grown, size)
+            size = _grown(size, extent / spacing)
     else:
         spacing = np.array(image_config.spacing)
         # The scan's centre and the box's differ by this much along the grid's axes.
@@ -131,8 +130,7 @@ def network_grid(fixed, image_config, size, free_size=False, labelled=None):
             middle, needed = _foreground_region(fixed, direction)
             offset = direction.T @ (middle - source.centre)
         if free_size:
-            grown = (np.ceil(needed / spacing / _STEP - 1e-6) * _STEP).astype(int)
-            size = np.where(cut & (needed > size * spacing), grown, size)
+            size = np.where(cut, _grown(size, needed / spacing), size)
         centre = centre + direction @ np.where(cut, offset, 0.0)
     origin = centre - direction @ ((size - 1) / 2 * spacing)
     return Grid(
@@ -141,6 +139,17 @@ def network_grid(fixed, image_config, size, free_size=False, labelled=None):
         tuple(float(o) for o in origin),
         tuple(float(d) for d in direction.ravel()),
     )
+
+
+def _grown(size, needed):
+    """Returns the sizes, those that are below what is needed enlarged by multiples of 32.
+
+    Half of 32 on either side: what lies in the middle stays where it was to strided layers, which
+    tell places by their remainder of 16.
+    """
+    step = 2 * _STEP
+    missing = np.maximum(needed - size, 0)
+    return size + (np.ceil(missing / step - 1e-6) * step).astype(int)
 
 
 def _foreground_region(image, direction):

@@ -91,12 +91,14 @@ def test_all_lie_on_the_grid_of_a_reference(tmp_path):
     write_image(moved, source / "02.nii.gz")
     common = [f"--input={source}", "--size=16", "--spacing=4", "--crop=foreground"]
     assert run(*common, f"--output={tmp_path / 'own'}") == 0
-    reference = f"--reference={source / '01.nii.gz'}"
-    assert run(*common, f"--output={tmp_path / 'one'}", reference) == 0
+    more = [f"--reference={source / '01.nii.gz'}", "--structures=brain"]
+    assert run(*common, f"--output={tmp_path / 'one'}", *more) == 0
     origins = {}
     for name in ("own", "one"):
         manifest = read_manifest(tmp_path / name / "dataset.json")
         assert manifest.image.crop == "foreground"
+        names = manifest.segmentation_class_value or {}
+        assert names.get("left-hippocampus") == (17 if name == "one" else None)
         with h5py.File(tmp_path / name / "volumes.h5") as file:
             origins[name] = [file[scan].attrs["origin"] for scan in ("01", "02")]
     first, second = origins["one"]

@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 
 import numpy as np
@@ -135,13 +136,16 @@ def test_centring_does_not_depend_on_the_orientation_in_which_a_scan_is_stored()
         np.testing.assert_allclose(grid.direction, wanted.direction, atol=1e-12)
 
 
-def test_a_free_size_grows_by_sixteens_until_the_foreground_fits():
+def test_a_free_size_grows_until_the_foreground_fits_and_keeps_its_place():
     config = ImageConfig("LIA", (1.0, 1.0, 1.0))
     assert network_grid(off_centre(), config, (32, 32, 32)).size == (32, 32, 32)
+    tight = network_grid(off_centre(), dataclasses.replace(config, crop="foreground"), (32, 32, 32))
     grid = network_grid(off_centre(), config, (32, 32, 32), free_size=True)
-    assert grid.size == (48, 48, 48)
+    assert grid.size == (64, 64, 64)
+    # Sixteen more on either side: strided layers see what is in the middle as they did.
+    np.testing.assert_allclose(grid.points([[16, 16, 16]]), tight.points([[0, 0, 0]]))
     low, high = grid.indices(grid_of(off_centre()).points([[80, 12, 12], [119, 51, 51]]))
-    assert (low >= 0).all() and (high <= 47).all()
+    assert (low >= 0).all() and (high <= 63).all()
     assert network_grid(off_centre(), config, (128, 64, 64), free_size=True).size == (128, 64, 64)
 
 
@@ -234,7 +238,7 @@ def test_a_spacing_centred_on_a_region():
     first = grid_of(image).indices(grid.points([[0, 0, 0]]))
     np.testing.assert_allclose(first[0], np.array([9.5, 4.5, 4.5]) - 15.5)
     grown = network_grid(image, config, (32, 32, 32), True, ((0, 0, 0), (39, 9, 9)))
-    assert grown.size == (48, 32, 32)
+    assert grown.size == (64, 32, 32)
 
 
 def test_where_a_scan_lies_on_a_grid():
