@@ -1,12 +1,12 @@
-"""The template anatomy of the phantoms: organs as smooth functions of continuous coordinates.
+"""The template anatomy of the phantoms: a trunk, its organs as the shapes of data/shapes.py.
 
-Coordinates u run over -1..1 along x (left-right), y (front-back) and z (foot-head), whatever the
-number of voxels. An organ is a level function, positive inside and near to a distance to its
-surface, so labels and partial-volume intensities come from one description at any resolution.
+Coordinates u run along x (left-right), y (front-back) and z (foot-head); labels and partial-volume
+intensities come from one description at any resolution.
 """
 
 import numpy as np
-from scipy import ndimage
+
+from data.shapes import bend, smooth_union, spline_at, superellipsoid, twist
 
 LABELS = {
     "wall": 1,
@@ -18,30 +18,17 @@ LABELS = {
     "kidneys": 7,
 }
 
-SPAN = 1.5
-"""Knots of random fields cover -SPAN..SPAN along each axis."""
+_SPACING = 1.5  # mm
+
+
+def spacing(size):
+    """Returns mm of a voxel along x, y, z: always the same, of whatever size a phantom is."""
+    return (_SPACING,) * len(size)
+
 
 _OUTLINE = ((0, 0, 0), (0.76, 0.62, 0.84), 2.6)
 """The body: centre, radii and exponent of its superellipsoid."""
 _LARGEST_BUMP = 0.15
-
-
-def spline_at(knots, points):
-    """Returns the cubic B-spline of `knots` [a, b, c] at points u [..., 3]."""
-    scale = (np.array(knots.shape) - 1) / (2 * SPAN)
-    index = [(points[..., axis] + SPAN) * scale[axis] for axis in range(3)]
-    return ndimage.map_coordinates(knots, index, order=3, mode="nearest", prefilter=False)
-
-
-def spline_on_grid(knots, axes):
-    """Returns the same B-spline on the grid of the three coordinate lists `axes`, [x, y, z]."""
-    bases = []
-    for count, axis in zip(knots.shape, axes):
-        index = (axis + SPAN) * (count - 1) / (2 * SPAN)
-        t = np.abs(index[:, None] - np.arange(count))
-        near, far = 2 / 3 - t**2 + t**3 / 2, np.clip(2 - t, 0, None) ** 3 / 6
-        bases.append(np.where(t < 1, near, far))
-    return np.einsum("ia,jb,kc,abc->ijk", *bases, knots, optimize=True)
 
 
 class Anatomy:
@@ -80,7 +67,7 @@ class Anatomy:
         labels = np.zeros(points.shape[:-1], np.uint8)
         intensity = np.zeros(points.shape[:-1])
         # Most of a volume is air, which needs no work.
-        body = _superellipsoid(points, *_OUTLINE) > -_LARGEST_BUMP - 2 * blur
+        body = superellipsoid(points, *_OUTLINE) > -_LARGEST_BUMP - 2 * blur
         labels[body], intensity[body] = self._inside(points[body], blur)
         return labels, intensity
 
@@ -103,26 +90,26 @@ class Anatomy:
         v = self._vary
         bump = np.stack([spline_at(knots, points) for knots in self._bumps], axis=-1)
         u = points + bump
-        outline = _superellipsoid(u, *_OUTLINE)
-        cavity = _superellipsoid(u, (0, -0.04, 0), (0.6, 0.46, 0.69), 2.3)
+        outline = superellipsoid(u, *_OUTLINE)
+        cavity = superellipsoid(u, (0, -0.04, 0), (0.6, 0.46, 0.69), 2.3)
 
-        bent = _bend(u, 2, 0, 0.5 + 0.2 * v[0])
-        right = _superellipsoid(bent, (0.29, -0.02, 0.2), (0.27, 0.33, 0.4), 2.4)
-        left = _superellipsoid(u, (-0.02, -0.2, 0.36), (0.38, 0.17, 0.2), 2)
-        liver = _smooth_union(right, left, 0.05)
+        bent = bend(u, 2, 0, 0.5 + 0.2 * v[0])
+        right = superellipsoid(bent, (0.29, -0.02, 0.2), (0.27, 0.33, 0.4), 2.4)
+        left = superellipsoid(u, (-0.02, -0.2, 0.36), (0.38, 0.17, 0.2), 2)
+        liver = smooth_union(right, left, 0.05)
 
-        curled = _twist(_bend(u, 2, 0, -1.4 + 0.3 * v[1]), (-0.28, -0.14), 1.5 + 0.5 * v[2])
-        stomach = _superellipsoid(curled, (-0.28, -0.14, -0.08), (0.27, 0.2, 0.42), 2.2)
+        curled = twist(bend(u, 2, 0, -1.4 + 0.3 * v[1]), (-0.28, -0.14), 1.5 + 0.5 * v[2])
+        stomach = superellipsoid(curled, (-0.28, -0.14, -0.08), (0.27, 0.2, 0.42), 2.2)
         stomach = np.minimum(stomach, -liver - 0.02)
 
-        spine_axis = _bend(u, 2, 1, -0.16 + 0.1 * v[3])
+        spine_axis = bend(u, 2, 1, -0.16 + 0.1 * v[3])
         disc = 0.015 * np.cos(2 * np.pi * u[..., 2] / 0.26)
-        spine = _superellipsoid(spine_axis, (0, 0.4, 0.02), (0.17, 0.15, 0.76), 3.2) + disc
+        spine = superellipsoid(spine_axis, (0, 0.4, 0.02), (0.17, 0.15, 0.76), 3.2) + disc
         spine = np.minimum(spine, outline - 0.05)
 
         kidneys = [
-            _superellipsoid(
-                _bend(u, 2, 0, -side * (1.6 + 0.4 * v[4]), centre=-0.3),
+            superellipsoid(
+                bend(u, 2, 0, -side * (1.6 + 0.4 * v[4]), centre=-0.3),
                 (side * (0.4 + 0.02 * v[5]), 0.18, -0.3),
                 (0.14, 0.15, 0.27),
                 2.2,
@@ -163,30 +150,3 @@ class Anatomy:
             "marrow": (0.8, 0.12),
         }[name]
         return mean + contrast * texture
-
-
-def _superellipsoid(u, centre, radii, exponent):
-    """Positive inside |x/rx|^e + |y/ry|^e + |z/rz|^e = 1; about a distance near the surface."""
-    ratio = np.abs((u - np.array(centre)) / np.array(radii)) ** exponent
-    return (1 - ratio.sum(axis=-1) ** (1 / exponent)) * min(radii)
-
-
-def _smooth_union(first, second, width):
-    return width * np.logaddexp(first / width, second / width)
-
-
-def _bend(u, along, towards, amount, centre=0.0):
-    """Shifts points towards one axis by the square of their place along another."""
-    bent = u.copy()
-    bent[..., towards] += amount * (u[..., along] - centre) ** 2
-    return bent
-
-
-def _twist(u, centre, rate):
-    """Turns points about a line along z by `rate` radians a unit of z."""
-    angle = rate * u[..., 2]
-    x, y = u[..., 0] - centre[0], u[..., 1] - centre[1]
-    turned = u.copy()
-    turned[..., 0] = centre[0] + np.cos(angle) * x - np.sin(angle) * y
-    turned[..., 1] = centre[1] + np.sin(angle) * x + np.cos(angle) * y
-    return turned

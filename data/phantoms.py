@@ -1,6 +1,6 @@
 """Labelled phantoms whose true deformation is known: each subject is one template, deformed.
 
-A subject is the template of data/anatomy.py seen through a smooth random B-spline deformation,
+A subject is a template, a trunk (data/anatomy.py) or a brain (data/brain_anatomy.py), seen through a smooth random B-spline deformation,
 subject(p) = template(p + flow(p)); texture moves with the anatomy, bias field and noise do not.
 """
 
@@ -8,9 +8,11 @@ import dataclasses
 
 import numpy as np
 
-from data.anatomy import LABELS, Anatomy, spline_at, spline_on_grid
+from data import anatomy, brain_anatomy
+from data.shapes import spline_at, spline_on_grid
 
-__all__ = ["LABELS", "Phantom", "jacobian_determinant", "make_subject"]
+ANATOMIES = {"trunk": anatomy, "brain": brain_anatomy}
+"""Modules with an Anatomy, its LABELS and the spacing(size) that makes it life-size."""
 
 # Knots along an axis of the two layers of a deformation, and the finer one's share of it.
 _COARSE, _FINE, _FINE_SHARE = 6, 9, 0.45
@@ -30,7 +32,7 @@ class Phantom:
 
     Attributes:
       volume: uint8 [x, y, z], intensities 0..255.
-      labels: uint8 [x, y, z], 0 and the values of LABELS.
+      labels: uint8 [x, y, z], 0 and the values of the anatomy's LABELS.
       flow: float32 [x, y, z, 3] in voxels: subject(p) = template(p + flow(p)), smooth and
         invertible.
       points: float32 [6, 3], landmarks in voxels, -1 where outside the grid.
@@ -42,19 +44,20 @@ class Phantom:
     points: np.ndarray
 
 
-def make_subject(template_seed, subject_seed, size=64):
+def make_subject(template_seed, subject_seed, size=64, kind="trunk"):
     """Makes one subject of a template; the same arguments give the same bytes.
 
     Args:
       template_seed: 0 or more; subjects of one template share their anatomy and texture.
       subject_seed: 0 or more; None gives the template itself: zero flow, no bias, no noise.
       size: voxels a side, or three numbers; the anatomy does not depend on it.
+      kind: one of ANATOMIES.
 
     Returns:
       a Phantom.
     """
     size = (size,) * 3 if np.ndim(size) == 0 else tuple(size)
-    anatomy = Anatomy(template_seed)
+    template = ANATOMIES[kind].Anatomy(template_seed)
     half = np.array(size) / 2
     axes = [(np.arange(side) + 0.5) / (side / 2) - 1 for side in size]
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
@@ -62,11 +65,11 @@ def make_subject(template_seed, subject_seed, size=64):
     if subject_seed is not None:
         layers = _deformation(np.random.default_rng([12, template_seed, subject_seed]))
         shift = _shift_on_grid(layers, axes)
-    labels, image = anatomy.at(grid + shift, blur=2 / min(size))
+    labels, image = template.at(grid + shift, blur=2 / min(size))
     if subject_seed is not None:
         image = _acquire(np.random.default_rng([13, template_seed, subject_seed]), image, axes)
     volume = np.rint(np.clip(image, 0, 1) * np.iinfo(np.uint8).max).astype(np.uint8)
-    points = (_subject_points(anatomy.landmarks(), layers) + 1) * half - 0.5
+    points = (_subject_points(template.landmarks(), layers) + 1) * half - 0.5
     points[np.any((points < 0) | (points > np.array(size) - 1), axis=1)] = -1
     return Phantom(volume, labels, (shift * half).astype(np.float32), points.astype(np.float32))
 

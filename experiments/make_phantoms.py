@@ -2,6 +2,7 @@
 
     python -m experiments.make_phantoms --output=phantoms --count=40 --size=64 --seed=1
 
+They are trunks, or with --kind=brain made-up brains with FreeSurfer's numbers.
 Writes DIR/phantoms.h5 and DIR/phantoms.json: the first --train subjects are the scheme 1, the next
 --validation the scheme 2, the rest the subset "test". With --nifti=N the last N subjects are also
 written as DIR/nifti/NAME.nii.gz and NAME_seg.nii.gz, for ldr-register. The same flags give the
@@ -30,6 +31,9 @@ from ldr_tf.errors import InputError
 FLAGS = cli.new_flags()
 _OUTPUT = flags.DEFINE_string("output", None, "folder to write", required=True, flag_values=FLAGS)
 _COUNT = flags.DEFINE_integer("count", 40, "subjects", lower_bound=2, flag_values=FLAGS)
+_KIND = flags.DEFINE_enum(
+    "kind", "trunk", list(phantoms.ANATOMIES), "what the phantoms show", flag_values=FLAGS
+)
 _SIZE = flags.DEFINE_list("size", ["64"], "voxels a side, or along x, y, z", flag_values=FLAGS)
 _SEED = flags.DEFINE_integer(
     "seed", 1, "of template and subjects", lower_bound=0, flag_values=FLAGS
@@ -47,8 +51,7 @@ _WORKERS = flags.DEFINE_integer(
     "workers", None, "processes; as many as cores by default", lower_bound=1, flag_values=FLAGS
 )
 
-# The NIfTI files' grid, and what brings it onto the network's: the whole scan, axes as they are.
-_SPACING = 1.5
+# The NIfTI files' axes, and what brings them onto the network's grid: the whole scan, as it lies.
 _RAS = (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0)
 _IMAGE = ImageConfig(orientation="RAS", spacing=None, intensity="none")
 
@@ -79,12 +82,12 @@ def run():
         os.makedirs(_OUTPUT.value, exist_ok=True)
     except OSError as error:
         raise InputError(f"{_OUTPUT.value}: cannot be made ({error.strerror}).") from error
-    subjects = _subjects(len(names), _SEED.value, size)
+    subjects = _subjects(len(names), _SEED.value, size, _KIND.value)
     volumes = os.path.join(_OUTPUT.value, "phantoms.h5")
     with files.atomic_path(volumes) as temporary, Progress(len(names), "phantom") as progress:
         _write(temporary, names, subjects, progress)
     path = os.path.join(_OUTPUT.value, "phantoms.json")
-    write_manifest(path, **manifest_fields("phantoms.h5", subsets, size))
+    write_manifest(path, **manifest_fields("phantoms.h5", subsets, size, _KIND.value))
     told = ", ".join(f"{len(members)} {subset}" for subset, members in subsets.items())
     print(f"{len(names)} phantoms of {'x'.join(map(str, size))} ({told}) -> {path}")
 
@@ -100,7 +103,7 @@ def _write(path, names, subjects, progress):
             progress.advance()
 
 
-def manifest_fields(volumes, subsets, size):
+def manifest_fields(volumes, subsets, size, kind="trunk"):
     """Returns the fields of the phantoms' JSON, for data.manifest.write_manifest."""
     schemes = {"1": "train", "2": "validation", "test": "test"}
     return {
@@ -113,13 +116,13 @@ def manifest_fields(volumes, subsets, size):
         "image": _IMAGE,
         "image_type": "phantom",
         "task": "registration",
-        "segmentation_class_value": phantoms.LABELS,
+        "segmentation_class_value": phantoms.ANATOMIES[kind].LABELS,
     }
 
 
-def _subjects(count, seed, size):
+def _subjects(count, seed, size, kind):
     """Yields the phantoms in order, made by several processes where that pays."""
-    make = functools.partial(phantoms.make_subject, seed, size=size)
+    make = functools.partial(phantoms.make_subject, seed, size=size, kind=kind)
     workers = min(_WORKERS.value or os.cpu_count() or 1, count)
     if workers == 1 or count < 8:
         yield from map(make, range(count))
@@ -137,7 +140,9 @@ def _write_nifti(name, phantom):
 
     folder = os.path.join(_OUTPUT.value, "nifti")
     os.makedirs(folder, exist_ok=True)
-    grid = imaging.Grid(phantom.volume.shape, (_SPACING,) * 3, (0.0, 0.0, 0.0), _RAS)
+    size = phantom.volume.shape
+    spacing = phantoms.ANATOMIES[_KIND.value].spacing(size)
+    grid = imaging.Grid(size, spacing, (0.0, 0.0, 0.0), _RAS)
     for ending, array in (("", phantom.volume), ("_seg", phantom.labels)):
         image = imaging.to_image(array, grid)
         imaging.write_image(image, os.path.join(folder, f"{name}{ending}.nii.gz"))

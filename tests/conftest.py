@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from data.manifest import write_manifest
-from data.phantoms import LABELS, make_subject
+from data.anatomy import LABELS
+from data.phantoms import make_subject
 from data.volumes import write_scan
 from ldr_tf.config import ImageConfig
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from data.phantoms import LABELS, jacobian_determinant, make_subject
+from data.anatomy import LABELS
+from data.phantoms import jacobian_determinant, make_subject
 
 TEMPLATE = 1
 SUBJECTS = (0, 1, 2, 3)

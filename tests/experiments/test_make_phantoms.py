@@ -8,7 +8,8 @@ import pytest
 import SimpleITK as sitk
 
 from data.manifest import read_manifest
-from data.phantoms import LABELS, make_subject
+from data.anatomy import LABELS
+from data.phantoms import make_subject
 from data.volumes import VolumeReader
 from experiments import make_phantoms
 from ldr_tf import imaging

@@ -1,0 +1,56 @@
+"""Smooth functions of continuous coordinates that the anatomies are made of.
+
+Coordinates u run over -1..1 along x, y and z, whatever the number of voxels. A shape is a level
+function, positive inside and near to a distance to its surface.
+"""
+
+import numpy as np
+from scipy import ndimage
+
+SPAN = 1.5
+"""Knots of random fields cover -SPAN..SPAN along each axis."""
+
+
+def spline_at(knots, points):
+    """Returns the cubic B-spline of `knots` [a, b, c] at points u [..., 3]."""
+    scale = (np.array(knots.shape) - 1) / (2 * SPAN)
+    index = [(points[..., axis] + SPAN) * scale[axis] for axis in range(3)]
+    return ndimage.map_coordinates(knots, index, order=3, mode="nearest", prefilter=False)
+
+
+def spline_on_grid(knots, axes):
+    """Returns the same B-spline on the grid of the three coordinate lists `axes`, [x, y, z]."""
+    bases = []
+    for count, axis in zip(knots.shape, axes):
+        index = (axis + SPAN) * (count - 1) / (2 * SPAN)
+        t = np.abs(index[:, None] - np.arange(count))
+        near, far = 2 / 3 - t**2 + t**3 / 2, np.clip(2 - t, 0, None) ** 3 / 6
+        bases.append(np.where(t < 1, near, far))
+    return np.einsum("ia,jb,kc,abc->ijk", *bases, knots, optimize=True)
+
+
+def superellipsoid(u, centre, radii, exponent):
+    """Positive inside |x/rx|^e + |y/ry|^e + |z/rz|^e = 1; about a distance near the surface."""
+    ratio = np.abs((u - np.array(centre)) / np.array(radii)) ** exponent
+    return (1 - ratio.sum(axis=-1) ** (1 / exponent)) * min(radii)
+
+
+def smooth_union(first, second, width):
+    return width * np.logaddexp(first / width, second / width)
+
+
+def bend(u, along, towards, amount, centre=0.0):
+    """Shifts points towards one axis by the square of their place along another."""
+    bent = u.copy()
+    bent[..., towards] += amount * (u[..., along] - centre) ** 2
+    return bent
+
+
+def twist(u, centre, rate):
+    """Turns points about a line along z by `rate` radians a unit of z."""
+    angle = rate * u[..., 2]
+    x, y = u[..., 0] - centre[0], u[..., 1] - centre[1]
+    turned = u.copy()
+    turned[..., 0] = centre[0] + np.cos(angle) * x - np.sin(angle) * y
+    turned[..., 1] = centre[1] + np.sin(angle) * x + np.cos(angle) * y
+    return turned
