@@ -1,7 +1,8 @@
 """Labelled phantoms whose true deformation is known: each subject is one template, deformed.
 
-A subject is a template, a trunk (data/anatomy.py) or a brain (data/brain_anatomy.py), seen through a smooth random B-spline deformation,
-subject(p) = template(p + flow(p)); texture moves with the anatomy, bias field and noise do not.
+A subject is a template, a trunk (data/anatomy.py) or a brain (data/brain_anatomy.py), seen through
+a smooth random B-spline deformation, subject(p) = template(p + flow(p)); texture moves with the
+anatomy, bias field and noise do not.
 """
 
 import dataclasses

@@ -22,6 +22,7 @@ import sys
 from absl import flags
 
 from ldr_tf.commands import cli
+from ldr_tf.commands.quiet import quiet_xla
 from ldr_tf.errors import InputError
 from ldr_tf.files import check_output_folder
 
@@ -185,6 +186,7 @@ def _methods(names):
     from ldr_tf import models
     from ldr_tf.checkpoints import latest_checkpoint
 
+    quiet_xla()
     others = [make_baseline(name) for name in _BASELINE.value]
     methods = [Identity()]
     for name, path in zip(names, _RUN.value):

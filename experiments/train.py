@@ -20,6 +20,7 @@ from experiments import config_flags
 from ldr_tf import config as configs
 from ldr_tf import records
 from ldr_tf.commands import cli
+from ldr_tf.commands.quiet import quiet_xla
 from ldr_tf.errors import InputError
 from ldr_tf.files import check_output_folder, read_json
 
@@ -242,6 +243,7 @@ def run():
         flows=config.teacher_flows,
     )
     read()
+    quiet_xla()
     with strategy.scope():
         teacher = load_teacher(config)
     state = TrainingState(config, strategy)

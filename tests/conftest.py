@@ -4,8 +4,8 @@ import h5py
 import numpy as np
 import pytest
 
-from data.manifest import write_manifest
 from data.anatomy import LABELS
+from data.manifest import write_manifest
 from data.phantoms import make_subject
 from data.volumes import write_scan
 from ldr_tf.config import ImageConfig

@@ -23,6 +23,19 @@ def quiet_tensorflow():
         sys.meta_path.insert(0, _Finder())
 
 
+def quiet_xla():
+    """Lets XLA compile something at once, and keeps off the screen what it says the first time.
+
+    It starts TensorFlow's devices: what sets them up comes before. As `quiet_tensorflow`, this does
+    nothing for a user who has set a level of logging.
+    """
+    if os.environ.get(_LEVEL) == _ERRORS:
+        import tensorflow as tf
+
+        with _silent_stderr():
+            tf.function(lambda: tf.zeros([]), jit_compile=True)()
+
+
 class _Finder(importlib.abc.MetaPathFinder):
     """Finds TensorFlow, once, as Python would, and has its import run silently."""
 

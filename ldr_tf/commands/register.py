@@ -38,6 +38,7 @@ from tqdm import tqdm
 from ldr_tf import imaging
 from ldr_tf.commands import batch, cli, report
 from ldr_tf.commands.pair import Pair, Settings, check_pair, read_pair, register_pair, since
+from ldr_tf.commands.quiet import quiet_xla
 from ldr_tf.errors import InputError
 from ldr_tf.files import check_output_folder
 
@@ -183,6 +184,7 @@ def _shows(steps):
 
 
 def _load(settings):
+    quiet_xla()
     from ldr_tf.models import load_model
     from ldr_tf.serving.remote import Connection
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from data.manifest import read_manifest
 from data.anatomy import LABELS
+from data.manifest import read_manifest
 from data.phantoms import make_subject
 from data.volumes import VolumeReader
 from experiments import make_phantoms
