@@ -19,20 +19,8 @@ from ldr_tf.imaging.fields import (
     jacobian_determinant,
     with_affine,
 )
-from ldr_tf.imaging.grid import (
-    Grid,
-    crop_box,
-    foreground_box,
-    foreground_grid,
-    grid_of,
-    inside_scan,
-    network_grid,
-    orientation_of,
-    prepare_image,
-    resample,
-    resample_scan,
-    same_grid,
-)
+from ldr_tf.imaging.foreground import crop_box, foreground_box
+from ldr_tf.imaging.grid import Grid, grid_of, orientation_of, same_grid
 from ldr_tf.imaging.intensity import foreground_threshold, intensity_range, is_ct, scale_intensity
 from ldr_tf.imaging.inverse import invert
 from ldr_tf.imaging.points import SPACES as POINT_SPACES
@@ -52,6 +40,8 @@ from ldr_tf.imaging.reading import (
     read_scan,
     read_transform,
 )
+from ldr_tf.imaging.resampling import inside_scan, prepare_image, resample, resample_scan
+from ldr_tf.imaging.working_grid import foreground_grid, network_grid
 from ldr_tf.imaging.writing import (
     WRITABLE,
     check_file_place,

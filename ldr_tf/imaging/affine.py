@@ -8,8 +8,9 @@ import SimpleITK as sitk
 
 from ldr_tf.errors import InputError
 from ldr_tf.imaging.arrays import to_array, to_image
-from ldr_tf.imaging.grid import Grid, grid_of, network_axes, resample
+from ldr_tf.imaging.grid import Grid, grid_of, network_axes
 from ldr_tf.imaging.intensity import foreground_threshold
+from ldr_tf.imaging.resampling import resample
 
 METHODS = ("auto", "none", "moments", "full")
 

@@ -1,0 +1,46 @@
+"""Where in a scan the head or body is."""
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+from ldr_tf.imaging.arrays import to_array
+from ldr_tf.imaging.intensity import foreground_threshold
+
+_COARSE = 4.0  # mm, at which it is looked for
+
+
+def crop_box(image, crop, labelled=None):
+    """Returns the first and last index, as floats, of the region that a crop keeps of a scan.
+
+    Args:
+      image: the scan, a SimpleITK image.
+      crop: of ImageConfig.crop.
+      labelled: first and last index of the box around its labels; None: it has none.
+    """
+    if crop == "none":
+        return np.zeros(3), np.array(image.GetSize()) - 1.0
+    if crop == "labels" and labelled is not None:
+        return tuple(np.asarray(index, float) for index in labelled)
+    return foreground_box(image)
+
+
+def foreground_box(image):
+    """Returns the first and last index, as floats, of the box around the head or body.
+
+    Looked for at about 4 mm, in the largest connected parts, so that noise and small bright
+    things do not count; a margin of one such coarse voxel is left.
+    """
+    factors = [max(1, int(_COARSE / spacing)) for spacing in image.GetSpacing()]
+    array = to_array(sitk.BinShrink(sitk.Cast(image, sitk.sitkFloat32), factors))
+    parts, _ = ndimage.label(array > foreground_threshold(array))
+    volumes = np.bincount(parts.ravel())[1:]
+    if not volumes.size:
+        return np.zeros(3), np.array(image.GetSize()) - 1.0
+    kept = np.isin(parts, 1 + np.flatnonzero(volumes >= 0.1 * volumes.max()))
+    low, high = [], []
+    for axis, (factor, size) in enumerate(zip(factors, image.GetSize())):
+        inside = np.flatnonzero(kept.any(axis=tuple(a for a in range(3) if a != axis)))
+        low.append(max(0.0, (inside[0] - 1) * factor))
+        high.append(min(size - 1.0, (inside[-1] + 2) * factor - 1))
+    return np.array(low), np.array(high)
