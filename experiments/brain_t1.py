@@ -8,11 +8,11 @@
 --validation: scans as those, with labels. Labels carry FreeSurfer's numbers; --validation_numbers=
 oasis35 tells that the validation's are 1 to 35, as in the public OASIS label files.
 
-Maps are aligned to the first scan, all goes to a grid of 2 mm, and an LDR network learns from real
-pairs by their images alone and from pairs of painted maps by images and labels: first where the
-brains lie (configs/brain_t1_first.json), then with pairs moved about the grid
-(configs/brain_t1.json). Writes the aligned maps, the data set, both runs and an evaluation into
---output, in that order; the same command goes on where it stopped.
+Maps are aligned to the first scan, all goes to its grid of 2 mm, centred on the brain, and an LDR
+network learns from real pairs by their images alone and from pairs of painted maps by images and
+labels: first two cascades where the brains lie (configs/brain_t1_first.json), then one more with
+pairs moved about the grid (configs/brain_t1.json). Writes the aligned maps, the data set, both runs
+and an evaluation into --output, in that order; the same command goes on where it stopped.
 """
 
 import csv
@@ -128,8 +128,8 @@ def run():
         f"--output={os.path.join(folder, 'evaluation')}",
     ]
     last = [
-        ("the network, brains where they lie", None, train, trainings[0]),
-        ("the network, pairs moved about", None, train, trainings[1]),
+        ("two cascades, brains where they lie", None, train, trainings[0]),
+        ("one cascade more, pairs moved about", None, train, trainings[1]),
         ("its figures", None, evaluate, measuring),
     ]
     return run_stages("brain_t1", last)

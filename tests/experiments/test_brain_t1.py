@@ -72,12 +72,15 @@ FOLDERS = {
 
 @pytest.mark.slow
 def test_from_scans_and_label_maps_to_figures(folders, capfd):
-    config = folders / "config.json"
-    values = json.loads(pathlib.Path(brain_t1.CONFIGS[1]).read_text())
-    values["network"]["channels"] = 2
-    values["training"] |= {"validate_every": 3, "checkpoint_every": 3, "summarize_every": 1}
-    config.write_text(json.dumps(values))
-    flags = [f"--configs={config},{config}", "--steps=3", "--size=48", "--held_out_maps=2"]
+    configs = []
+    for number, path in enumerate(brain_t1.CONFIGS):
+        values = json.loads(pathlib.Path(path).read_text())
+        values["network"]["channels"] = 2
+        values["training"] |= {"validate_every": 3, "checkpoint_every": 3, "summarize_every": 1}
+        configs.append(folders / f"config{number}.json")
+        configs[-1].write_text(json.dumps(values))
+    flags = [f"--configs={configs[0]},{configs[1]}", "--steps=3"]
+    flags += ["--size=48", "--held_out_maps=2"]
     assert call(folders, *flags) == 0
     out = folders / "out"
     with open(out / "aligned" / "list.csv", newline="") as file:
