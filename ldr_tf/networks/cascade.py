@@ -52,8 +52,8 @@ class CascadeNetwork(keras.Model):
 
     Order: the affine stem, then every dense stem `rep` times. Each stem sees the fixed image and
     the moving image as warped so far; every stage warps the original moving image once, by the
-    flow composed so far. Dense flows are scaled by 1 / cascades. Where they are predicted at half the
-    resolution they are composed there too, and brought to the full grid where they come out.
+    flow composed so far. Dense flows are scaled by 1 / cascades. Where they are predicted at half
+    the resolution they are composed there too, and then brought to the full grid.
 
     Source: Zhao et al., "Recursive Cascaded Networks for Unsupervised Medical Image
     Registration", 2019.

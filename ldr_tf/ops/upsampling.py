@@ -2,8 +2,8 @@
 
 Voxel i of the half grid covers the voxels 2i and 2i + 1 of the full one along each axis, so its
 centre lies at 2i + 1/2. Between centres the field is trilinear, beyond the outermost ones constant:
-along an axis voxel 2i is a quarter of voxel i - 1 and three of i, voxel 2i + 1 three of i and one of
-i + 1. `ldr_tf.ops.flow.resize` computes the same for any sizes, by matrices and eight times slower.
+along an axis voxel 2i is a quarter of voxel i - 1 and three of i, voxel 2i + 1 three of i and one
+of i + 1. `ldr_tf.ops.flow.resize` computes the same for any sizes, eight times slower.
 """
 
 import tensorflow as tf
