@@ -60,7 +60,7 @@ def test_ratios_by_hand():
     ]
     # Each of eight students against two teachers, four of them against the student at full
     # resolution besides; of two cascades there is no teacher.
-    assert len(ratios.rows(dict.fromkeys(inference.NETWORKS, [1.0]))) == 20
+    assert len(ratios.rows({name: [1.0] for name in inference.NETWORKS})) == 20
 
 
 @pytest.mark.slow
