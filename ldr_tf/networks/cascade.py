@@ -27,16 +27,23 @@ class Stage(NamedTuple):
     """What one stem adds.
 
     Attributes:
-      flow: of this stem alone, [B, x, y, z, 3], voxels.
-      composed: of all stems so far.
+      own: `flow`, perhaps still at half the resolution.
+      composed: of all stems so far, [B, x, y, z, 3], voxels.
       warped: the moving image warped by `composed`, [B, x, y, z, 1].
       matrix: W of an affine stem's map, [B, 3, 3]; None for a dense stem.
     """
 
-    flow: tf.Tensor
+    own: tf.Tensor
     composed: tf.Tensor
     warped: tf.Tensor
     matrix: Optional[tf.Tensor]
+
+    @property
+    def flow(self):
+        """The flow of this stem alone, [B, x, y, z, 3], voxels."""
+        if self.own.shape[1:4] == self.warped.shape[1:4]:
+            return self.own
+        return upsample(self.own, spatial_size(self.warped))
 
 
 class Registration(NamedTuple):
@@ -121,9 +128,13 @@ class CascadeNetwork(keras.Model):
           ValueError: the shapes differ, or are not those of the affine stem.
         """
         self._check(fixed, moving)
-        # A graph fuses convolutions with what follows them; operations one by one would not.
-        register = self._traced if tf.executing_eagerly() else self._register
-        return register(fixed, moving)
+        if tf.executing_eagerly():
+            # A graph fuses convolutions with what follows them; operations one by one would not.
+            return self._traced(fixed, moving)
+        answer = self._register(fixed, moving)
+        # In a graph only what somebody asks for is computed.
+        stages = [stage._replace(own=self._whole(stage.own, moving)) for stage in answer.stages]
+        return answer._replace(stages=stages)
 
     def start_from(self, other):
         """Takes the weights of a network of the same kind with as many cascades or fewer.
@@ -168,13 +179,13 @@ class CascadeNetwork(keras.Model):
         return step * compose(composed / step, flow / step, self.compiled_warp)
 
     def _stage(self, moving, flow, composed, matrix=None):
-        whole = self._whole(flow, moving)
-        composed = whole if composed is flow else self._whole(composed, moving)
-        return Stage(whole, composed, warp(moving, composed, self.compiled_warp), matrix)
+        whole = self._whole(composed, moving)
+        own = whole if composed is flow else flow
+        return Stage(own, whole, warp(moving, whole, self.compiled_warp), matrix)
 
     def _whole(self, flow, moving):
-        """Returns a stem's flow on the volumes' grid."""
-        if self._step == 1:
+        """Returns a flow on the volumes' grid."""
+        if flow.shape[1:4] == moving.shape[1:4]:
             return flow
         return upsample(flow, spatial_size(moving), self.compiled_warp)
 
