@@ -14,6 +14,7 @@ _FLAGS = {
     "rep": ("network", "rep", "repetitions of each dense stem, with shared weights"),
     "affine_stem": ("network", "affine_stem", "vtn, light or none"),
     "channels": ("network", "channels", "channels of the first layer; 16 is the papers' value"),
+    "flow_resolution": ("network", "flow_resolution", "of LDR's flow: full or half (faster)"),
     "steps": ("training", "steps", "optimiser steps in all"),
     "batch_size": ("training", "batch_size", "pairs a step, over all devices"),
     "accumulate": ("training", "accumulate", "parts of a batch taken one after the other"),

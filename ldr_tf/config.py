@@ -7,6 +7,7 @@ from ldr_tf.records import require, require_choice, require_range
 
 BASE_NETWORKS = ("LDR", "VTN", "VoxelMorph", "LDRReleased")
 AFFINE_STEMS = ("none", "vtn", "light")
+FLOW_RESOLUTIONS = ("full", "half")
 INTENSITIES = ("percentile", "ct_abdomen", "minmax", "none")
 CROPS = ("none", "foreground", "labels")
 FITS = ("stretched", "isotropic")
@@ -35,6 +36,9 @@ class NetworkConfig:
       affine_stem: "vtn", "light" (that of the authors' release) or "none".
       image_size: voxels along x, y, z; binding only where an affine stem is present.
       channels: channels of the first layer, all others in proportion; 16 is the papers' value.
+      flow_resolution: "full", or "half": LDR without an affine stem predicts and composes flows on
+        a grid of half the resolution, from which they are interpolated; flows that come out are
+        full all the same.
     """
 
     base_network: str = "LDR"
@@ -43,10 +47,18 @@ class NetworkConfig:
     affine_stem: str = "none"
     image_size: tuple[int, int, int] = (128, 128, 128)
     channels: int = 16
+    flow_resolution: str = "full"
 
     def __post_init__(self):
         require_choice(self.base_network, BASE_NETWORKS, "network.base_network")
         require_choice(self.affine_stem, AFFINE_STEMS, "network.affine_stem")
+        require_choice(self.flow_resolution, FLOW_RESOLUTIONS, "network.flow_resolution")
+        require(
+            self.flow_resolution == "full"
+            or (self.base_network == "LDR" and self.affine_stem == "none"),
+            "network.flow_resolution may be half for base_network LDR with affine_stem none alone, "
+            f"not for {self.base_network} with {self.affine_stem}.",
+        )
         for field in ("cascades", "rep", "channels"):
             value = getattr(self, field)
             require(value >= 1, f"network.{field} must be at least 1, not {value}.")

@@ -101,20 +101,28 @@ def _built(
     return layer
 
 
-def pad_to_multiple(tensor, multiple):
+def pad_to_multiple(tensor, multiple, step=1):
     """Pads a volume with zeros, evenly on both sides, so that each side is a multiple.
 
+    Args:
+      tensor: [B, x, y, z, channels].
+      multiple: of what each side becomes one; itself a multiple of `step`.
+      step: voxels that one voxel of the grid that is cropped covers along an axis, 1 or 2; what is
+        put before the volume is a multiple of it.
+
     Returns:
-      The padded volume and `crop`, a function that takes the same part out again.
+      The padded volume and `crop`, a function that takes the same part out of a volume on the grid
+      of `step` voxels.
     """
     size = spatial_size(tensor)
-    before = [(-n % multiple) // 2 for n in size]
+    before = [(-n % multiple) // 2 // step * step for n in size]
     after = [(-n % multiple) - b for n, b in zip(size, before)]
     if all(isinstance(n, int) and n % multiple == 0 for n in size):
         return tensor, lambda volume: volume
 
     def crop(volume):
-        return tf.slice(volume, [0, *before, 0], [tf.shape(volume)[0], *size, volume.shape[-1]])
+        begin, extent = [b // step for b in before], [-(-n // step) for n in size]
+        return tf.slice(volume, [0, *begin, 0], [tf.shape(volume)[0], *extent, volume.shape[-1]])
 
     padded = tf.pad(tensor, [[0, 0], *([b, a] for b, a in zip(before, after)), [0, 0]])
     return padded, crop

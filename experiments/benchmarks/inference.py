@@ -9,7 +9,8 @@ the convolutions' multiply-adds over its matrix-product rate (float32), for warp
 arguments and result over its copy bandwidth; both rates stand in the last rows. `voxels`: largest
 difference of the flow from the naive path's. `MB`: the most that a process held which did nothing
 else, above TensorFlow's import. A warp's `times` is its speed over that of eight gathers, a
-network's over its naive path.
+network's over its naive path, and that of "A / B", all in their fast form by turns once more, A's
+seconds over B's.
 """
 
 import json
@@ -22,7 +23,7 @@ import SimpleITK as sitk
 import tensorflow as tf
 from absl import flags
 
-from experiments.benchmarks import floors, naive, resamplers
+from experiments.benchmarks import floors, naive, ratios, resamplers
 from experiments.benchmarks.common import interleaved
 from ldr_tf.config import NetworkConfig, RunConfig
 from ldr_tf.networks.cascade import CascadeNetwork
@@ -34,6 +35,17 @@ NETWORKS = {
     "LDR, 3 cascades": {"cascades": 3},
     "LDR of 8 channels, 1 cascade": {"channels": 8},
     "LDR of 8 channels, 3 cascades": {"channels": 8, "cascades": 3},
+    "LDR at half resolution, 1 cascade": {"flow_resolution": "half"},
+    "LDR at half resolution, 3 cascades": {"flow_resolution": "half", "cascades": 3},
+    "LDR of 8 channels at half resolution, 1 cascade": {
+        "channels": 8,
+        "flow_resolution": "half",
+    },
+    "LDR of 8 channels at half resolution, 3 cascades": {
+        "channels": 8,
+        "flow_resolution": "half",
+        "cascades": 3,
+    },
     "VTN, 1 cascade": {"base_network": "VTN"},
     "VTN, 3 cascades": {"base_network": "VTN", "cascades": 3},
     "VTN with affine stem, 1 cascade": {"base_network": "VTN", "affine_stem": "vtn"},
@@ -59,7 +71,7 @@ def define(flag_values):
     flags.DEFINE_string(
         "only",
         "",
-        "networks whose name begins with this; 'warp' for warps",
+        "networks whose name begins with this; 'warp' for warps, 'ratio' for 'A / B'",
         flag_values=flag_values,
     )
     flags.DEFINE_bool("memory", True, "also measure memory", flag_values=flag_values)
@@ -73,8 +85,10 @@ def run(size=128, rounds=9, threads=None, only="", memory=True):
     for name in NETWORKS:
         if name.startswith(only):
             rows += _network_rows(name, size, rounds, rates[0], memory)
-    if "warp".startswith(only) or only == "":
+    if "warp".startswith(only):
         rows += _warp_rows(size, rounds, threads, rates[1])
+    if "ratio".startswith(only):
+        rows += _ratio_rows(size, rounds)
     return [
         *rows,
         {"name": "matrix product, float32, multiply-adds a second", "rate": rates[0]},
@@ -156,6 +170,15 @@ def _network_rows(name, size, rounds, rate, memory):
             row["MB"] = _memory(name, size, form)
         rows.append(row)
     return rows
+
+
+def _ratio_rows(size, rounds):
+    volumes = pair(size)
+    asked = {
+        name: _asked(build(NETWORKS[name], size, "fast"), volumes)
+        for name in ratios.compared(NETWORKS)
+    }
+    return ratios.rows(interleaved(asked, rounds, warm_up=2))
 
 
 def _asked(function, volumes):

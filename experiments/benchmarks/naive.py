@@ -8,7 +8,7 @@ import itertools
 import tensorflow as tf
 
 from ldr_tf import layers
-from ldr_tf.ops.flow import compose_affine
+from ldr_tf.ops.flow import compose_affine, resize
 from ldr_tf.ops.warp import identity_grid
 
 
@@ -53,17 +53,18 @@ def registration(network):
         for stem in network.stems:
             for _ in range(network.config.network.rep):
                 further = stem(fixed, warped)
-                flow = _composed(flow, matrix, further)
+                flow = _composed(flow, matrix, further, moving)
                 matrix = None
-                warped = eight_gathers(moving, flow)
-        return flow, warped
+                warped = eight_gathers(moving, resize(flow, moving.shape[1:4]))
+        return resize(flow, moving.shape[1:4]), warped
 
     return register
 
 
-def _composed(flow, matrix, further):
+def _composed(flow, matrix, further, moving):
     if flow is None:
         return further
     if matrix is not None:
         return compose_affine(matrix, flow, further)
-    return further + eight_gathers(flow, further)
+    step = moving.shape[1] / further.shape[1]  # voxels for one of the stems' flows
+    return further + eight_gathers(flow, further / step)

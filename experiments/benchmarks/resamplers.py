@@ -28,7 +28,7 @@ def functions(image, flow, threads):
         "scipy": _scipy(image.numpy()[0, ..., 0], flow.numpy()[0]),
     }
     if importlib.util.find_spec("torch"):
-        found["torch"] = _torch(image.numpy()[0, ..., 0], flow.numpy()[0], threads)
+        found |= _torch(image.numpy()[0, ..., 0], flow.numpy()[0], threads)
     return found
 
 
@@ -56,12 +56,18 @@ def _torch(image, flow, threads):
     grid = np.stack(np.meshgrid(*map(np.arange, image.shape), indexing="ij"), axis=-1)
     scale = 2.0 / (np.array(image.shape) - 1.0)
     # Torch names the last axis first.
-    positions = torch.tensor(((grid + flow) * scale - 1.0)[None, ..., ::-1].astype(np.float32))
+    own = torch.tensor((grid * scale - 1.0)[None, ..., ::-1].astype(np.float32))
+    flow = torch.tensor(flow[None, ..., ::-1].copy())
+    scale = torch.tensor(scale[::-1].astype(np.float32))
+    positions = own + flow * scale
     volume = torch.tensor(image)[None, None]
 
-    def sample():
+    def sample(positions):
         return torch.nn.functional.grid_sample(
             volume, positions, mode="bilinear", padding_mode="border", align_corners=True
         )[0, 0].numpy()
 
-    return sample
+    return {
+        "torch, positions at hand": lambda: sample(positions),
+        "torch": lambda: sample(own + flow * scale),
+    }

@@ -16,7 +16,8 @@ from ldr_tf.networks.voxelmorph import LDRReleased, VoxelMorph
 from ldr_tf.networks.vtn import VTN
 from ldr_tf.ops.compiling import traced_by_shape
 from ldr_tf.ops.flow import compose, compose_affine
-from ldr_tf.ops.warp import warp
+from ldr_tf.ops.upsampling import upsample
+from ldr_tf.ops.warp import spatial_size, warp
 
 DENSE_STEMS = {"LDR": LDR, "VTN": VTN, "VoxelMorph": VoxelMorph, "LDRReleased": LDRReleased}
 AFFINE_STEMS = {"vtn": VTNAffineStem, "light": LDRUtilStem}
@@ -26,16 +27,23 @@ class Stage(NamedTuple):
     """What one stem adds.
 
     Attributes:
-      flow: of this stem alone, [B, x, y, z, 3], voxels.
-      composed: of all stems so far.
+      own: `flow`, perhaps still at half the resolution.
+      composed: of all stems so far, [B, x, y, z, 3], voxels.
       warped: the moving image warped by `composed`, [B, x, y, z, 1].
       matrix: W of an affine stem's map, [B, 3, 3]; None for a dense stem.
     """
 
-    flow: tf.Tensor
+    own: tf.Tensor
     composed: tf.Tensor
     warped: tf.Tensor
     matrix: Optional[tf.Tensor]
+
+    @property
+    def flow(self):
+        """The flow of this stem alone, [B, x, y, z, 3], voxels."""
+        if self.own.shape[1:4] == self.warped.shape[1:4]:
+            return self.own
+        return upsample(self.own, spatial_size(self.warped))
 
 
 class Registration(NamedTuple):
@@ -51,7 +59,8 @@ class CascadeNetwork(keras.Model):
 
     Order: the affine stem, then every dense stem `rep` times. Each stem sees the fixed image and
     the moving image as warped so far; every stage warps the original moving image once, by the
-    flow composed so far. Dense flows are scaled by 1 / cascades.
+    flow composed so far. Dense flows are scaled by 1 / cascades. Where they are predicted at half
+    the resolution they are composed there too, and then brought to the full grid.
 
     Source: Zhao et al., "Recursive Cascaded Networks for Unsupervised Medical Image
     Registration", 2019.
@@ -90,12 +99,14 @@ class CascadeNetwork(keras.Model):
             stem_class = AFFINE_STEMS[network.affine_stem]
             self.affine_stem = stem_class(network.image_size, network.channels)
         stem_class = DENSE_STEMS[network.base_network]
+        options = {"channels": network.channels, "multiplier": 1.0 / network.cascades}
+        self._step = 1  # voxels of the volume along an axis for one of the flows
+        if network.flow_resolution == "half":
+            options["flow_resolution"] = "half"
+            self._step = 2
         with keras_precision(precision):
-            self.stems = [
-                stem_class(channels=network.channels, multiplier=1.0 / network.cascades)
-                for _ in range(network.cascades)
-            ]
-        predict = [functools.partial(_predict, stem) for stem in self.stems]
+            self.stems = [stem_class(**options) for _ in range(network.cascades)]
+        predict = [functools.partial(_predict, stem, self._step) for stem in self.stems]
         self._predict = [tf.recompute_grad(p) if recompute else p for p in predict]
         for layer in self.submodules:
             if isinstance(layer, layers.Conv3DTranspose):
@@ -117,9 +128,13 @@ class CascadeNetwork(keras.Model):
           ValueError: the shapes differ, or are not those of the affine stem.
         """
         self._check(fixed, moving)
-        # A graph fuses convolutions with what follows them; operations one by one would not.
-        register = self._traced if tf.executing_eagerly() else self._register
-        return register(fixed, moving)
+        if tf.executing_eagerly():
+            # A graph fuses convolutions with what follows them; operations one by one would not.
+            return self._traced(fixed, moving)
+        answer = self._register(fixed, moving)
+        # In a graph only what somebody asks for is computed.
+        stages = [stage._replace(own=self._whole(stage.own, moving)) for stage in answer.stages]
+        return answer._replace(stages=stages)
 
     def start_from(self, other):
         """Takes the weights of a network of the same kind with as many cascades or fewer.
@@ -140,26 +155,39 @@ class CascadeNetwork(keras.Model):
             stem.head.set_weights([gains * weight for weight in stem.head.get_weights()])
 
     def _register(self, fixed, moving):
-        stages = []
+        stages, composed = [], None
         if self.affine_stem is not None:
-            flow, matrix = self.affine_stem(fixed, moving)
-            stages.append(self._stage(moving, flow, flow, matrix))
+            composed, matrix = self.affine_stem(fixed, moving)
+            stages.append(self._stage(moving, composed, composed, matrix))
         for predict in self._predict:
             for _ in range(self.config.network.rep):
-                warped = stages[-1].warped if stages else moving
-                flow = predict(fixed, warped)
-                stages.append(self._stage(moving, flow, self._compose(stages, flow)))
+                flow = predict(fixed, stages[-1].warped if stages else moving)
+                composed = self._compose(composed, flow, stages)
+                stages.append(self._stage(moving, flow, composed))
         return Registration(stages[-1].composed, stages[-1].warped, stages)
 
-    def _compose(self, stages, flow):
+    def _compose(self, composed, flow, stages):
+        """Composes flows on the grid on which the stems predict them."""
         if not stages:
             return flow
         if stages[-1].matrix is not None:
-            return compose_affine(stages[-1].matrix, stages[-1].composed, flow)
-        return compose(stages[-1].composed, flow, self.compiled_warp)
+            return compose_affine(stages[-1].matrix, composed, flow)
+        if self._step == 1:
+            return compose(composed, flow, self.compiled_warp)
+        # Positions on that grid count in its own voxels.
+        step = float(self._step)
+        return step * compose(composed / step, flow / step, self.compiled_warp)
 
     def _stage(self, moving, flow, composed, matrix=None):
-        return Stage(flow, composed, warp(moving, composed, self.compiled_warp), matrix)
+        whole = self._whole(composed, moving)
+        own = whole if composed is flow else flow
+        return Stage(own, whole, warp(moving, whole, self.compiled_warp), matrix)
+
+    def _whole(self, flow, moving):
+        """Returns a flow on the volumes' grid."""
+        if flow.shape[1:4] == moving.shape[1:4]:
+            return flow
+        return upsample(flow, spatial_size(moving), self.compiled_warp)
 
     def _check(self, fixed, moving):
         check_volume(fixed, "fixed")
@@ -173,8 +201,12 @@ class CascadeNetwork(keras.Model):
             raise ValueError(f"this network's affine stem takes volumes of {wanted}, not {size}.")
 
 
-def _predict(stem, fixed, moving):
-    """Returns a stem's flow for volumes of any size, in float32 whatever the stem computes in."""
-    fixed, crop = layers.pad_to_multiple(tf.cast(fixed, stem.compute_dtype), stem.size_multiple)
-    moving, _ = layers.pad_to_multiple(tf.cast(moving, stem.compute_dtype), stem.size_multiple)
+def _predict(stem, step, fixed, moving):
+    """Returns a stem's flow for volumes of any size, in float32 whatever the stem computes in.
+
+    `step` is how many voxels of the volumes one of the flow covers along an axis.
+    """
+    volumes = [tf.cast(volume, stem.compute_dtype) for volume in (fixed, moving)]
+    fixed, crop = layers.pad_to_multiple(volumes[0], stem.size_multiple, step)
+    moving, _ = layers.pad_to_multiple(volumes[1], stem.size_multiple, step)
     return crop(tf.cast(stem(fixed, moving), tf.float32))

@@ -16,22 +16,30 @@ class LDR(keras.Model):
     Source: "Light-weight Deformable Registration using Adversarial Learning with Distilling
     Knowledge", section on the network.
 
+    With `flow_resolution` "half" the last layer is a 1x1x1 convolution instead, which predicts the
+    flow, divided by eight, at half the resolution, see `ldr_tf.ops.upsampling`; 1,542,480
+    parameters.
+
     Attributes:
       size_multiple: sides of the volume must be multiples of this.
     """
 
     size_multiple = 16
+    # A 1x1x1 head has an eighth of the weights a voxel: so Adam moves its flow as fast.
+    _HALF_FLOW_SCALE = 8.0
 
-    def __init__(self, channels=16, multiplier=1.0, **kwargs):
+    def __init__(self, channels=16, multiplier=1.0, flow_resolution="full", **kwargs):
         """Creates the weights.
 
         Args:
           channels: channels of the first layer, the others in proportion.
           multiplier: factor on the predicted flow.
+          flow_resolution: "full" or "half".
         """
         super().__init__(**kwargs)
         c = channels
         self.multiplier = multiplier
+        self._flow_scale = self._HALF_FLOW_SCALE if flow_resolution == "half" else 1.0
         self.conv1 = layers.convolution(2, c, 4, 2, tf.nn.relu)
         self.conv2 = layers.convolution(c, 2 * c, 4, 2, tf.nn.relu)
         self.conv3 = layers.convolution(2 * c, 4 * c, 4, 2, tf.nn.relu)
@@ -39,7 +47,12 @@ class LDR(keras.Model):
         self.deconv4 = layers.transposed_convolution(8 * c, 4 * c, tf.nn.relu)
         self.deconv3 = layers.transposed_convolution(8 * c, 2 * c, tf.nn.relu)
         self.deconv2 = layers.transposed_convolution(4 * c, c, tf.nn.relu)
-        self.flow = layers.transposed_convolution(2 * c, 3, initializer=layers.SMALL)
+        if flow_resolution == "half":
+            self.flow = layers.convolution(
+                2 * c, 3, kernel=1, use_bias=False, initializer=layers.SMALL
+            )
+        else:
+            self.flow = layers.transposed_convolution(2 * c, 3, initializer=layers.SMALL)
         self.built = True  # the weights exist
 
     @property
@@ -48,7 +61,12 @@ class LDR(keras.Model):
         return self.flow
 
     def call(self, fixed, moving):
-        """Predicts the flow in voxels, [B, x, y, z, 3], of two volumes [B, x, y, z, 1]."""
+        """Predicts the flow of two volumes [B, x, y, z, 1].
+
+        Returns:
+          [B, x, y, z, 3], or [B, x / 2, y / 2, z / 2, 3] at half the resolution; in voxels of the
+          volumes in both cases.
+        """
         x1 = self.conv1(layers.image_pair(fixed, moving))
         x2 = self.conv2(x1)
         x3 = self.conv3(x2)
@@ -56,4 +74,4 @@ class LDR(keras.Model):
         up3 = tf.concat([self.deconv4(x4), x3], axis=-1)
         up2 = tf.concat([self.deconv3(up3), x2], axis=-1)
         up1 = tf.concat([self.deconv2(up2), x1], axis=-1)
-        return self.flow(up1) * self.multiplier
+        return self.flow(up1) * (self._flow_scale * self.multiplier)

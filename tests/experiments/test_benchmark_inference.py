@@ -8,7 +8,7 @@ import sys
 import pytest
 import tensorflow as tf
 
-from experiments.benchmarks import floors, growth
+from experiments.benchmarks import floors, growth, inference, ratios
 
 
 def measured(folder, *arguments):
@@ -41,6 +41,26 @@ def test_inference_of_a_student(tmp_path):
     assert by_name["LDR, 1 cascade, fast"]["voxels"] < 1e-3
     assert 0.0 < by_name["LDR, 1 cascade, bfloat16"]["voxels"] < 0.2
     assert by_name["threads"]["rate"] >= 1
+
+
+def test_ratios_by_hand():
+    seconds = {
+        "LDR, 1 cascade": [1.0, 2.0, 4.0],
+        "LDR at half resolution, 1 cascade": [0.5, 0.5, 1.0],
+        "VTN, 1 cascade": [3.0, 4.0, 4.0],
+        "VTN, 3 cascades": [9.0, 9.0, 9.0],
+        "VoxelMorph, 1 cascade": [5.0, 5.0, 5.0],
+    }
+    assert ratios.compared(seconds) == list(seconds)[:3]
+    # by rounds: 3, 2, 1; then 6, 8, 4; then 2, 4, 4
+    assert ratios.rows(seconds) == [
+        {"name": "VTN, 1 cascade / LDR, 1 cascade", "times": 2.0},
+        {"name": "VTN, 1 cascade / LDR at half resolution, 1 cascade", "times": 6.0},
+        {"name": "LDR, 1 cascade / LDR at half resolution, 1 cascade", "times": 4.0},
+    ]
+    # Each of eight students against two teachers, four of them against the student at full
+    # resolution besides; of two cascades there is no teacher.
+    assert len(ratios.rows({name: [1.0] for name in inference.NETWORKS})) == 20
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 import ldr_tf
-from experiments import evaluate, export
+from experiments import evaluate, export, train
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +38,22 @@ def test_graph_holds_plain_operations_only(exported):
     assert "GatherV2" in operations  # the search looks where the warp is
     assert not any("Xla" in operation for operation in operations)
     assert not any(function.attr["_XlaMustCompile"].b for function in functions)
+
+
+def test_half_resolution_exports_plain_operations(phantoms, volumes, tmp_path):
+    run, model = tmp_path / "run", tmp_path / "model"
+    flags = ["--stage=student", f"--dataset={phantoms}", f"--output={run}", "--channels=4"]
+    half = ["--flow_resolution=half", "--cascades=2", "--steps=3", "--validation="]
+    assert train.main(["train", *flags, *half]) == 0
+    assert export.main(["export", f"--run={run}", f"--output={model}", "--nomeasure"]) == 0
+    test_graph_holds_plain_operations_only(model / "1")
+    serve = tf.saved_model.load(str(model / "1")).signatures["serving_default"]
+    fixed, moving = (tf.constant(volume) for volume in volumes)
+    wanted = ldr_tf.load_run(str(run))(fixed, moving)
+    assert wanted.flow.shape == (1, 32, 32, 32, 3)
+    np.testing.assert_allclose(
+        serve(fixed=fixed * 255, moving=moving * 255)["flow"], wanted.flow, atol=1e-4
+    )
 
 
 def test_student_alone_travels(exported, student_run):

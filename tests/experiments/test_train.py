@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 
 import numpy as np
@@ -52,6 +53,16 @@ def test_load_run_answers_as_the_interface_says(student_run, volumes):
     assert answer.flow.shape == (1, 32, 32, 32, 3)
     np.testing.assert_array_equal(answer.stages[-1].composed, answer.flow)
     np.testing.assert_array_equal(answer.stages[0].warped, answer.warped)
+
+
+def test_a_run_of_before_flow_resolution_loads(student_run, volumes, tmp_path):
+    shutil.copytree(student_run, tmp_path / "run")
+    values = json.loads((student_run / "config.json").read_text())
+    assert values["network"].pop("flow_resolution") == "full"
+    (tmp_path / "run" / "config.json").write_text(json.dumps(values))
+    wanted, found = (ldr_tf.load_run(str(run)) for run in (student_run, tmp_path / "run"))
+    assert found.config == wanted.config
+    np.testing.assert_array_equal(found(*volumes).flow, wanted(*volumes).flow)
 
 
 def test_student_learns_with_its_teacher(phantoms, tmp_path, capfd):
@@ -170,6 +181,9 @@ def test_what_is_not_finite_can_be_skipped(phantoms, student_run, tmp_path):
         (["--validation=5"], "no scheme or subset '5'"),
         (["--config=CONFIG"], "training.stepz"),
         (["--init=RUN", "--channels=2"], "another network"),
+        (["--init=RUN", "--flow_resolution=half"], "another network"),
+        (["--flow_resolution=quarter"], "must be one of full, half"),
+        (["--flow_resolution=half", "--base_network=VTN"], "may be half for base_network LDR"),
         (["--stage=pupil"], "stage"),
         (["--output=CONFIG"], "must be a folder"),
     ],

@@ -9,6 +9,7 @@ from ldr_tf import layers
 from ldr_tf.config import RunConfig
 from ldr_tf.keras import keras
 from ldr_tf.networks.cascade import CascadeNetwork
+from ldr_tf.ops.flow import resize
 from tests.networks.test_networks import CASES, build, pair
 
 WHOLE = [case for case in CASES if not case.endswith("padded")]  # what the naive path takes
@@ -42,7 +43,34 @@ def test_odd_sizes_equal_the_naive_path_on_padded_volumes():
     np.testing.assert_allclose(fast.warped, naive.eight_gathers(moving, flow), atol=1e-3)
 
 
-@pytest.mark.parametrize("case", ["ldr_cascade_rep", "vtn"])
+@pytest.mark.parametrize("compiled_warp", [True, False])
+@pytest.mark.parametrize("case", ["ldr_half", "ldr_half_padded"])
+def test_half_resolution_equals_resizing_and_eight_gathers(case, compiled_warp):
+    """All stages; of sides that are no multiples of 16 the padding is cut off the coarse flows."""
+    network = build(case, compiled_warp)
+    fixed, moving = pair(case, batch=2)
+    size = CASES[case].image_size
+    half = [-(-n // 2) for n in size]
+    # What is put before a volume is even: of 18, 20, 23 voxels to 32 (14, 12, 9) 6, 6, 4.
+    before = {"ldr_half": [0, 0, 0], "ldr_half_padded": [6, 6, 4]}[case]
+    pads = [[0, 0], *([b, -(n + b) % 16] for n, b in zip(size, before)), [0, 0]]
+    warped, composed = moving, None
+    for stem, stage in zip(network.stems, network(fixed, moving).stages):
+        flow = stem(tf.pad(fixed, pads), tf.pad(warped, pads))
+        flow = tf.slice(flow, [0, *(b // 2 for b in before), 0], [2, *half, 3])
+        composed = flow if composed is None else flow + naive.eight_gathers(composed, flow / 2.0)
+        whole, wanted = [
+            resize(f, [2 * n for n in half])[:, : size[0], : size[1], : size[2]]
+            for f in (flow, composed)
+        ]
+        warped = naive.eight_gathers(moving, wanted)
+        assert flow_scale(flow) > 0.5
+        np.testing.assert_allclose(stage.flow, whole, atol=1e-3)
+        np.testing.assert_allclose(stage.composed, wanted, atol=1e-3)
+        np.testing.assert_allclose(stage.warped, warped, atol=1e-3)
+
+
+@pytest.mark.parametrize("case", ["ldr_cascade_rep", "ldr_half", "vtn"])
 def test_gradients_equal_those_of_the_naive_path(case):
     network = build(case)
     fixed, moving = pair(case)
@@ -73,12 +101,13 @@ def test_weights_are_those_of_keras_layers(case):
 
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
-def test_lower_precision_stays_near(precision):
-    network = build("ldr")
-    lower = CascadeNetwork(RunConfig(network=CASES["ldr"]), precision=precision)
+@pytest.mark.parametrize("case", ["ldr", "ldr_half"])
+def test_lower_precision_stays_near(case, precision):
+    network = build(case)
+    lower = CascadeNetwork(RunConfig(network=CASES[case]), precision=precision)
     for variable, value in zip(lower.variables, network.variables):
         variable.assign(value)
-    volumes = pair("ldr")
+    volumes = pair(case)
     wanted, flow = network(*volumes).flow, lower(*volumes).flow
     assert flow.dtype == tf.float32
     difference = flow_scale(flow - wanted)

@@ -28,6 +28,12 @@ CASES = {
     "ldr_released": NetworkConfig(
         base_network="LDRReleased", affine_stem="light", image_size=(64, 48, 48), channels=2
     ),
+    "ldr_half": NetworkConfig(
+        image_size=(32, 16, 16), channels=2, cascades=2, flow_resolution="half"
+    ),
+    "ldr_half_padded": NetworkConfig(
+        image_size=(18, 20, 23), channels=2, cascades=2, flow_resolution="half"
+    ),
     "vtn_padded": NetworkConfig(base_network="VTN", image_size=(40, 48, 36), channels=1),
 }
 
@@ -42,6 +48,9 @@ def build(case, compiled_warp=True):
     if network.affine_stem is not None:
         for variable in network.affine_stem.head.trainable_variables:
             variable.assign(variable * 0.01)
+    if CASES[case].flow_resolution == "half":
+        for stem in network.stems:
+            stem.head.kernel.assign(stem.head.kernel / 8)
     if CASES[case].base_network == "VTN":
         for stem in network.stems:
             stem.head.kernel.assign(stem.head.kernel * 0.1)
@@ -65,6 +74,7 @@ def assert_same(answer, wanted):
     "network, count",
     [
         (lambda: LDR(), 1_548_528),
+        (lambda: LDR(flow_resolution="half"), 1_548_528 - 64 * 32 * 3 + 32 * 3),
         (lambda: VTN(), 28_252_203),
         (lambda: VTNAffineStem((128, 128, 128)), 14_166_288),
         (lambda: LDRUtilStem((128, 128, 128)), 332_880),
@@ -73,7 +83,10 @@ def assert_same(answer, wanted):
         (lambda: LDRReleased(), 280_659),
         (lambda: Critic(), 2_789_427),
     ],
-    ids=["LDR", "VTN", "VTNAffine", "LDRUtil", "LDRUtil64", "VoxelMorph", "LDRReleased", "Critic"],
+    ids=[
+        *["LDR", "LDRHalf", "VTN", "VTNAffine", "LDRUtil", "LDRUtil64"],
+        *["VoxelMorph", "LDRReleased", "Critic"],
+    ],
 )
 def test_parameter_counts(network, count):
     assert network().count_params() == count
@@ -103,6 +116,8 @@ def test_stages_compose(case):
             composed = compose_affine(before.matrix, composed, stage.flow)
         else:
             composed = compose(composed, stage.flow)
+        if CASES[case].flow_resolution == "half":  # composed before the flows are whole
+            composed = stage.composed
         np.testing.assert_allclose(stage.composed, composed, atol=1e-3)
         np.testing.assert_allclose(stage.warped, warp(moving, composed), atol=1e-3)
     np.testing.assert_array_equal(answer.flow, answer.stages[-1].composed)
@@ -116,7 +131,7 @@ def test_traced_plain_and_eager_agree(case):
     assert_same(tf.function(build(case, compiled_warp=False))(fixed, moving), wanted)
 
 
-@pytest.mark.parametrize("case", ["ldr", "ldr_cascade_rep", "voxelmorph", "vtn_affine"])
+@pytest.mark.parametrize("case", ["ldr", "ldr_cascade_rep", "ldr_half", "voxelmorph", "vtn_affine"])
 def test_whole_network_compiles_with_xla(case):
     fixed, moving = pair(case)
     network = build(case)
@@ -152,7 +167,7 @@ def test_saved_model_round_trip(case, tmp_path):
     np.testing.assert_allclose(answer["flow"], network(fixed, moving).flow, atol=2e-3)
 
 
-@pytest.mark.parametrize("case", ["ldr_cascade_rep", "vtn_affine", "voxelmorph"])
+@pytest.mark.parametrize("case", ["ldr_cascade_rep", "ldr_half", "vtn_affine", "voxelmorph"])
 def test_more_cascades_start_where_fewer_were(case):
     fewer = build(case)
     config = dataclasses.replace(CASES[case], cascades=CASES[case].cascades + 1)
@@ -166,6 +181,32 @@ def test_more_cascades_start_where_fewer_were(case):
     # Of the cascade that is new all but the head is the last one's, so that it can learn at once.
     learned = more.stems[-1].trainable_variables, fewer.stems[-1].trainable_variables
     assert sum(np.array_equal(a, b) for a, b in zip(*learned)) >= len(learned[0]) - 2
+
+
+def test_half_resolution_by_hand():
+    """Flows at voxel centres: coarse voxel i takes the fixed image's mean of 2i and 2i + 1."""
+    network = CascadeNetwork(
+        RunConfig(network=NetworkConfig(image_size=(16, 16, 16), flow_resolution="half"))
+    )
+    stem = network.stems[0]
+    for variable in network.trainable_variables:
+        variable.assign(tf.zeros_like(variable))
+    # A kernel of four takes the voxels 2i - 1 to 2i + 2; of the images the first is the fixed one.
+    kernel = np.zeros(stem.conv1.kernel.shape, "float32")
+    kernel[1:3, 1:3, 1:3, 0, 0] = 1 / 8
+    stem.conv1.kernel.assign(kernel)
+    kernel = np.zeros(stem.head.kernel.shape, "float32")
+    # The skip's channels come after deconv2's; the head's output counts eight times.
+    kernel[0, 0, 0, 16] = np.array([1.0, -2.0, 0.5]) / 8
+    stem.head.kernel.assign(kernel)
+    ramp = np.broadcast_to(np.arange(16, dtype="float32")[:, None, None], (16, 16, 16))
+    fixed = tf.constant(ramp[None, ..., None] / 16)
+    flow = network(fixed, tf.zeros_like(fixed)).flow
+    # The ramp comes out again; beyond the outermost centres, at 0.5 and 14.5, it is level.
+    wanted = np.clip(np.arange(16), 0.5, 14.5) / 16
+    np.testing.assert_allclose(flow[0, :, 3, 9, 0], wanted, atol=1e-6)
+    np.testing.assert_allclose(flow[0, :, 0, 15, 1], -2 * wanted, atol=1e-6)
+    np.testing.assert_allclose(flow[0, :, 8, 8, 2], wanted / 2, atol=1e-6)
 
 
 def test_zero_padding_leaves_no_trace():
