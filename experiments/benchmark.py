@@ -14,6 +14,7 @@ import sys
 from absl import flags
 
 from ldr_tf.commands import cli
+from ldr_tf.commands.quiet import quiet_tensorflow
 
 SUBJECTS = {
     "data": "reading training batches, against plain h5py; memory against the number of scans",
@@ -40,6 +41,7 @@ def main(argv=None):
             file=sys.stderr,
         )
         return cli.BAD_INPUT
+    quiet_tensorflow()
     module = importlib.import_module(f"experiments.benchmarks.{subject}")
     flag_values = cli.new_flags()
     flags.DEFINE_string("output", None, "folder for SUBJECT.json", flag_values=flag_values)

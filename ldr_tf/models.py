@@ -14,6 +14,8 @@ from ldr_tf.conventions import INTENSITY_MAX
 from ldr_tf.errors import InputError
 from ldr_tf.serving import remote
 
+_FOR_BFLOAT16 = ("LDR", "VTN")
+
 
 def load_model(name, precision="float32", connection=None):
     """Returns a model as registration calls it.
@@ -30,7 +32,8 @@ def load_model(name, precision="float32", connection=None):
       volumes [1, x, y, z, 1] in 0..1, and `network.config` its RunConfig.
 
     Raises:
-      InputError: the folder is none of these, or damaged; the server does not answer.
+      InputError: the folder is none of these, or damaged; the server does not answer; the network
+        loses too much in that precision.
     """
     if name == "none":
         return None
@@ -39,7 +42,14 @@ def load_model(name, precision="float32", connection=None):
     version = version_folder(name)
     if version is not None:
         return ServedNetwork(version)
-    return checkpoints.load_run(name, precision=precision)
+    network = checkpoints.load_run(name, precision=precision)
+    base = network.config.network.base_network
+    if precision == "mixed_bfloat16" and base not in _FOR_BFLOAT16:
+        raise InputError(
+            f"{name}: bfloat16 is for {' and '.join(_FOR_BFLOAT16)}, not for {base}, whose flow it "
+            "changes by more than 0.05 voxel."
+        )
+    return network
 
 
 class ServedNetwork:

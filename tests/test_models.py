@@ -9,11 +9,13 @@ import SimpleITK as sitk
 import tensorflow as tf
 
 import ldr_tf
-from ldr_tf.config import public_config
+from ldr_tf import checkpoints
+from ldr_tf.config import NetworkConfig, RunConfig, public_config
 from ldr_tf.errors import InputError
 from ldr_tf.export import export
 from ldr_tf.imaging import to_array
 from ldr_tf.models import load_model
+from ldr_tf.networks.cascade import CascadeNetwork
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +27,20 @@ def exported(student_run, tmp_path_factory):
 
 def test_none():
     assert load_model("none") is None
+
+
+def test_bfloat16_is_for_networks_that_bear_it(student_run, monkeypatch, volumes):
+    run, coarse = (
+        load_model(str(student_run), precision) for precision in ("float32", "mixed_bfloat16")
+    )
+    tensors = [tf.constant(volume) for volume in volumes]
+    errors = np.abs(coarse(*tensors).flow - run(*tensors).flow)
+    assert 0.0 < errors.max() < 0.05
+    other = CascadeNetwork(RunConfig(network=NetworkConfig("VoxelMorph", image_size=(16, 16, 16))))
+    monkeypatch.setattr(checkpoints, "load_run", lambda name, precision: other)
+    assert load_model("a") is other
+    with pytest.raises(InputError, match="^a: bfloat16 is for LDR and VTN, not for VoxelMorph"):
+        load_model("a", "mixed_bfloat16")
 
 
 def test_an_exported_model_answers_as_its_run(exported, student_run, volumes):
