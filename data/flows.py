@@ -55,8 +55,8 @@ class FlowWriter:
             with open(begun, encoding="utf-8") as file:
                 if json.load(file) != self._about:
                     raise InputError(
-                        f"{self._folder}: was begun with another teacher or data set; delete it "
-                        "or choose another --output."
+                        f"{self._folder}: was begun with another teacher, data set or refinement; "
+                        "delete it or choose another --output."
                     )
         else:
             write_json(begun, self._about)

@@ -85,15 +85,21 @@ def draw(rows, path):
     panels[0].set_xlabel("Dice (dots: runs, bar: their mean)")
     panels[0].grid(axis="x", alpha=0.3)
     if len(sizes) > 1:
+        longest = 1000 * max(row["cpu_seconds"] for row in trained)
         for row in trained:
-            cost = 1000 * row["cpu_seconds"]
-            panels[1].plot(cost, row["dice"], "o", color="C0")
-            millions = f"{row['arm']}, {row['parameters'] / 1e6:.1f} M"
+            place = (1000 * row["cpu_seconds"], row["dice"])
+            panels[1].plot(*place, "o", color="C0")
+            # Towards the middle, where there is room.
+            side, offset = ("right", -6) if place[0] > 0.6 * longest else ("left", 6)
             panels[1].annotate(
-                millions, (cost, row["dice"]), (5, 3), textcoords="offset points", fontsize=7
+                f"{row['arm']}, {row['parameters'] / 1e6:.1f} M",
+                place,
+                (offset, 3),
+                textcoords="offset points",
+                horizontalalignment=side,
+                fontsize=7,
             )
-        panels[1].set_xscale("log")
-        panels[1].margins(x=0.25)
+        panels[1].margins(x=0.1)
         panels[1].set_xlabel("processor time of a pair, ms (beside each: parameters)")
         panels[1].set_ylabel("Dice")
         panels[1].grid(alpha=0.3)

@@ -62,7 +62,7 @@ def test_refusals(tmp_path):
         with pytest.raises(InputError, match=r"must be \(8, 10, 12, 3\), not"):
             writer.write("a", "b", flow(0)[1:])
         raise RuntimeError
-    with pytest.raises(InputError, match="another teacher or data set"):
+    with pytest.raises(InputError, match="another teacher, data set or refinement"):
         FlowWriter(path, SIZE, {"x": 2})
     with FlowWriter(path, SIZE, {"x": 1}) as _:
         with pytest.raises(InputError, match="another process is writing here"):
