@@ -71,11 +71,11 @@ def _with_spread(mean, deviation):
 
 
 def draw(rows, path):
-    """Draws each run's Dice, arm by arm, and where networks differ Dice against their cost."""
+    """Draws each run's Dice, arm by arm, and where students differ Dice against their cost."""
     from matplotlib.figure import Figure
 
     trained = [row for row in rows if row["cpu_seconds"] > 0]
-    sizes = {row["parameters"] for row in trained}
+    sizes = {row["parameters"] for row in trained if row["arm"] != "teacher"}
     figure = Figure(figsize=(11 if len(sizes) > 1 else 7, 1.5 + 0.35 * len(rows)))
     panels = figure.subplots(1, 2 if len(sizes) > 1 else 1, squeeze=False)[0]
     for place, row in enumerate(reversed(rows)):
