@@ -75,6 +75,7 @@ def run():
         _check_arm(arm)
     if not all(seed.isdigit() for seed in seeds):
         raise InputError(f"--seeds must be numbers with commas, not {','.join(seeds)}.")
+    _check_sources()
     check_output_folder(_OUTPUT.value)
     os.makedirs(_OUTPUT.value, exist_ok=True)
     # One seed of every arm before the next: an early table compares all of them.
@@ -99,6 +100,19 @@ def _check_arm(arm):
             raise InputError(
                 f"--arms: behind + must be a flag such as gamma=0.6, not {change!r}, in {arm!r}."
             )
+
+
+def _check_sources():
+    """Refuses at once what would be refused when the first arm that needs it begins."""
+    from data.flows import FlowReader
+    from data.manifest import read_manifest
+    from ldr_tf.checkpoints import read_config
+
+    read_manifest(_DATASET.value)
+    read_config(_TEACHER.value)
+    if _REFINED_FLOWS.value is not None:
+        with FlowReader(_REFINED_FLOWS.value):
+            pass
 
 
 def _train(arm, seed):

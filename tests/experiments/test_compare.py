@@ -85,9 +85,14 @@ def test_rows_by_hand():
         (["--arms=none+gamma"], "must be a flag such as gamma=0.6, not 'gamma'"),
         (["--arms=none+gama=1"], "gama"),
         (["--seeds=one"], "--seeds must be numbers"),
+        (["--teacher=nowhere"], "nowhere: is not a run folder"),
+        (["--dataset=nowhere.json"], "nowhere.json"),
+        (["--arms=refined", "--refined_flows=nowhere.h5"], "nowhere.h5"),
+        (["--arms=none", "--config=nowhere.json"], "nowhere.json"),
     ],
 )
 def test_bad_input_is_one_sentence(flags, words, phantoms, student_run, tmp_path, capfd):
     assert run(phantoms, student_run, tmp_path / "compared", *flags) == 2
     shown = capfd.readouterr().err
     assert words in shown and "Traceback" not in shown
+    assert not list((tmp_path / "compared").glob("*-1"))  # no run begun
