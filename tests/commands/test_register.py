@@ -218,7 +218,9 @@ def test_a_failure_while_writing_leaves_nothing(case, monkeypatch):
 
 
 _INTERRUPTED = """
-import sys, time
+import signal, sys, time
+# Tests that run in the background of a shell hand down a Ctrl-C that is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from ldr_tf.commands import register
 from ldr_tf.commands.quiet import quiet_tensorflow
 
