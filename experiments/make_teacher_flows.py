@@ -170,7 +170,7 @@ def _refined(flow, fixed, moving):
     from ldr_tf.refinement import RefinementConfig, refine
 
     volumes = [np.float32(volume) / np.float32(INTENSITY_MAX) for volume in (fixed, moving)]
-    return refine(*volumes, flow, RefinementConfig(_REFINE_STEPS.value)).flow
+    return refine(*volumes, flow, RefinementConfig(_REFINE_STEPS.value))
 
 
 def main(argv=None):

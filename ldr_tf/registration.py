@@ -15,11 +15,10 @@ import tensorflow as tf
 
 from ldr_tf import imaging, quality
 from ldr_tf.config import ImageConfig
-from ldr_tf.conventions import INTENSITY_MAX
 from ldr_tf.errors import InputError
 from ldr_tf.imaging import to_array, to_image
 from ldr_tf.models import load_model
-from ldr_tf.refinement import CT, RefinementConfig, refine
+from ldr_tf.refinement import refine_scans
 from ldr_tf.result import RegistrationResult
 
 REFINE_STEPS_ALONE = 100
@@ -54,8 +53,8 @@ def register(
       moving_labels: labels on the moving scan's grid, to be warped along.
       fixed_labels: labels on the fixed scan's grid, for Dice.
       affine: "auto", "none", "moments" or "full", see `ldr_tf.imaging.align`.
-      refine_steps: steps of `ldr_tf.refinement.refine` after the network; None: 0 with a network,
-        100 without.
+      refine_steps: steps of `ldr_tf.refinement.refine_scans` after the network; None: 0 with
+        a network, 100 without.
       diffeomorphic: whether the refinement is by a velocity field, without folds.
       fixed_points, moving_points: landmarks, `ldr_tf.imaging.Points`, matched by name.
       inverse: whether to compute the inverse field.
@@ -81,22 +80,27 @@ def register(
         if model is not None:
             warnings += _misfits(fixed, grid, model.config)
         volumes = _prepare(fixed, moving, grid, config, alignment.transform)
-    flows, refinement = {}, None
+    fields, refinement = {}, None
     if model is not None:
         with _timed(seconds, "network"):
             tensors = [tf.constant(volume[None, ..., None]) for volume in volumes]
-            flows["network"] = np.asarray(model(*tensors).flow, np.float32)[0]
+            flow = np.asarray(model(*tensors).flow, np.float32)[0]
+            fields["network"] = imaging.flow_to_displacement(flow, grid)
     if steps:
         with _timed(seconds, "refinement"):
-            known = [
-                imaging.inside_scan(fixed, grid),
-                imaging.inside_scan(moving, grid, alignment.transform),
-            ]
-            start = flows.get("network")
-            refinement = _refinement(fixed, moving, steps, diffeomorphic)
-            flows["refinement"] = refine(*volumes, start, refinement, observer, known).flow
+            fields["refinement"], refinement = refine_scans(
+                fixed,
+                moving,
+                fields.get("network"),
+                steps,
+                affine=alignment.transform,
+                image_config=config,
+                diffeomorphic=diffeomorphic,
+                observer=observer,
+            )
     with _timed(seconds, "carry_back"):
-        field, displacement = _displacement(flows, grid, fixed, alignment.transform)
+        field = list(fields.values())[-1] if fields else _no_displacement(grid)
+        displacement = imaging.with_affine(field, alignment.transform, imaging.grid_of(fixed))
     with _timed(seconds, "resample"):
         moving = sitk.Cast(moving, sitk.sitkFloat32)
         covered = to_array(imaging.apply_displacement(moving, displacement, default=np.nan))
@@ -109,8 +113,8 @@ def register(
         before, after = quality.foreground_correlation(to_array(fixed), unmoved, covered)
         unaligned = None
         if alignment.method != "none":
-            unaligned = _volume(moving, grid, config)
-        stages = _stages(volumes, unaligned, flows, field)
+            unaligned = imaging.prepare_volume(moving, grid, config)
+        stages = _stages(volumes, grid, unaligned, fields)
         if _network_made_worse(stages):
             warnings.append(_WORSE)
         dices = quality.label_dices(fixed, fixed_labels, moving_labels, warped_labels)
@@ -213,14 +217,12 @@ def _by(numbers, form=".0f"):
     return "x".join(format(float(number), form) for number in numbers)
 
 
-def _volume(scan, grid, config, transform=None):
-    volume = imaging.prepare_image(scan, grid, config, transform)
-    return volume / np.float32(INTENSITY_MAX)
-
-
 def _prepare(fixed, moving, grid, config, affine):
     """Returns both scans on the working grid, float32 [x, y, z] in 0..1."""
-    volumes = [_volume(fixed, grid, config), _volume(moving, grid, config, affine)]
+    volumes = [
+        imaging.prepare_volume(fixed, grid, config),
+        imaging.prepare_volume(moving, grid, config, affine),
+    ]
     for volume, name in zip(volumes, ("fixed", "moving")):
         if volume.min() == volume.max():
             raise InputError(
@@ -230,32 +232,18 @@ def _prepare(fixed, moving, grid, config, affine):
     return volumes
 
 
-def _refinement(fixed, moving, steps, diffeomorphic):
-    """Returns the RefinementConfig for two scans: CT of the body is refined more stiffly."""
-    both_ct = all(imaging.is_ct(sitk.GetArrayViewFromImage(scan)) for scan in (fixed, moving))
-    settings = CT if both_ct else {}
-    return RefinementConfig(steps=steps, diffeomorphic=diffeomorphic, **settings)
+def _no_displacement(grid):
+    return imaging.flow_to_displacement(np.zeros((*grid.size, 3), np.float32), grid)
 
 
-def _displacement(flows, grid, fixed, affine):
-    """Returns the last flow as a field on its own grid, and with the affine map on the fixed grid.
-
-    Single precision holds 100 mm to 1e-5 mm, at half the size of the file.
-    """
-    flow = list(flows.values())[-1] if flows else np.zeros((*grid.size, 3), np.float32)
-    field = imaging.flow_to_displacement(flow, grid)
-    return field, imaging.with_affine(field, affine, imaging.grid_of(fixed))
-
-
-def _stages(volumes, unaligned, flows, last):
-    """Returns the correlation after each stage, on the working grid; `last`: the last's field."""
+def _stages(volumes, grid, unaligned, fields):
+    """Returns the correlation after each stage, on the working grid."""
     fixed, moving = volumes
-    grid = imaging.grid_of(last)
     seen = {"before": moving}
     if unaligned is not None:
         seen = {"before": unaligned, "affine": moving}
-    for number, (name, flow) in enumerate(flows.items(), 1):
-        field = last if number == len(flows) else imaging.flow_to_displacement(flow, grid)
+    for name, field in fields.items():
+        field = imaging.displacement_on(field, grid)
         seen[name] = to_array(
             imaging.apply_displacement(to_image(moving, grid), field, default=np.nan)
         )

@@ -309,20 +309,32 @@ def test_ct_is_refined_more_stiffly():
 
 
 def test_refinement_starts_from_the_network(monkeypatch):
-    from ldr_tf import registration
+    from ldr_tf.refinement import scans
 
     def refine(fixed, moving, flow, config, observer, known):
         assert all(there.shape == fixed.shape and there.dtype == bool for there in known)
         assert fixed.shape == moving.shape == flow.shape[:3] and fixed.dtype == np.float32
-        np.testing.assert_allclose(flow[0, 0, 0], (1.0, 0.0, 0.0))
+        np.testing.assert_allclose(flow[0, 0, 0], (2.0, 0.0, 0.0), atol=1e-5)
         assert (config.steps, config.diffeomorphic) == (5, True)
-        return SimpleNamespace(flow=flow + np.float32(1))
+        return flow + np.float32(1)
 
-    monkeypatch.setattr(registration, "refine", refine)
+    monkeypatch.setattr(scans, "refine", refine)
     scan = blob((5.0, -3.0, 8.0))
     result = register(scan, scan, constant(1.0, 0, 0), refine_steps=5, diffeomorphic=True)
-    # Axes point to L = +x, I = -z, A = -y; the spacing is 2 mm.
-    np.testing.assert_allclose(to_array(result.displacement) - (4.0, -2.0, -2.0), 0, atol=1e-5)
+    # The network's 2 mm to the left, then a voxel of 1 mm to the left, back and upwards.
+    np.testing.assert_allclose(to_array(result.displacement) - (3.0, 1.0, 1.0), 0, atol=1e-5)
+
+
+def test_scans_finer_than_the_work_are_refined_on_a_finer_grid():
+    """Scans of 0.3 mm; 64 voxels along the body's edge, with which the work begins, are coarser."""
+    fixed, moving = (
+        blob(centre, (112, 120, 128), (0.3, 0.3, 0.3)) for centre in ((5, -3, 8), (6, -2, 7))
+    )
+    result = register(fixed, moving, refine_steps=5)
+    assert result.refinement.fine
+    assert result.correlation_after > result.correlation_before + 0.03
+    coarse = sitk.BinShrink(fixed, [3, 3, 3])
+    assert not register(coarse, moving, refine_steps=1).refinement.fine
 
 
 def test_landmarks_travel_with_the_displacement():

@@ -143,6 +143,6 @@ def _refined(pair, flow, steps):
         np.asarray(volume, np.float32) / np.float32(INTENSITY_MAX)
         for volume in (pair.fixed, pair.moving)
     ]
-    flow = refine(fixed, moving, flow, RefinementConfig(steps=steps)).flow
+    flow = refine(fixed, moving, flow, RefinementConfig(steps=steps))
     warped = warp(tf.constant(moving[None, ..., None]), tf.constant(flow[None]))
     return flow, warped.numpy()[0, ..., 0]

@@ -40,8 +40,14 @@ from ldr_tf.imaging.reading import (
     read_scan,
     read_transform,
 )
-from ldr_tf.imaging.resampling import inside_scan, prepare_image, resample, resample_scan
-from ldr_tf.imaging.working_grid import foreground_grid, network_grid
+from ldr_tf.imaging.resampling import (
+    inside_scan,
+    prepare_image,
+    prepare_volume,
+    resample,
+    resample_scan,
+)
+from ldr_tf.imaging.working_grid import foreground_grid, network_grid, refinement_grid
 from ldr_tf.imaging.writing import (
     WRITABLE,
     check_file_place,
@@ -82,12 +88,14 @@ __all__ = [
     "network_grid",
     "orientation_of",
     "prepare_image",
+    "prepare_volume",
     "read_displacement",
     "read_image",
     "read_labels",
     "read_points",
     "read_scan",
     "read_transform",
+    "refinement_grid",
     "resample",
     "resample_scan",
     "same_grid",

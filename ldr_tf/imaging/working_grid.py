@@ -11,6 +11,8 @@ _STEP = 16
 _COARSE = 4.0  # mm, at which an oblique scan is looked at along straight axes
 _WORK_SPACING = 2.0
 _WORK_EDGE = 112
+_WORK_STEP = 8
+_FINER = 0.75
 
 
 def network_grid(fixed, image_config, size, free_size=False, labelled=None):
@@ -80,7 +82,8 @@ def foreground_grid(fixed):
 
     Its axes are the scan's own, turned towards L, P, S. The spacing is 2 mm, coarser where that
     would make more than some 1.4 million voxels, finer for things so small that it would make less
-    than 64 voxels a side, never finer than the scan; sides are multiples of 16.
+    than 64 voxels a side, never finer than the scan; sides are multiples of 8,
+    so that scans of a kind share few sizes, for each of which functions are compiled.
     """
     source = grid_of(fixed)
     order, direction = network_axes(source, "LPS")
@@ -88,7 +91,7 @@ def foreground_grid(fixed):
     extent = ((high - low + 1) * source.spacing)[order]
     edge = float(np.prod(extent) ** (1 / 3))
     spacing = max(min(_WORK_SPACING, edge / 64), edge / _WORK_EDGE, min(source.spacing))
-    size = (np.ceil(extent / spacing / _STEP - 1e-6) * _STEP).astype(int)
+    size = (np.ceil(extent / spacing / _WORK_STEP - 1e-6) * _WORK_STEP).astype(int)
     origin = source.points((low + high) / 2) - direction @ ((size - 1) / 2 * spacing)
     return Grid(
         tuple(int(n) for n in size),
@@ -96,6 +99,25 @@ def foreground_grid(fixed):
         tuple(float(o) for o in origin),
         tuple(float(d) for d in direction.ravel()),
     )
+
+
+def refinement_grid(fixed, moving):
+    """Returns the grid on which two scans are refined, and whether it is fine.
+
+    That of `foreground_grid`; where the voxels of both scans are smaller than that (the cube roots
+    of their volumes at most three quarters of its spacing), with each of its voxels cut in eight.
+    """
+    grid = foreground_grid(fixed)
+    edges = [np.prod(scan.GetSpacing()) ** (1 / 3) for scan in (fixed, moving)]
+    if max(edges) > _FINER * grid.spacing[0]:
+        return grid, False
+    origin = grid.points([[-0.25] * 3])[0]
+    return Grid(
+        tuple(2 * size for size in grid.size),
+        tuple(spacing / 2 for spacing in grid.spacing),
+        tuple(float(mm) for mm in origin),
+        grid.direction,
+    ), True
 
 
 def _grown(size, needed):

@@ -2,6 +2,7 @@
 
 import functools
 
+import numpy as np
 import tensorflow as tf
 
 from ldr_tf.conventions import AXES, check_same_grid, check_volume
@@ -52,11 +53,12 @@ def local_correlation_loss(fixed, warped, window=9, epsilon=1e-5, known=None):
     _check(fixed, warped)
     moments = tf.concat([fixed, warped, fixed * fixed, warped * warped, fixed * warped], axis=-1)
     if known is None:
-        sums, counts = box_sum(moments, window), box_sum(tf.ones_like(fixed[:1]), window)
+        means = box_sum(moments, window)
+        for axis in AXES:
+            means /= tf.constant(_box_counts(means.shape[axis], window, axis), means.dtype)
     else:
-        sums = box_sum(moments * known, window)
-        counts = tf.maximum(box_sum(known, window), 1.0)
-    mean_f, mean_w, ff, ww, fw = tf.unstack(sums / counts, axis=-1)
+        means = box_sum(moments * known, window) / tf.maximum(box_sum(known, window), 1.0)
+    mean_f, mean_w, ff, ww, fw = tf.unstack(means, axis=-1)
     covariance = fw - mean_f * mean_w
     variances = (ff - mean_f * mean_f) * (ww - mean_w * mean_w)
     # Rounding can take a flat window's variance below zero.
@@ -91,6 +93,19 @@ def box_sum(volume, window):
 
     compiled = _box_sum(window)
     return summed(check_volume(volume, "volume"))
+
+
+def _box_counts(length, window, axis):
+    """Returns how many of a window's voxels lie within the volume along one axis: [1, .. n .. 1].
+
+    Known beforehand, since XLA would work out a sum of ones while it compiles, for minutes.
+    """
+    places = np.arange(length)
+    first, last = places - window // 2, places + window // 2
+    counts = np.minimum(last, length - 1) - np.maximum(first, 0) + 1
+    shape = [1] * 5
+    shape[axis] = length
+    return counts.reshape(shape)
 
 
 @functools.cache

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from ldr_tf.conventions import check_flow, check_same_grid, check_volume
+from ldr_tf.conventions import AXES, check_flow, check_same_grid, check_volume
 from ldr_tf.ops.warp import identity_grid, spatial_size, warp
 
 
@@ -72,6 +72,31 @@ def jacobian_determinant(flow):
     a = flow[:, 1:, :-1, :-1] - origin + tf.constant([1.0, 0.0, 0.0])
     b = flow[:, :-1, 1:, :-1] - origin + tf.constant([0.0, 1.0, 0.0])
     c = flow[:, :-1, :-1, 1:] - origin + tf.constant([0.0, 0.0, 1.0])
+    return tf.reduce_sum(a * tf.linalg.cross(b, c), axis=-1)
+
+
+def one_sided_jacobian(flow, ahead):
+    """Returns det(d(p + flow(p)) / dp) of the inner voxels by differences to one side.
+
+    Args:
+      flow: [batch, x, y, z, 3], voxels.
+      ahead: [3], for x, y, z 1: differences to the next voxel, 0: to the one before.
+
+    Returns:
+      [batch, x - 2, y - 2, z - 2].
+    """
+    check_flow(flow, "flow")
+    here = flow[:, 1:-1, 1:-1, 1:-1]
+    differences = []
+    for axis in AXES:
+        inner = [slice(None), *[slice(1, -1)] * 3]
+        inner[axis] = slice(2, None)
+        forward = flow[tuple(inner)] - here
+        inner[axis] = slice(None, -2)
+        backward = here - flow[tuple(inner)]
+        share = tf.cast(ahead[axis - 1], flow.dtype)
+        differences.append(share * forward + (1 - share) * backward + tf.eye(3)[axis - 1])
+    a, b, c = differences
     return tf.reduce_sum(a * tf.linalg.cross(b, c), axis=-1)
 
 

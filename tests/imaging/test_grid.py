@@ -8,11 +8,13 @@ import SimpleITK as sitk
 from ldr_tf.config import ImageConfig
 from ldr_tf.imaging import (
     Grid,
+    foreground_grid,
     grid_of,
     inside_scan,
     network_grid,
     orientation_of,
     prepare_image,
+    refinement_grid,
     resample,
     same_grid,
     to_array,
@@ -239,6 +241,22 @@ def test_a_spacing_centred_on_a_region():
     np.testing.assert_allclose(first[0], np.array([9.5, 4.5, 4.5]) - 15.5)
     grown = network_grid(image, config, (32, 32, 32), True, ((0, 0, 0), (39, 9, 9)))
     assert grown.size == (64, 32, 32)
+
+
+def test_fine_scans_are_refined_on_half_the_spacing():
+    array = np.zeros((140, 140, 140), np.float32)
+    array[6:134, 6:134, 10:130] = 100.0
+    image = to_image(array, Grid(array.shape, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), LIA))
+    work = foreground_grid(image)
+    assert work.spacing == (2.0, 2.0, 2.0) and not np.mod(work.size, 8).any()
+    grid, fine = refinement_grid(image, image)
+    assert fine and grid.size == tuple(2 * n for n in work.size) and grid.spacing == (1.0,) * 3
+    # Eight voxels have their middle where the one they come from has its own.
+    eight = grid.points(2 * np.array([3, 4, 5]) + np.array(list(np.ndindex(2, 2, 2))))
+    np.testing.assert_allclose(eight.mean(0), work.points([[3, 4, 5]])[0], atol=1e-9)
+    # One of both is not finer than three quarters of 2 mm: there is nothing more to see.
+    thick = sitk.BinShrink(image, [2, 2, 1])
+    assert refinement_grid(image, thick) == refinement_grid(thick, image) == (work, False)
 
 
 def test_where_a_scan_lies_on_a_grid():

@@ -91,6 +91,18 @@ def test_jacobian_of_a_quadratic_field_and_of_a_fold():
     np.testing.assert_allclose(jacobian[0, :, 2, 2], [0.8, 0.4, 0.0, -0.4, -0.8], atol=1e-5)
 
 
+@pytest.mark.parametrize("ahead", [(1, 1, 1), (0, 1, 1), (1, 0, 1), (1, 1, 0), (0, 0, 0)])
+def test_one_sided_jacobian_is_that_of_the_mirrored_mapping(ahead):
+    flow = np.random.default_rng(1).normal(0, 0.3, (1, 6, 7, 8, 3)).astype("float32")
+    mirrored = [axis for axis in range(3) if not ahead[axis]]
+    sides = [axis + 1 for axis in mirrored]
+    turned = np.flip(flow, sides).copy()
+    turned[..., mirrored] *= -1
+    wanted = np.flip(flows.jacobian_determinant(tf.constant(turned))[:, 1:, 1:, 1:], sides)
+    found = flows.one_sided_jacobian(tf.constant(flow), tf.constant(ahead))
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
 def test_resizing_keeps_values_and_scales_flows():
     constant = tf.fill([1, 8, 8, 8, 3], 2.0)
     np.testing.assert_allclose(flows.resize(constant, (4, 16, 8)), 2.0)

@@ -1,0 +1,177 @@
+"""Refinement of a registration by gradient descent on the pair itself (instance optimisation).
+
+Minimised by Adam over the coefficients c of a cubic B-spline grid:
+
+  (1 - LCC(fixed, moving o flow)) + regularization * E(c) + fold_weight * F(flow)
+
+LCC is the mean squared local correlation, E half the mean squared gradient of the spline, and
+F = mean(max(0, least_jacobian - |J|)^2). The flow is the spline itself or, with `diffeomorphic`,
+the exponential of the velocity field that it describes. It goes from coarse to fine: most steps on
+the grid on which a network sees the pair, the last ones, where the scans are finer than that, on
+one twice as fine; without a flow to start from, the first ones at half the resolution.
+
+Sources: instance optimisation: Balakrishnan et al., "VoxelMorph", IEEE TMI 2019; Siebert et al.,
+"Fast 3D registration with accurate optimisation and little learning for Learn2Reg 2021"
+(ConvexAdam). Splines: Rueckert et al., IEEE TMI 1999. Velocity fields: see `ldr_tf.ops.velocity`.
+"""
+
+import dataclasses
+import functools
+
+import numpy as np
+import tensorflow as tf
+
+from ldr_tf.errors import InputError
+from ldr_tf.ops.flow import resize, resize_flow
+from ldr_tf.ops.warp import spatial_size
+from ldr_tf.refinement.level import Level
+
+_LEAST_SIDE = 32
+"""Voxels a side from which on a half resolution is worth its steps."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RefinementConfig:
+    """How a flow is refined.
+
+    Attributes:
+      steps: steps of Adam in all; 0 leaves the flow as it is.
+      diffeomorphic: whether the flow is the exponential of a velocity field: no folds.
+      learning_rate: of Adam, in voxels a step, about.
+      regularization: weight of half the mean squared gradient of the flow (or velocity).
+      fold_weight: weight of the penalty on Jacobian determinants below `least_jacobian`.
+      least_jacobian: see there; above 0, since between voxels |J| can be lower than at them.
+      spacing: voxels between the control points of the spline.
+      coarse_spacing: the same for the steps at half the resolution, in voxels of that grid.
+      velocity_spacing: as `spacing`, for a velocity field, which is integrated on that grid.
+      window: voxels a side of the local correlation, odd.
+      fine: whether the volumes are twice as fine as what all the above is meant for. They are then
+        looked at as they are in the last steps only; before, at half their resolution.
+      fine_share: of the steps that are these last ones.
+      fine_window: as `window`, of these steps, in voxels of the fine grid.
+      epsilon: see `local_correlation_loss`; small, so that dim structures count too.
+    """
+
+    steps: int
+    diffeomorphic: bool = False
+    learning_rate: float = 0.1
+    regularization: float = 0.4
+    fold_weight: float = 20.0
+    least_jacobian: float = 0.15
+    spacing: float = 1.0
+    coarse_spacing: float = 2.0
+    velocity_spacing: float = 1.25
+    window: int = 7
+    fine: bool = False
+    fine_share: float = 0.2
+    fine_window: int = 11
+    epsilon: float = 1e-7
+
+    def __post_init__(self):
+        if self.steps < 0:
+            raise InputError(f"refinement.steps must be 0 or more, not {self.steps}.")
+        for name in ("window", "fine_window"):
+            window = getattr(self, name)
+            if window < 1 or window % 2 == 0:
+                raise InputError(f"refinement.{name} must be an odd number, not {window}.")
+
+
+def refine(fixed, moving, flow, config, observer=None, known=None):
+    """Refines a flow for one pair; the moving volume is warped onto the fixed one.
+
+    Args:
+      fixed, moving: float32 [x, y, z] on one grid, intensities 0..1.
+      flow: [x, y, z, 3] in voxels, from which to start, or None for the identity.
+      config: a RefinementConfig.
+      observer: called as observer(step, loss) after each step, counted from 1; or None.
+      known: two arrays like the volumes, above 0 where the fixed and the moving one are known: a
+        scan's end is no edge of the body, and what lies beyond it must not draw the other scan.
+        None where all is known.
+
+    Returns:
+      The refined flow, float32 [x, y, z, 3], voxels.
+
+    Raises:
+      ValueError: shapes do not fit.
+      FloatingPointError: the loss is not a finite number, as after NaN in a volume.
+    """
+    size = np.shape(fixed)
+    if len(size) != 3 or np.shape(moving) != size:
+        raise ValueError(f"fixed and moving must be [x, y, z], not {size}, {np.shape(moving)}.")
+    if flow is not None and np.shape(flow) != (*size, 3):
+        raise ValueError(f"flow must be {(*size, 3)}, not {np.shape(flow)}.")
+    levels = _levels(size, config, coarse=flow is None)
+    if known is None:
+        known = (np.ones(size), np.ones(size))
+    fixed, moving = (
+        tf.constant(np.stack([volume, there > 0], -1), tf.float32)[None]
+        for volume, there in zip((fixed, moving), known)
+    )
+    flow = tf.constant(np.zeros((*size, 3)) if flow is None else flow, tf.float32)[None]
+    return _descend(fixed, moving, flow, levels, observer)[0].numpy()
+
+
+def _levels(size, config, coarse):
+    """Lists (size, settings, steps) of each level, from coarse to fine.
+
+    Args:
+      coarse: whether to begin at half the resolution.
+    """
+    spacing = config.velocity_spacing if config.diffeomorphic else config.spacing
+    settings = dataclasses.replace(config, steps=0, spacing=spacing)
+    last, steps = [], config.steps
+    if config.fine:
+        # Twice as many voxels are as many mm.
+        fine = dataclasses.replace(
+            settings,
+            spacing=2 * spacing,
+            learning_rate=2 * config.learning_rate,
+            window=config.fine_window,
+        )
+        last = [(size, fine, round(config.fine_share * steps))]
+        size, steps = _half(size), steps - last[0][2]
+    levels = [(size, settings, steps)]
+    if coarse and min(size) >= _LEAST_SIDE:
+        wide = dataclasses.replace(settings, spacing=config.coarse_spacing)
+        levels = [(_half(size), wide, steps // 2), (size, settings, steps - steps // 2)]
+    return [level for level in levels + last if level[2] > 0]
+
+
+def _half(size):
+    return tuple(n // 2 for n in size)
+
+
+def _descend(fixed, moving, flow, levels, observer):
+    """Returns the flow after the steps of all levels; `flow` is where the first one starts."""
+    count, field, full = 0, None, spatial_size(flow)
+    for size, settings, steps in levels:
+        level = _level(size, settings)
+        if field is None:
+            coefficients = level.coefficients_of_flow(resize_flow(flow, size))
+        else:
+            coefficients = level.coefficients(resize_flow(field, size))
+        volumes = [resize(fixed, size), _trusted(resize(moving, size))]
+        zeros = tf.zeros_like(coefficients)
+        state = (coefficients, zeros, zeros, tf.constant(0.0))
+        for _ in range(steps):
+            state, loss = level.step(*volumes, state)
+            count += 1
+            if not np.isfinite(loss):
+                raise FloatingPointError(f"the loss of refinement step {count} is {float(loss)}.")
+            if observer is not None:
+                observer(count, float(loss))
+        field, flow = level.field(state[0]), level.flow(state[0])
+    return resize_flow(flow, full)
+
+
+@functools.lru_cache(maxsize=24)
+def _level(size, config):
+    """Keeps levels, so that a further pair on the same grid compiles nothing."""
+    return Level(size, config)
+
+
+def _trusted(moving):
+    """Returns the moving volume known only where its neighbours are: its slope needs them."""
+    unknown = tf.cast(moving[..., 1:] < 0.99, tf.float32)
+    known = 1.0 - tf.nn.max_pool3d(unknown, 3, 1, "SAME")
+    return tf.concat([moving[..., :1], known], -1)
