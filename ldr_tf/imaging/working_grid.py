@@ -82,8 +82,8 @@ def foreground_grid(fixed):
 
     Its axes are the scan's own, turned towards L, P, S. The spacing is 2 mm, coarser where that
     would make more than some 1.4 million voxels, finer for things so small that it would make less
-    than 64 voxels a side, never finer than the scan; sides are multiples of 8,
-    so that scans of a kind share few sizes, for each of which functions are compiled.
+    than 64 voxels a side, never finer than the scan. Sides are multiples of 8, so that scans of a
+    kind share few sizes, for each of which functions are compiled.
     """
     source = grid_of(fixed)
     order, direction = network_axes(source, "LPS")

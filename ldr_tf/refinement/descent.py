@@ -5,10 +5,12 @@ Minimised by Adam over the coefficients c of a cubic B-spline grid:
   (1 - LCC(fixed, moving o flow)) + regularization * E(c) + fold_weight * F(flow)
 
 LCC is the mean squared local correlation, E half the mean squared gradient of the spline, and
-F = mean(max(0, least_jacobian - |J|)^2). The flow is the spline itself or, with `diffeomorphic`,
-the exponential of the velocity field that it describes. It goes from coarse to fine: most steps on
-the grid on which a network sees the pair, the last ones, where the scans are finer than that, on
-one twice as fine; without a flow to start from, the first ones at half the resolution.
+F = mean(max(0, least_jacobian - |J|)^2), |J| by differences towards one corner of each voxel, the
+next corner at the next step. The flow is the spline itself or, with `diffeomorphic`, the
+exponential of the velocity field that it describes.
+
+It goes from coarse to fine: without a flow to start from, the first steps at half the resolution;
+where the volumes are `fine`, all but the last ones at half their resolution.
 
 Sources: instance optimisation: Balakrishnan et al., "VoxelMorph", IEEE TMI 2019; Siebert et al.,
 "Fast 3D registration with accurate optimisation and little learning for Learn2Reg 2021"
