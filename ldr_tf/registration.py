@@ -182,7 +182,7 @@ def _check(fixed, moving, moving_labels, fixed_labels, fixed_points, moving_poin
 
 
 def _working_grid(fixed, model):
-    """Returns the grid of the network, or without one of the refinement, and its ImageConfig."""
+    """Returns the grid of the network, or one for work without it, and its ImageConfig."""
     if model is None:
         return imaging.foreground_grid(fixed), ImageConfig()
     network, config = model.config.network, model.config.image

@@ -117,8 +117,8 @@ def test_shapes_that_do_not_fit_are_refused(pair):
 
 
 @pytest.mark.parametrize(
-    "values", [{"steps": -1}, {"steps": 1, "window": 4}, {"steps": 1, "fine_window": 0}]
+    "values", [{"steps": -1}, {"window": 4}, {"fine_window": 0}, {"fine_share": 1.5}]
 )
 def test_settings_out_of_range_are_refused(values):
     with pytest.raises(InputError, match="refinement"):
-        RefinementConfig(**values)
+        RefinementConfig(**{"steps": 1, **values})

@@ -32,11 +32,13 @@ def displacement_to_flow(field):
 
 
 def displacement_on(field, grid):
-    """Returns a displacement field on another grid, in its own type.
+    """Returns a displacement field on another grid, in its own type; itself if it lies there.
 
     Vectors are interpolated linearly. Outside the field's own grid its edge value goes on: a cut
     to zero would tear the image apart there.
     """
+    if grid_of(field) == grid:
+        return field
     return to_image(_vectors_on(field, grid).transpose(2, 1, 0, 3), grid)
 
 

@@ -72,6 +72,8 @@ class RefinementConfig:
     def __post_init__(self):
         if self.steps < 0:
             raise InputError(f"refinement.steps must be 0 or more, not {self.steps}.")
+        if not 0 <= self.fine_share <= 1:
+            raise InputError(f"refinement.fine_share must be 0 to 1, not {self.fine_share}.")
         for name in ("window", "fine_window"):
             window = getattr(self, name)
             if window < 1 or window % 2 == 0:

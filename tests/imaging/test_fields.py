@@ -65,6 +65,7 @@ def test_a_field_that_is_linear_in_space_is_carried_to_any_grid_exactly():
     carried = to_array(displacement_on(field, inner))
     wanted = inner.points(np.indices(inner.size).reshape(3, -1).T) @ matrix.T
     np.testing.assert_allclose(carried.reshape(-1, 3), wanted, atol=1e-9)
+    assert displacement_on(field, grid) is field
 
 
 def test_outside_its_grid_the_edge_goes_on_and_is_not_cut_to_zero():
