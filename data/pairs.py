@@ -1,6 +1,7 @@
 """Which scans are registered to which: the pairs of an evaluation and of each training step."""
 
 import functools
+import itertools
 
 import numpy as np
 
@@ -92,6 +93,29 @@ def list_pairs(manifest, subset, paired=False):
     """
     sources, _ = _parts(manifest, subset, paired)
     return [source.pair(index) for source in sources for index in range(source.count)]
+
+
+def spread_pairs(manifest, subset, count, seed, paired=False):
+    """Chooses pairs that represent a subset: its scans and a scheme's subsets as evenly as can be.
+
+    Args:
+      manifest, subset, paired: see `list_pairs`.
+      count: most pairs to choose.
+      seed: 0 or more; the same choice for the same seed.
+
+    Returns:
+      [(fixed key, moving key)], `count` of them or all that there are, by subsets in turn.
+    """
+    sources, _ = _parts(manifest, subset, paired)
+    turns = range(max(source.count for source in sources))
+    # Each source deals out its pairs in rounds that have every scan on both sides.
+    dealt = (
+        source.drawn(turn, [seed, part])
+        for turn in turns
+        for part, source in enumerate(sources)
+        if turn < source.count
+    )
+    return list(itertools.islice(dealt, count))
 
 
 def training_pairs(manifest, subset, batch_size, seed, step, paired=False):

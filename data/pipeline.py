@@ -1,4 +1,4 @@
-"""Pairs of a data set as tensors: batches for training, numpy pairs for evaluation."""
+"""Pairs of a data set as tensors: the batches of a training."""
 
 import functools
 
@@ -11,7 +11,6 @@ from data.manifest import scan_id
 from data.pairs import list_pairs, training_pairs
 from data.volumes import VolumeReader
 from ldr_tf.errors import InputError
-from ldr_tf.evaluation import Pair
 
 _READERS = 2
 _READ_AHEAD = 2
@@ -20,131 +19,173 @@ _ALIGNMENT = 64
 """Bytes; TensorFlow takes arrays that begin at multiples of it without a copy."""
 
 
-def training_dataset(
-    manifest,
-    subset,
-    batch_size,
-    seed,
-    first_step=0,
-    paired=False,
-    flows=None,
-    images="scans",
-    painted="all",
-    labels=False,
-    cache=False,
-    shard=(0, 1),
-):
-    """Builds the endless sequence of training batches.
+class TrainingData:
+    """The endless sequence of training batches of a data set's subset.
 
-    Which pairs a step gets depends on `seed` and the step alone, so a resumed training goes on
-    with `first_step` and sees what it would have seen: the step is the pipeline's whole position.
-    Volumes are read from disk by a few threads, a few batches ahead; without `cache` memory does
-    not grow with the data set. They stay uint8 until the device.
+    Which pairs a step gets depends on the seed and the step alone, so a resumed training goes on
+    with its step and sees what it would have seen: the step is the pipeline's whole position.
+    Volumes are read from disk by a few threads, a few batches ahead; without `data.cache` memory
+    does not grow with the data set. They stay uint8 until the device.
 
-    Args:
-      manifest: a Manifest.
-      subset: a scheme's name, else a subset's.
-      batch_size: pairs a batch, of all shards together.
-      seed: 0 or more.
-      first_step: step of the first batch.
-      paired: see `data.pairs.list_pairs`.
-      flows: path of a store of teacher flows that has every pair of the subset, or None.
-      images: "scans", or a style of `data.synthetic`: images painted from the segmentations.
-      painted: whether "all" are then painted or only those that are "label_maps" without a scan.
-      labels: whether to bring the segmentations along, as numbers of `label_classes`.
-      cache: whether to keep all scans that were read in memory.
-      shard: (index, count); the dataset holds the index-th of `count` equal parts of every batch,
-        so that count workers together see exactly what one would.
-
-    Returns:
-      tf.data.Dataset of {"fixed", "moving": uint8 [batch, x, y, z, 1], 0..255; "example": int64
-      [batch], the pair's number in the training; with flows "teacher_flow": float16
-      [batch, x, y, z, 3], voxels; with labels "fixed_labels", "moving_labels": uint16
-      [batch, x, y, z, 1], 0 for what is no class and where a scan has no segmentation}, where batch
-      is batch_size / count.
-
-    Raises:
-      InputError: at once, for an unknown or too small subset, a missing scan, a volume of
-        another size or type, no segmentation to paint from, a store that lacks pairs, has another
-        size or was made of other volumes, or a batch that cannot be dealt out.
+    Attributes:
+      classes: number of the labels' classes, see `label_classes`.
     """
-    part = _part(batch_size, shard)
-    if images != "scans" and flows is not None:
-        raise InputError(f"{flows}: stored flows are those of the scans, not of painted images.")
-    reader = VolumeReader(manifest, cache)
-    choose = functools.partial(training_pairs, manifest, subset, batch_size, seed, paired=paired)
-    choose(first_step)
-    keys = [key for name in manifest.scheme(subset) for key in manifest.subsets[name]]
-    keys = keys if manifest.atlas is None else [manifest.atlas] + keys
-    reader.check(keys)
-    to_paint = {
-        key for key in keys if images != "scans" and (painted == "all" or reader.is_label_map(key))
-    }
-    labelled = {key for key in keys if reader.has_labels(key)} if labels else set()
-    if labels and not labelled:
-        raise InputError(
-            f"{manifest.path}: no scan of {subset!r} has a segmentation to learn from."
+
+    def __init__(self, manifest, config, batch_size, seed, labels=False, flows=None):
+        """Opens the data set; reads no volumes.
+
+        Args:
+          manifest: a Manifest.
+          config: `ldr_tf.config.DataConfig`; says which scans, and which of them are painted.
+          batch_size: pairs a batch, of all shards together.
+          seed: 0 or more.
+          labels: whether to bring the segmentations along, as numbers of `label_classes`.
+          flows: path of a store of teacher flows that has every pair of the subset, or None.
+
+        Raises:
+          InputError: an unknown or too small subset, a missing scan, a volume of another size or
+            type, no segmentation to paint from, a store that lacks pairs, has another size or was
+            made of other volumes.
+        """
+        self._manifest, self._config = manifest, config
+        self._batch_size, self._seed = batch_size, seed
+        self.classes = len(label_classes(manifest))
+        if config.images != "scans" and flows is not None:
+            raise InputError(
+                f"{flows}: stored flows are those of the scans, not of painted images."
+            )
+        self._reader = reader = VolumeReader(manifest, config.cache)
+        self._pairs(0)
+        keys = [key for name in manifest.scheme(config.subset) for key in manifest.subsets[name]]
+        keys = keys if manifest.atlas is None else [manifest.atlas] + keys
+        reader.check(keys)
+        self._painted = {key for key in keys if self._is_painted(key)}
+        self._labelled = {key for key in keys if reader.has_labels(key)} if labels else set()
+        if labels and not self._labelled:
+            raise InputError(
+                f"{manifest.path}: no scan of {config.subset!r} has a segmentation to learn from."
+            )
+        reader.check_labels(self._painted | self._labelled)
+        self._table = _class_table(manifest) if labels else None
+        # Labels to paint do not fit one byte.
+        self._kind = np.uint16 if self._painted else np.uint8
+        self._store = None
+        if flows is not None:
+            self._store = _open_flows(flows, manifest, config.subset, config.paired, reader)
+
+    @classmethod
+    def of_run(cls, manifest, config):
+        """Opens the data of a RunConfig."""
+        return cls(
+            manifest,
+            config.data,
+            config.optimisation.batch_size,
+            config.optimisation.seed,
+            labels=config.loss.label_weight > 0,
+            flows=config.distillation.teacher_flows,
         )
-    reader.check_labels(to_paint | labelled)
-    classes = _class_table(manifest) if labels else None
-    kind = np.uint16 if to_paint else np.uint8
-    store = None if flows is None else _open_flows(flows, manifest, subset, paired, reader)
-    shape = (len(part),) + manifest.image_size
 
-    def pairs_of(step):
-        return choose(int(step))[part.start : part.stop]
+    def pair_names(self, step):
+        """Returns the keys of a step's pairs as text, fixed before moving."""
+        return ", ".join(f"{fixed} {moving}" for fixed, moving in self._pairs(step))
 
-    def read_volumes(step):
-        batch = _two_arrays(shape + (1,), kind)
-        for item, pair in enumerate(pairs_of(step)):
-            for side, key in enumerate(pair):
-                read_into(key, batch[side][item, ..., 0])
+    def batches(self, first_step=0, shard=(0, 1)):
+        """Returns the batches from a step on.
+
+        Args:
+          first_step: step of the first batch.
+          shard: (index, count); the dataset holds the index-th of `count` equal parts of every
+            batch, so that count workers together see exactly what one would.
+
+        Returns:
+          tf.data.Dataset of {"fixed", "moving": uint8 [batch, x, y, z, 1], 0..255; "example": int64
+          [batch], the pair's number in the training; with flows "teacher_flow": float16
+          [batch, x, y, z, 3], voxels; with labels "fixed_labels", "moving_labels": uint16
+          [batch, x, y, z, 1], 0 for what is no class and where a scan has no segmentation}, where
+          batch is batch_size / count.
+
+        Raises:
+          InputError: a batch that cannot be dealt out to so many.
+        """
+        part = _part(self._batch_size, shard)
+        steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
+        load = functools.partial(self._load, part=part)
+        return steps.map(load, num_parallel_calls=_READERS, deterministic=True).prefetch(
+            _READ_AHEAD
+        )
+
+    def _pairs(self, step):
+        config = self._config
+        return training_pairs(
+            self._manifest,
+            config.subset,
+            self._batch_size,
+            self._seed,
+            int(step),
+            paired=config.paired,
+        )
+
+    def _is_painted(self, key):
+        if self._config.images == "scans":
+            return False
+        return self._config.painted == "all" or self._reader.is_label_map(key)
+
+    def _load(self, step, part):
+        """Returns the batch of a step, the pairs at the places `part` of it."""
+        shape = (len(part), *self._manifest.image_size)
+
+        def read(function, kinds, shapes):
+            """Calls a method with the step's pairs, from a thread of the pipeline."""
+            tensors = tf.numpy_function(
+                lambda step: function(self._pairs(step)[part.start : part.stop]), [step], kinds
+            )
+            return [tf.ensure_shape(tensor, size) for tensor, size in zip(tensors, shapes)]
+
+        sides = [(*shape, 1)] * 2
+        fixed, moving = read(self._read_volumes, [self._kind] * 2, sides)
+        example = step * self._batch_size + tf.range(part.start, part.stop, dtype=tf.int64)
+        if self._painted:
+            (which,) = read(self._which_are_painted, [tf.bool], [(len(part), 2)])
+            fixed, moving = _paint(fixed, moving, which, self._config.images, self._seed, example)
+        batch = {"fixed": fixed, "moving": moving, "example": example}
+        if self._table is not None:
+            labels = read(self._read_labels, [np.uint16] * 2, sides)
+            batch["fixed_labels"], batch["moving_labels"] = labels
+        if self._store is not None:
+            (batch["teacher_flow"],) = read(self._read_flows, [tf.float16], [(*shape, 3)])
         return batch
 
-    def read_into(key, array):
-        if key in to_paint:
-            reader.read_labels_into(key, array)
-        elif kind == np.uint8:
-            reader.read_volume_into(key, array)
+    def _read_volumes(self, pairs):
+        batch = _two_arrays((len(pairs), *self._manifest.image_size, 1), self._kind)
+        for item, pair in enumerate(pairs):
+            for side, key in enumerate(pair):
+                self._read_into(key, batch[side][item, ..., 0])
+        return batch
+
+    def _read_into(self, key, array):
+        if key in self._painted:
+            self._reader.read_labels_into(key, array)
+        elif array.dtype == np.uint8:
+            self._reader.read_volume_into(key, array)
         else:
             volume = np.empty(array.shape, np.uint8)
-            reader.read_volume_into(key, volume)
+            self._reader.read_volume_into(key, volume)
             array[...] = volume
 
-    def read_labels(step):
-        batch = np.zeros((2,) + shape + (1,), np.uint16)
-        for item, pair in enumerate(pairs_of(step)):
+    def _which_are_painted(self, pairs):
+        return (np.array([[key in self._painted for key in pair] for pair in pairs]),)
+
+    def _read_labels(self, pairs):
+        batch = np.zeros((2, len(pairs), *self._manifest.image_size, 1), np.uint16)
+        for item, pair in enumerate(pairs):
             for side, key in enumerate(pair):
-                if key in labelled:
-                    reader.read_labels_into(key, batch[side, item, ..., 0])
-        return tuple(classes[batch])
+                if key in self._labelled:
+                    self._reader.read_labels_into(key, batch[side, item, ..., 0])
+        return tuple(self._table[batch])
 
-    def read_flows(step):
-        stored = [store.read(*map(scan_id, pair)) for pair in pairs_of(step)]
-        return np.stack(stored).astype(np.float16)
-
-    def are_painted(step):
-        return np.array([[key in to_paint for key in pair] for pair in pairs_of(step)])
-
-    def load(step):
-        fixed, moving = _volumes(read_volumes, step, kind, shape)
-        example = step * batch_size + tf.range(part.start, part.stop, dtype=tf.int64)
-        if to_paint:
-            which = tf.ensure_shape(
-                tf.numpy_function(are_painted, [step], tf.bool), shape[:1] + (2,)
-            )
-            fixed, moving = _paint(fixed, moving, which, images, seed, example)
-        batch = {"fixed": fixed, "moving": moving, "example": example}
-        if labels:
-            sides = _volumes(read_labels, step, np.uint16, shape)
-            batch["fixed_labels"], batch["moving_labels"] = sides
-        if store is not None:
-            flow = tf.numpy_function(read_flows, [step], tf.float16)
-            batch["teacher_flow"] = tf.ensure_shape(flow, shape + (3,))
-        return batch
-
-    steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
-    return steps.map(load, num_parallel_calls=_READERS, deterministic=True).prefetch(_READ_AHEAD)
+    def _read_flows(self, pairs):
+        stored = [self._store.read(*map(scan_id, pair)) for pair in pairs]
+        return (np.stack(stored).astype(np.float16),)
 
 
 def _part(batch_size, shard):
@@ -169,12 +210,6 @@ def _two_arrays(shape, kind):
     start = -room.ctypes.data % _ALIGNMENT
     starts = (start, start + stride)
     return [room[begin : begin + size].view(kind).reshape(shape) for begin in starts]
-
-
-def _volumes(read, step, kind, shape):
-    """Returns both sides of a step's pairs, [batch, x, y, z, 1], as `read(step)` gives them."""
-    pair = tf.numpy_function(read, [step], [kind] * 2)
-    return [tf.ensure_shape(side, shape + (1,)) for side in pair]
 
 
 def _paint(fixed, moving, which, style, seed, example):
@@ -235,34 +270,3 @@ def _open_flows(path, manifest, subset, paired, reader):
     ids = [tuple(map(scan_id, pair)) for pair in pairs]
     store.check(ids, digest=lambda name: reader.digest(keys[name]))
     return store
-
-
-def evaluation_pairs(manifest, subset, paired=False):
-    """Returns an iterator over the pairs of an evaluation, as ldr_tf.evaluation.Pair, in order.
-
-    Raises:
-      InputError: at once, for an unknown or too small subset, a missing scan, or a volume of
-        another size or type; while iterating, for a bad segmentation or point.
-    """
-    pairs = list_pairs(manifest, subset, paired)
-    reader = VolumeReader(manifest)
-    reader.check(dict.fromkeys(key for pair in pairs for key in pair))
-    # The fixed scan stays the same over many pairs.
-    read = functools.lru_cache(maxsize=2)(reader.read)
-
-    def iterate():
-        with reader:
-            for fixed_key, moving_key in pairs:
-                fixed, moving = read(fixed_key), read(moving_key)
-                yield Pair(
-                    fixed_id=fixed.id,
-                    moving_id=moving.id,
-                    fixed=fixed.volume,
-                    moving=moving.volume,
-                    fixed_labels=fixed.segmentation,
-                    moving_labels=moving.segmentation,
-                    fixed_points=fixed.point,
-                    moving_points=moving.point,
-                )
-
-    return iterate()

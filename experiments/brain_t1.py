@@ -25,8 +25,9 @@ from absl import flags
 from data.brain_labels import BRAIN_LABELS
 from data.manifest import read_manifest, write_manifest
 from data.sources import find_sources
-from experiments import align_label_maps, evaluate, prepare, train
-from experiments.stages import run_stages
+from experiments import align_label_maps, evaluate, prepare
+from experiments.stages import Command, Stage, run_stages
+from experiments.training import Training
 from ldr_tf.commands import cli
 from ldr_tf.errors import InputError
 from ldr_tf.files import atomic_path, check_output_folder
@@ -86,12 +87,12 @@ def run():
     os.makedirs(aligned, exist_ok=True)
     listed = os.path.join(aligned, "list.csv")
     _write_list(listed, scans, maps, validation)
-    align = [
+    align = (
         f"--label_maps={_LABEL_MAPS.value}",
         f"--reference={scans[0].image}",
         f"--output={aligned}",
-    ]
-    prepare_flags = [
+    )
+    preparing = (
         f"--input={listed}",
         f"--output={prepared}",
         f"--size={_SIZE.value}",
@@ -99,10 +100,10 @@ def run():
         "--orientation=LIA",
         "--crop=foreground",
         f"--reference={scans[0].image}",
-    ]
+    )
     first = [
-        ("label maps to where the first scan's brain lies", None, align_label_maps, align),
-        ("all on one grid", None, prepare, prepare_flags),
+        Stage("label maps to where the first scan's brain lies", Command(align_label_maps, align)),
+        Stage("all on one grid", Command(prepare, preparing)),
     ]
     code = run_stages("brain_t1", first)
     if code:
@@ -112,25 +113,24 @@ def run():
     runs = [os.path.join(folder, name) for name in ("run_first", "run")]
     if len(_CONFIGS.value) != len(runs):
         raise InputError(f"--configs must name two files, not {len(_CONFIGS.value)}.")
-    trainings = []
-    for config, output in zip(_CONFIGS.value, runs):
-        training = ["--stage=student", f"--dataset={dataset}", f"--config={config}", "--cache"]
-        training.append(f"--output={output}")
-        if trainings:
-            training.append(f"--init={os.path.join(runs[0], 'best')}")
-        if _STEPS.value is not None:
-            training.append(f"--steps={_STEPS.value}")
-        trainings.append(training)
-    measuring = [
+    settings = ("data.cache=true",)
+    if _STEPS.value is not None:
+        settings += (f"optimisation.steps={_STEPS.value}",)
+    starts = (None, os.path.join(runs[0], "best"))
+    trainings = [
+        Training("student", dataset, output, config, settings, init=start)
+        for output, config, start in zip(runs, _CONFIGS.value, starts)
+    ]
+    measuring = (
         f"--run={os.path.join(runs[1], 'best')}",
         "--names=LDR",
         f"--dataset={dataset}",
         f"--output={os.path.join(folder, 'evaluation')}",
-    ]
+    )
     last = [
-        ("two cascades, brains where they lie", None, train, trainings[0]),
-        ("one cascade more, pairs moved about", None, train, trainings[1]),
-        ("its figures", None, evaluate, measuring),
+        Stage("two cascades, brains where they lie", trainings[0]),
+        Stage("one cascade more, pairs moved about", trainings[1]),
+        Stage("its figures", Command(evaluate, measuring)),
     ]
     return run_stages("brain_t1", last)
 

@@ -2,8 +2,9 @@
 
     python -m experiments.compare --dataset=X.json --teacher=RUN --config=FILE.json --output=DIR
 
-An arm is one of the names that --arms has by default, or one with flags of experiments.train
-behind it, such as `aldk-game+gamma=0.6` or `none+channels=8`; arms differ in nothing else. The arms
+An arm is one of the names that --arms has by default, or one with settings of the config behind
+it, such as `aldk-game+distillation.gamma=0.6` or `none+network.channels=8`; arms differ in nothing
+else. The arms
 refined and refined-aldk learn from stored flows, --refined_flows (experiments.make_teacher_flows
 with --refine_steps).
 
@@ -14,27 +15,27 @@ DIR/comparison.md, comparison.json and comparison.png.
 """
 
 import os
-import re
 import sys
 import time
 
 from absl import flags
 
-from experiments import evaluate, train
+from experiments import evaluate
+from experiments.training import Training
 from ldr_tf.commands import cli
 from ldr_tf.errors import InputError
 from ldr_tf.files import atomic_path, check_output_folder, read_json, write_json
 
-_GAME = ["--distillation=aldk", "--critic_objective=game"]
+_GAME = ("distillation.kind=aldk", "distillation.critic.objective=game")
 ARMS = {
-    "none": ["--distillation=none"],
+    "none": ("distillation.kind=none",),
     "aldk-game": _GAME,
-    "flow": ["--distillation=flow"],
-    "aldk-joint": ["--distillation=aldk", "--critic_objective=joint"],
-    "refined": ["--distillation=flow"],
+    "flow": ("distillation.kind=flow",),
+    "aldk-joint": ("distillation.kind=aldk", "distillation.critic.objective=joint"),
+    "refined": ("distillation.kind=flow",),
     "refined-aldk": _GAME,
 }
-"""What is compared, and the flags of `experiments.train` that make each."""
+"""What is compared, and the settings that make each."""
 
 _REFINED = ("refined", "refined-aldk")
 _SECONDS_NAME = "seconds.json"
@@ -64,18 +65,21 @@ _ARMS = flags.DEFINE_list(
     "arms", ["none", "aldk-game", "flow", "aldk-joint"], "arms, in this order", flag_values=FLAGS
 )
 _SEEDS = flags.DEFINE_list("seeds", ["1", "2", "3"], "seeds of each arm", flag_values=FLAGS)
-_MORE = flags.DEFINE_multi_string(
-    "train_flag", [], "a further flag for every training, such as cache", flag_values=FLAGS
+_SET = flags.DEFINE_multi_string(
+    "set",
+    [],
+    "FIELD=VALUE, a field of every arm's config, such as data.cache=true",
+    flag_values=FLAGS,
 )
 
 
 def run():
     arms, seeds = _ARMS.value, _SEEDS.value
-    for arm in arms:
-        _check_arm(arm)
     if not all(seed.isdigit() for seed in seeds):
         raise InputError(f"--seeds must be numbers with commas, not {','.join(seeds)}.")
     _check_sources()
+    for arm in arms:
+        _check_arm(arm)
     check_output_folder(_OUTPUT.value)
     os.makedirs(_OUTPUT.value, exist_ok=True)
     # One seed of every arm before the next: an early table compares all of them.
@@ -90,16 +94,12 @@ def run():
 
 
 def _check_arm(arm):
-    name, *changes = arm.split("+")
+    name = arm.split("+")[0]
     if name not in ARMS:
         raise InputError(f"--arms must be some of {', '.join(ARMS)}, not {name!r}.")
     if name in _REFINED and _REFINED_FLOWS.value is None:
         raise InputError(f"--arms: {name} learns from --refined_flows and needs them.")
-    for change in changes:
-        if not re.fullmatch(r"\w+=[\w.,-]+", change):
-            raise InputError(
-                f"--arms: behind + must be a flag such as gamma=0.6, not {change!r}, in {arm!r}."
-            )
+    _training(arm, "1").config()  # what does not fit is refused before the first arm trains
 
 
 def _check_sources():
@@ -117,32 +117,34 @@ def _check_sources():
 
 def _train(arm, seed):
     """Trains, or goes on with, one run; how long it took is kept in its folder."""
-    folder = os.path.join(_OUTPUT.value, f"{arm}-{seed}")
-    seconds = os.path.join(folder, _SECONDS_NAME)
+    seconds = os.path.join(_folder(arm, seed), _SECONDS_NAME)
     if os.path.exists(seconds):
         return 0
     print(f"\n== {arm}, seed {seed}", flush=True)
-    name, *changes = arm.split("+")
-    source = [] if name == "none" else [f"--teacher={_TEACHER.value}"]
-    if name in _REFINED:
-        source = [f"--teacher_flows={_REFINED_FLOWS.value}"]
     started = time.monotonic()
-    code = train.main(
-        [
-            "train",
-            "--stage=student",
-            f"--dataset={_DATASET.value}",
-            f"--config={_CONFIG.value}",
-            f"--seed={seed}",
-            f"--output={folder}",
-            *ARMS[name],
-            *source,
-            *(f"--{flag.lstrip('-')}" for flag in [*_MORE.value, *changes]),
-        ]
-    )
+    code = _training(arm, seed).run()
     if code == 0:
         write_json(seconds, time.monotonic() - started)
     return code
+
+
+def _training(arm, seed):
+    """Returns the training of an arm: those of ARMS, the changes behind its name, and a seed."""
+    name, *changes = arm.split("+")
+    refined = name in _REFINED
+    return Training(
+        "student",
+        _DATASET.value,
+        _folder(arm, seed),
+        _CONFIG.value,
+        (*ARMS[name], *_SET.value, *changes, f"optimisation.seed={seed}"),
+        teacher=None if refined or name == "none" else _TEACHER.value,
+        teacher_flows=_REFINED_FLOWS.value if refined else None,
+    )
+
+
+def _folder(arm, seed):
+    return os.path.join(_OUTPUT.value, f"{arm}-{seed}")
 
 
 def _finished(arms):
@@ -160,7 +162,7 @@ def _evaluate(runs):
     folders = {"teacher": _TEACHER.value}
     for arm, seeds in runs.items():
         for seed in seeds:
-            folders[f"{arm}-{seed}"] = os.path.join(_OUTPUT.value, f"{arm}-{seed}")
+            folders[f"{arm}-{seed}"] = _folder(arm, seed)
     return evaluate.main(
         [
             "evaluate",

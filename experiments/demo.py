@@ -12,8 +12,9 @@ import time
 
 from absl import flags
 
-from experiments import evaluate, export, make_phantoms, train
-from experiments.stages import run_stages
+from experiments import evaluate, export, make_phantoms
+from experiments.stages import Command, Stage, run_stages
+from experiments.training import Training
 from ldr_tf.commands import cli, register
 
 FLAGS = cli.new_flags()
@@ -27,76 +28,58 @@ _SUBJECTS = 40
 
 
 def stages(folder, seed):
-    """Returns (title, file that shows the stage is done or None, module, flags) of each stage."""
+    """Returns the stages of the demo."""
     dataset = os.path.join(folder, "phantoms", "phantoms.json")
     runs = {name: os.path.join(folder, name) for name in ("teacher", "student")}
     model = os.path.join(folder, "model")
 
-    def training(name, *more):
-        return [
-            f"--stage={name}",
-            f"--dataset={dataset}",
-            f"--config={os.path.join(_CONFIGS, f'demo_{name}.json')}",
-            f"--seed={seed}",
-            f"--output={runs[name]}",
-            *more,
-        ]
+    def training(name, teacher=None):
+        config = os.path.join(_CONFIGS, f"demo_{name}.json")
+        seeded = (f"optimisation.seed={seed}",)
+        return Training(name, dataset, runs[name], config, seeded, teacher=teacher)
 
     fixed, moving = (
         os.path.join(folder, "phantoms", "nifti", f"{number:03d}")
         for number in (_SUBJECTS - 2, _SUBJECTS - 1)
     )
+    phantoms = (
+        f"--output={os.path.dirname(dataset)}",
+        f"--count={_SUBJECTS}",
+        f"--seed={seed}",
+        "--nifti=2",
+    )
+    one_pair = (
+        f"--model={runs['student']}",
+        f"--fixed={fixed}.nii.gz",
+        f"--moving={moving}.nii.gz",
+        f"--fixed_labels={fixed}_seg.nii.gz",
+        f"--moving_labels={moving}_seg.nii.gz",
+        f"--output={os.path.join(folder, 'registered')}",
+    )
+    measuring = (
+        f"--run={runs['teacher']}",
+        f"--run={runs['student']}",
+        f"--dataset={dataset}",
+        "--subset=test",
+        "--paired",
+        f"--output={os.path.join(folder, 'evaluation')}",
+    )
     return [
-        (
-            "phantoms whose true deformation is known",
-            dataset,
-            make_phantoms,
-            [
-                f"--output={os.path.dirname(dataset)}",
-                f"--count={_SUBJECTS}",
-                f"--seed={seed}",
-                "--nifti=2",
-            ],
+        Stage(
+            "phantoms whose true deformation is known", Command(make_phantoms, phantoms), dataset
         ),
-        ("the teacher, a VTN", None, train, training("teacher")),
-        (
+        Stage("the teacher, a VTN", training("teacher")),
+        Stage(
             "the student, LDR, with its teacher and a critic (ALDK)",
-            None,
-            train,
-            training("student", f"--teacher={runs['teacher']}"),
+            training("student", runs["teacher"]),
         ),
-        (
+        Stage(
             "the student as a SavedModel",
+            Command(export, (f"--run={runs['student']}", f"--output={model}")),
             os.path.join(model, "1", "saved_model.pb"),
-            export,
-            [f"--run={runs['student']}", f"--output={model}"],
         ),
-        (
-            "one held-out pair, from file to file",
-            None,
-            register,
-            [
-                f"--model={runs['student']}",
-                f"--fixed={fixed}.nii.gz",
-                f"--moving={moving}.nii.gz",
-                f"--fixed_labels={fixed}_seg.nii.gz",
-                f"--moving_labels={moving}_seg.nii.gz",
-                f"--output={os.path.join(folder, 'registered')}",
-            ],
-        ),
-        (
-            "both on held-out phantoms",
-            None,
-            evaluate,
-            [
-                f"--run={runs['teacher']}",
-                f"--run={runs['student']}",
-                f"--dataset={dataset}",
-                "--subset=test",
-                "--paired",
-                f"--output={os.path.join(folder, 'evaluation')}",
-            ],
-        ),
+        Stage("one held-out pair, from file to file", Command(register, one_pair)),
+        Stage("both on held-out phantoms", Command(evaluate, measuring)),
     ]
 
 

@@ -55,7 +55,7 @@ def run():
     check_output_folder(_OUTPUT.value)
 
     from ldr_tf import checkpoints, legacy
-    from ldr_tf.config import RunConfig
+    from ldr_tf.config import DataConfig, RunConfig
     from ldr_tf.networks.cascade import CascadeNetwork
 
     prefix = legacy.find_checkpoint(_CHECKPOINT.value)
@@ -70,11 +70,11 @@ def run():
     config = RunConfig(
         stage="teacher",
         network=legacy.network_config(base_network, cascades, _REP.value, anatomy, size),
-        dataset=dataset,
+        data=DataConfig(dataset=dataset),
     )
-    network = CascadeNetwork(config)
+    network = CascadeNetwork(config.network)
     left = legacy.load_weights(network, prefix)
-    checkpoints.write_run(_OUTPUT.value, network)
+    checkpoints.write_run(_OUTPUT.value, network, config)
     for what, names in left.items():
         print(f"left, {what}: {', '.join(names[:4])}{' ...' if len(names) > 4 else ''}")
     print(

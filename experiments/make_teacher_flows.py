@@ -129,12 +129,12 @@ def _predict(manifest, pairs, ids):
     with VolumeReader(manifest) as reader:
         reader.check(dict.fromkeys(key for pair in pairs for key in pair))
     teacher = load_run(_TEACHER.value)
-    size = teacher.config.network.image_size
+    size = teacher.config.image_size
     if tuple(size) != tuple(manifest.image_size):
         raise InputError(
             f"{_TEACHER.value}: was trained at {size}, the data set holds {manifest.image_size}."
         )
-    described = json.dumps(records.to_dict(teacher.config), sort_keys=True).encode()
+    described = json.dumps(records.to_dict(teacher.run_config), sort_keys=True).encode()
     digest = hashlib.sha256(described)
     for value in teacher.get_weights():
         digest.update(np.ascontiguousarray(value))

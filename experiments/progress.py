@@ -8,6 +8,8 @@ from tqdm import tqdm
 from ldr_tf.training.observer import Observer
 
 _LINE_SECONDS = 15.0
+_LOSSES = ("reconstruction", "full_loss")
+_WORTH_SAYING = 5.0
 
 
 class Progress:
@@ -50,7 +52,8 @@ class Progress:
             self._shown = now
             rate = (self._done - self._first) / max(now - self._started, 1e-9)
             left = (self._total - self._done) / rate
-            text = f"{self._unit} {self._done}/{self._total}, {rate:.2f}/s, {left:.0f} s left"
+            speed = f"{rate:.2f}/s" if rate >= 1 else f"{1 / rate:.2f} s a {self._unit}"
+            text = f"{self._unit} {self._done}/{self._total}, {speed}, {left:.0f} s left"
             self.write(f"{text}, {note}" if note else text)
 
     def write(self, line):
@@ -62,11 +65,16 @@ class Progress:
 
 
 class TrainingProgress(Observer):
-    """Shows a training: steps, losses, validation figures."""
+    """Shows a training: what is trained, steps, losses, validation figures, how it ended."""
 
     def __init__(self):
         self._progress = None
         self._note = ""
+
+    def on_run(self, config, parameters, first_step):
+        start = f"resuming at step {first_step}" if first_step else "from the start"
+        network = config.network.base_network
+        print(f"{config.stage}: {network}, {parameters:,} parameters, {start}", flush=True)
 
     def on_start(self, first_step, last_step):
         self._progress = Progress(last_step, "step", first_step)
@@ -75,7 +83,11 @@ class TrainingProgress(Observer):
         self._progress.advance(self._note)
 
     def on_scalars(self, step, scalars):
-        self._note = f"loss {scalars['loss']:.4f}"
+        losses = [f"{name} {scalars[name]:.4f}" for name in _LOSSES if name in scalars]
+        waiting = scalars.get("waiting_percent", 0.0)
+        if waiting >= _WORTH_SAYING:
+            losses.append(f"{waiting:.0f} % waiting for data")
+        self._note = ", ".join(losses)
 
     def on_validation(self, step, figures):
         text = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
@@ -83,3 +95,14 @@ class TrainingProgress(Observer):
 
     def on_end(self):
         self._progress.__exit__()
+
+    def finished(self, folder, step, steps):
+        """The training has left its loop after `step` of `steps`."""
+        if step < steps:
+            print(f"stopped at step {step}, saved; the same command resumes.", flush=True)
+        else:
+            print(f"trained: {folder}", flush=True)
+
+    def failed(self, error):
+        """The training cannot go on."""
+        print(f"train: {error}", file=sys.stderr, flush=True)

@@ -1,30 +1,65 @@
 """Several commands in a row, as one command that goes on where it stopped."""
 
+import dataclasses
 import os
 import shlex
 import sys
+from typing import Optional
 
 from ldr_tf.commands import register
 
 
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """A command of the project with its flags; a stage, as `experiments.training.Training` is."""
+
+    module: object
+    flags: tuple[str, ...]
+
+    def _name(self):
+        return "ldr-register" if self.module is register else f"python -m {self.module.__name__}"
+
+    def shown(self):
+        """Returns the command line."""
+        return f"{self._name()} {shlex.join(self.flags)}"
+
+    def run(self):
+        """Runs it in this process; returns the exit code."""
+        return self.module.main([self._name(), *self.flags])
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One stage of a plan.
+
+    Attributes:
+      title: what it does.
+      work: a `Command` or a `Training`: something with `shown()` and `run()`.
+      done: a file that shows that the stage is done; None where the work knows by itself.
+    """
+
+    title: str
+    work: object
+    done: Optional[str] = None
+
+
 def run_stages(name, plan):
-    """Runs commands one after the other, each shown before it runs.
+    """Runs stages one after the other, each shown before it runs.
 
     Args:
       name: of the command that runs them, for messages.
-      plan: list of (title, file that shows the stage is done or None, module, flags).
+      plan: list of `Stage`.
 
     Returns:
       The exit code of the stage that failed, else 0.
     """
-    for number, (title, done, module, arguments) in enumerate(plan, 1):
-        command = "ldr-register" if module is register else f"python -m {module.__name__}"
-        print(f"\n== {number} of {len(plan)}: {title}", flush=True)
-        print(f"$ {command} {shlex.join(arguments)}", flush=True)
-        if done is not None and os.path.exists(done):
-            print(f"there already: {done}")
+    for number, stage in enumerate(plan, 1):
+        print(f"\n== {number} of {len(plan)}: {stage.title}", flush=True)
+        print(f"$ {stage.work.shown()}", flush=True)
+        if stage.done is not None and os.path.exists(stage.done):
+            print(f"there already: {stage.done}")
             continue
-        code = module.main([command, *arguments])
+        code = stage.work.run()
         if code:
             print(f"{name}: stopped at stage {number}; the same command goes on.", file=sys.stderr)
             return code

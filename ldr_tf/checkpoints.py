@@ -28,7 +28,7 @@ def read_config(folder):
     if not os.path.isfile(path):
         raise InputError(f"{folder}: is not a run folder (it has no {CONFIG_NAME}).")
     try:
-        return records.from_dict(configs.RunConfig, read_json(path))
+        return configs.run_config(read_json(path))
     except InputError as error:
         sentence = str(error)
         raise InputError(sentence if path in sentence else f"{path}: {sentence}") from error
@@ -59,11 +59,11 @@ def restore(checkpoint, path):
         ) from error
 
 
-def write_run(folder, network):
-    """Writes a network that was not trained here as a run folder, whole or not at all."""
+def write_run(folder, network, config):
+    """Writes a network that was not trained here as the run folder of a RunConfig, whole or not."""
     os.makedirs(os.path.dirname(os.path.abspath(folder)), exist_ok=True)
     with atomic_path(folder) as temporary:
-        write_config(temporary, network.config)
+        write_config(temporary, config)
         checkpoint = tf.train.Checkpoint(network=network)
         manager(checkpoint, temporary, keep=1).save(checkpoint_number=0)
 
@@ -80,7 +80,7 @@ def load_run(folder, compiled_warp=True, precision="float32"):
 
     Returns:
       The `CascadeNetwork`, called as `network(fixed, moving)` on float32 volumes
-      [B, x, y, z, 1] in 0..1; its `config` is the run's.
+      [B, x, y, z, 1] in 0..1; its `run_config` is the run's.
 
     Raises:
       InputError: the folder is no run, has no checkpoint, or one that does not fit.
@@ -91,7 +91,8 @@ def load_run(folder, compiled_warp=True, precision="float32"):
     is_packed = os.path.isfile(os.path.join(folder, packed.WEIGHTS_NAME))
     if path is None and not is_packed:
         raise InputError(f"{folder}: has no checkpoint yet; train it first.")
-    network = CascadeNetwork(config, compiled_warp, precision)
+    network = CascadeNetwork(config.network, compiled_warp, precision)
+    network.run_config = config
     if is_packed:
         packed.read_weights(folder, network)
     else:
@@ -115,7 +116,7 @@ def pack_run(run, folder, card):
     network = load_run(run)
     os.makedirs(os.path.dirname(os.path.abspath(folder)), exist_ok=True)
     with atomic_path(folder) as temporary:
-        write_config(temporary, configs.public_config(network.config))
+        write_config(temporary, configs.public_config(network.run_config))
         packed.write_weights(temporary, network)
         with open(os.path.join(temporary, packed.CARD_NAME), "w", encoding="utf-8") as file:
             file.write(card)

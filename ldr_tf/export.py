@@ -48,7 +48,7 @@ def export(run, output, version=1, *, xla=False, half_flow=False, overwrite=Fals
         raise InputError(f"{target}: exists already; choose another version, or --overwrite.")
     check_output_folder(output)
     network = load_run(run, compiled_warp=xla)
-    config = public_config(network.config)
+    config = public_config(network.run_config)
     module = ServingModule(network, config, half_flow)
     model = os.path.basename(os.path.abspath(output))
     options = {"xla": xla, "half_flow": half_flow}

@@ -151,8 +151,8 @@ def load_weights(network, prefix):
 def original_variables(network):
     """Returns the network's variables by their names in the original code."""
     scopes = {"vtn": ["affine_stem"], "light": ["ldr_util"], "none": []}
-    names = scopes[network.config.network.affine_stem]
-    if not names and network.config.network.base_network == "LDRReleased":
+    names = scopes[network.config.affine_stem]
+    if not names and network.config.base_network == "LDRReleased":
         names = ["ldr_util"]
     stems = ([network.affine_stem] if network.affine_stem is not None else []) + network.stems
     names = names + [f"deform_stem_{index}" for index in range(len(stems) - len(names))]

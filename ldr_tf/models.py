@@ -29,7 +29,7 @@ def load_model(name, precision="float32", connection=None):
 
     Returns:
       None for "none", else a network: `network(fixed, moving).flow` is the flow, in voxels, of
-      volumes [1, x, y, z, 1] in 0..1, and `network.config` its RunConfig.
+      volumes [1, x, y, z, 1] in 0..1, and `network.run_config` its RunConfig.
 
     Raises:
       InputError: the folder is none of these, or damaged; the server does not answer; the network
@@ -43,7 +43,7 @@ def load_model(name, precision="float32", connection=None):
     if version is not None:
         return ServedNetwork(version)
     network = checkpoints.load_run(name, precision=precision)
-    base = network.config.network.base_network
+    base = network.run_config.network.base_network
     if precision == "mixed_bfloat16" and base not in _FOR_BFLOAT16:
         raise InputError(
             f"{name}: bfloat16 is for {' and '.join(_FOR_BFLOAT16)}, not for {base}, whose flow it "
@@ -56,14 +56,14 @@ class ServedNetwork:
     """An exported network; takes volumes of the very size in its config.
 
     Attributes:
-      config: the RunConfig of the run from which it was exported.
+      run_config: the RunConfig of the run from which it was exported.
       free_size: False.
     """
 
     free_size = False
 
     def __init__(self, folder):
-        self.config = checkpoints.read_config(os.path.join(folder, export.EXTRA_NAME))
+        self.run_config = checkpoints.read_config(os.path.join(folder, export.EXTRA_NAME))
         try:
             self._module = tf.saved_model.load(folder)  # must outlive its signature
             self._serve = self._module.signatures["serving_default"]

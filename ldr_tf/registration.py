@@ -78,7 +78,7 @@ def register(
     with _timed(seconds, "prepare"):
         grid, config = _working_grid(fixed, model)
         if model is not None:
-            warnings += _misfits(fixed, grid, model.config)
+            warnings += _misfits(fixed, grid, model.run_config)
         volumes = _prepare(fixed, moving, grid, config, alignment.transform)
     fields, refinement = {}, None
     if model is not None:
@@ -185,7 +185,7 @@ def _working_grid(fixed, model):
     """Returns the grid of the network, or one for work without it, and its ImageConfig."""
     if model is None:
         return imaging.foreground_grid(fixed), ImageConfig()
-    network, config = model.config.network, model.config.image
+    network, config = model.run_config.network, model.run_config.image
     free_size = getattr(model, "free_size", network.affine_stem == "none")
     return imaging.network_grid(fixed, config, network.image_size, free_size), config
 

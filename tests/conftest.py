@@ -42,8 +42,18 @@ def student_run(phantoms, tmp_path_factory):
     from experiments import train
 
     folder = tmp_path_factory.mktemp("runs") / "student"
-    flags = ["--stage=student", f"--dataset={phantoms}", f"--output={folder}", "--channels=4"]
-    assert train.main(["train", *flags, "--steps=6", "--learning_rate=1e-3"]) == 0
+    flags = [
+        "--stage=student",
+        f"--dataset={phantoms}",
+        f"--output={folder}",
+        "--set=network.channels=4",
+    ]
+    assert (
+        train.main(
+            ["train", *flags, "--set=optimisation.steps=6", "--set=optimisation.learning_rate=1e-3"]
+        )
+        == 0
+    )
     return folder
 
 

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ldr_tf.config import RunConfig
 from ldr_tf.evaluation import Pair, evaluate_pair
 from ldr_tf.legacy import network_config, original_variables
 from ldr_tf.losses import regularization
@@ -52,7 +51,7 @@ def build(case):
     base_network, cascades, rep, anatomy, seed = CASES[case]
     side = int(case.rsplit("_", 1)[1])
     config = network_config(base_network, cascades, rep, anatomy, (side, side, side))
-    network = CascadeNetwork(RunConfig(network=config))
+    network = CascadeNetwork(config)
     for name, variable in original_variables(network).items():
         variable.assign(weight(seed, name, tuple(variable.shape)))
     return network
@@ -133,7 +132,7 @@ def test_losses_of_every_stage(case):
             assert_number(value, golden[f"{index}_{name}"], relative)
             checked += 1
     assert checked == sum(key[0].isdigit() and key.endswith("loss") for key in golden)
-    rep = network.config.network.rep
+    rep = network.config.rep
     terms = reconstruction_loss(fixed, registration, "correlation", 1.0, rep)
     assert_number(terms["reconstruction"], golden["loss"])
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import ldr_tf
 from ldr_tf import checkpoints
-from ldr_tf.config import NetworkConfig, RunConfig, public_config
+from ldr_tf.config import NetworkConfig, public_config
 from ldr_tf.errors import InputError
 from ldr_tf.export import export
 from ldr_tf.imaging import to_array
@@ -36,7 +36,7 @@ def test_bfloat16_is_for_networks_that_bear_it(student_run, monkeypatch, volumes
     tensors = [tf.constant(volume) for volume in volumes]
     errors = np.abs(coarse(*tensors).flow - run(*tensors).flow)
     assert 0.0 < errors.max() < 0.05
-    other = CascadeNetwork(RunConfig(network=NetworkConfig("VoxelMorph", image_size=(16, 16, 16))))
+    other = CascadeNetwork(NetworkConfig("VoxelMorph", image_size=(16, 16, 16)))
     monkeypatch.setattr(checkpoints, "load_run", lambda name, precision: other)
     assert load_model("a") is other
     with pytest.raises(InputError, match=r"^a: bfloat16 is for .*, not for VoxelMorph"):
@@ -45,7 +45,7 @@ def test_bfloat16_is_for_networks_that_bear_it(student_run, monkeypatch, volumes
 
 def test_an_exported_model_answers_as_its_run(exported, student_run, volumes):
     run, served = load_model(str(student_run)), load_model(str(exported))
-    assert served.config == public_config(run.config)
+    assert served.run_config == public_config(run.run_config)
     assert served.count_params() == run.count_params()
     tensors = [tf.constant(volume) for volume in volumes]
     np.testing.assert_allclose(served(*tensors).flow, run(*tensors).flow, atol=1e-4)
@@ -57,9 +57,9 @@ def test_the_highest_version_counts(exported, tmp_path):
         shutil.copytree(exported / "9", tmp_path / version)
     path = tmp_path / "10" / "assets.extra" / "config.json"
     config = json.loads(path.read_text())
-    path.write_text(json.dumps({**config, "subset": "the tenth"}))
-    assert load_model(str(tmp_path)).config.subset == "the tenth"
-    assert load_model(str(tmp_path / "9")).config.subset == config["subset"]
+    path.write_text(json.dumps({**config, "data": {**config["data"], "subset": "the tenth"}}))
+    assert load_model(str(tmp_path)).run_config.data.subset == "the tenth"
+    assert load_model(str(tmp_path / "9")).run_config.data.subset == config["data"]["subset"]
 
 
 def test_registration_by_an_exported_model(exported, student_run):

@@ -11,7 +11,7 @@ import tensorflow as tf
 import ldr_tf
 from experiments import pack
 from ldr_tf import packed
-from ldr_tf.config import NetworkConfig, RunConfig
+from ldr_tf.config import NetworkConfig
 from ldr_tf.errors import InputError
 from ldr_tf.networks.cascade import CascadeNetwork
 
@@ -30,8 +30,10 @@ def test_a_packed_run_answers_as_the_run(folder, student_run, volumes):
     tensors = [tf.constant(volume) for volume in volumes]
     flow = run(*tensors).flow
     np.testing.assert_allclose(again(*tensors).flow, flow, atol=5e-3 * np.abs(flow).max())
-    assert again.config.network == run.config.network
-    assert again.config.dataset.endswith("/phantoms.json")  # without the folders further up
+    assert again.config == run.config
+    assert again.run_config.data.dataset.endswith(
+        "/phantoms.json"
+    )  # without the folders further up
     assert str(student_run.parent) not in (folder / "config.json").read_text()
 
 
@@ -42,7 +44,7 @@ def test_weights_are_the_nearest_half_precision_numbers(folder, student_run):
 
 
 def test_weights_that_do_not_fit_are_refused(tmp_path):
-    network = CascadeNetwork(RunConfig(network=NetworkConfig(channels=1)))
+    network = CascadeNetwork(NetworkConfig(channels=1))
     network.variables[0].assign(tf.fill(network.variables[0].shape, 1e6))
     with pytest.raises(InputError, match="half precision"):
         packed.write_weights(str(tmp_path), network)
@@ -55,7 +57,7 @@ def test_bad_input(folder, student_run, tmp_path, capsys):
     assert "exists already" in capsys.readouterr().err
     assert pack.main(["pack", *flags, f"--card={tmp_path / 'none.md'}"]) == 2
     assert "none.md" in capsys.readouterr().err
-    other = CascadeNetwork(RunConfig(network=NetworkConfig(channels=2)))
+    other = CascadeNetwork(NetworkConfig(channels=2))
     with pytest.raises(InputError, match="another network"):
         packed.read_weights(str(folder), other)
     (folder / "weights.h5").write_bytes(b"no HDF5")

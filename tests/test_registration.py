@@ -20,7 +20,7 @@ class FakeNetwork:
 
     def __init__(self, function, orientation="LIA", spacing=(2.0, 2.0, 2.0)):
         self.function = function
-        self.config = configs.RunConfig(
+        self.run_config = configs.RunConfig(
             network=configs.NetworkConfig(image_size=SIZE),
             image=configs.ImageConfig(orientation, spacing),
         )
@@ -86,8 +86,8 @@ def centre_of_mass(image):
 )
 def test_a_shift_of_k_voxels_moves_by_k_times_the_spacing(orientation, flow, mm):
     network = constant(*flow)
-    network.config = configs.RunConfig(
-        network=network.config.network, image=configs.ImageConfig(orientation, (2.0, 2.0, 2.0))
+    network.run_config = configs.RunConfig(
+        network=network.run_config.network, image=configs.ImageConfig(orientation, (2.0, 2.0, 2.0))
     )
     fixed = blob((5.0, -3.0, 8.0), size=(52, 52, 52), direction=RAS)
     moving = blob((5.0, -3.0, 8.0), direction=LIA)
@@ -374,7 +374,7 @@ def test_a_model_for_something_else_is_warned_of():
     scan = blob((5.0, -3.0, 8.0))
     assert register(scan, scan, constant(0.0, 0, 0)).warnings == ()
     tiny = constant(0.0, 0, 0)
-    tiny.config = configs.RunConfig(
+    tiny.run_config = configs.RunConfig(
         network=configs.NetworkConfig(image_size=(16, 16, 16)),
         image=configs.ImageConfig("LIA", (1.0, 1.0, 1.0)),
     )

@@ -75,18 +75,21 @@ def write_noise(folder, scans, size):
 
 
 def _throughput(size, scans, batch_size, pairs, rounds):
-    from data.pipeline import training_dataset
+    from data.pipeline import TrainingData
+    from ldr_tf.config import DataConfig
 
     with tempfile.TemporaryDirectory() as folder:
         manifest = write_noise(folder, scans, size)
         path = manifest.file_path("volumes")
         steps = max(1, pairs // batch_size)
-        batches = iter(training_dataset(manifest, "1", batch_size, seed=1))
-        cached = iter(training_dataset(manifest, "1", batch_size, seed=1, cache=True))
+        batches, cached = (
+            iter(TrainingData(manifest, DataConfig(cache=cache), batch_size, seed=1).batches())
+            for cache in (False, True)
+        )
         functions = {
             "h5py, one thread": lambda: _read_plainly(path, 2 * steps * batch_size),
             "pipeline": lambda: _take(batches, steps),
-            "pipeline, --cache": lambda: _take(cached, steps),
+            "pipeline, data.cache": lambda: _take(cached, steps),
         }
         seconds = interleaved(functions, rounds)
     rows = timing_rows(seconds, steps * batch_size, "h5py, one thread")
@@ -129,13 +132,14 @@ def show_memory(path):
     import resource
 
     from data.manifest import read_manifest
-    from data.pipeline import training_dataset
+    from data.pipeline import TrainingData
+    from ldr_tf.config import DataConfig
 
     def largest():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
     manifest = read_manifest(path)
-    batches = iter(training_dataset(manifest, "1", 1, seed=1))
+    batches = iter(TrainingData(manifest, DataConfig(), 1, seed=1).batches())
     _take(batches, 20)
     first = largest()
     _take(batches, max(100, len(manifest.subsets["train"])))
@@ -146,9 +150,9 @@ def _waiting(size, rounds):
     import tensorflow as tf
 
     from data import synthetic
-    from data.pipeline import training_dataset
-    from ldr_tf.config import NetworkConfig, RunConfig, TrainingConfig
-    from ldr_tf.training.loop import train
+    from data.pipeline import TrainingData
+    from ldr_tf.config import DataConfig, NetworkConfig, OptimisationConfig, RunConfig
+    from ldr_tf.training.run import train_run
     from ldr_tf.training.state import TrainingState
     from ldr_tf.training.step import TrainingStep
 
@@ -157,13 +161,14 @@ def _waiting(size, rounds):
     with tempfile.TemporaryDirectory() as folder:
         manifest = write_noise(folder, 20, size)
         for images in ("scans", "synthetic"):
-            training = TrainingConfig(steps=2 * steps, summarize_every=steps, images=images)
-            network = NetworkConfig(image_size=(size,) * 3)
-            state = TrainingState(RunConfig(network=network, training=training))
-            step = TrainingStep(state)
-            batches = training_dataset(manifest, "1", 1, seed=1, images=images)
+            config = RunConfig(
+                network=NetworkConfig(image_size=(size,) * 3),
+                data=DataConfig(images=images),
+                optimisation=OptimisationConfig(steps=2 * steps, summarize_every=steps),
+            )
+            data = TrainingData.of_run(manifest, config)
             heard = _Heard()
-            train(state, step, batches, os.path.join(folder, images), observer=heard)
+            train_run(config, os.path.join(folder, images), data, observer=heard)
             # The first half also waits for the tracing of the functions.
             rows.append(
                 {
@@ -172,11 +177,12 @@ def _waiting(size, rounds):
                     "waiting_percent": heard.scalars["waiting_percent"],
                 }
             )
-        batch = next(iter(batches))
+        step = TrainingStep(TrainingState(config))
+        batch = next(iter(data.batches()))
         labels = tf.cast(batch["fixed"][0, ..., 0] // 8, tf.uint16)
         paint = tf.function(lambda number: synthetic.paint_pair(labels, labels, images, 1, number))
         functions = {
-            "student's step alone": lambda: float(step.reconstruction(batch)["loss"]),
+            "student's step alone": lambda: float(step.reconstruction(batch)["reconstruction"]),
             "painting a pair": lambda: paint(tf.constant(1))[0].numpy(),
         }
         seconds = interleaved(functions, 5 * rounds, warm_up=2)

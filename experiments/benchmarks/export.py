@@ -39,10 +39,11 @@ def run(run=None, size=128, rounds=15):
     with tempfile.TemporaryDirectory() as folder:
         if run is None:
             run = os.path.join(folder, "run")
-            write_run(run, CascadeNetwork(RunConfig(network=NetworkConfig(image_size=(size,) * 3))))
+            config = RunConfig(network=NetworkConfig(image_size=(size,) * 3))
+            write_run(run, CascadeNetwork(config.network), config)
         network = load_run(run)
         original = tf.function(naive.registration(load_run(run)), autograph=False)
-        size = network.config.network.image_size
+        size = network.config.image_size
         exports = {
             DEFAULT: export(run, os.path.join(folder, "plain")),
             "export, XLA": export(run, os.path.join(folder, "xla"), xla=True),

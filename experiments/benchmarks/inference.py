@@ -25,7 +25,7 @@ from absl import flags
 
 from experiments.benchmarks import floors, naive, ratios, resamplers
 from experiments.benchmarks.common import interleaved
-from ldr_tf.config import NetworkConfig, RunConfig
+from ldr_tf.config import NetworkConfig
 from ldr_tf.networks.cascade import CascadeNetwork
 from ldr_tf.ops.flow import compose, resize
 
@@ -114,7 +114,7 @@ def pin(threads):
 
 def build(settings, size, form):
     """Returns function(fixed, moving) -> (flow, warped) of a network in one of FORMS."""
-    config = RunConfig(network=NetworkConfig(image_size=(size,) * 3, **settings))
+    config = NetworkConfig(image_size=(size,) * 3, **settings)
     network = CascadeNetwork(config)
     _give_weights(network)
     if form == "naive":

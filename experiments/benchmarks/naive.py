@@ -51,7 +51,7 @@ def registration(network):
             flow, matrix = network.affine_stem(fixed, moving)
             warped = eight_gathers(moving, flow)
         for stem in network.stems:
-            for _ in range(network.config.network.rep):
+            for _ in range(network.config.rep):
                 further = stem(fixed, warped)
                 flow = _composed(flow, matrix, further, moving)
                 matrix = None

@@ -94,11 +94,11 @@ class NetworkMethod:
         return Outcome(flow, warped, None, seconds, cpu, memory.megabytes)
 
     def _other_grid(self, case):
-        network = self._network.config.network
+        network = self._network.run_config.network
         free_size = getattr(self._network, "free_size", network.affine_stem == "none")
         if not free_size and tuple(network.image_size) != tuple(case.grid.size):
             return True
-        known = self._network.config.image.spacing, case.image and case.image.spacing
+        known = self._network.run_config.image.spacing, case.image and case.image.spacing
         return all(known) and not np.allclose(*known, rtol=0.01)
 
     def _registered(self, case, affine):

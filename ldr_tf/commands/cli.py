@@ -32,14 +32,16 @@ def new_flags():
     return flags.FlagValues()
 
 
-def main(run, flag_values, description, argv=None):
+def main(run, flag_values, description, argv=None, more_help=""):
     """Parses `argv` (default: the process's own) into `flag_values`, calls `run()`.
+
+    `more_help` follows the flags where help is asked for.
 
     Returns the exit code; a traceback appears only for a failure of ours.
     """
     argv = list(sys.argv if argv is None else argv)
     if any(word in ("--help", "-h", "-help", "--helpfull") for word in argv[1:]):
-        print(_help(description, flag_values))
+        print(_help(description, flag_values) + more_help)
         return 0
     # Quiet unless asked otherwise: TensorFlow's start-up lines would hide our own.
     quiet_tensorflow()

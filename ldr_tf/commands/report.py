@@ -16,9 +16,9 @@ def summary(model, result, seconds):
     network = None
     if model is not None:
         network = {
-            "network": model.config.network.base_network,
-            "cascades": model.config.network.cascades,
-            "image_size": model.config.network.image_size,
+            "network": model.run_config.network.base_network,
+            "cascades": model.run_config.network.cascades,
+            "image_size": model.run_config.network.image_size,
         }
     alignment = result.alignment
     return {

@@ -33,7 +33,7 @@ def joint_deformation(student, teacher, beta):
     return beta * teacher + (1.0 - beta) * student
 
 
-def gradient_penalty(critic, deformation, length="sum"):
+def gradient_penalty(critic, deformation, length):
     """`(||grad D|| - 1)^2`, D being the mean of the critic's features.
 
     The gradient's norm is the one that belongs to how long a deformation is said to be. "sum": the

@@ -6,7 +6,7 @@ from typing import NamedTuple, Optional
 import tensorflow as tf
 
 from ldr_tf import layers
-from ldr_tf.config import RunConfig
+from ldr_tf.config import NetworkConfig
 from ldr_tf.conventions import check_same_grid, check_volume
 from ldr_tf.keras import keras
 from ldr_tf.keras import precision as keras_precision
@@ -66,14 +66,15 @@ class CascadeNetwork(keras.Model):
     Registration", 2019.
 
     Attributes:
-      config: the RunConfig; the network is built from its field `network`, and who feeds it with
-        scans needs its field `image`.
+      config: the NetworkConfig.
+      run_config: the RunConfig of the run that it was loaded from, which also says how scans
+        become its input; None for a network that was not loaded.
       free_size: whether volumes of any size are taken (False where an affine stem binds it).
     """
 
     def __init__(
         self,
-        config: RunConfig,
+        config: NetworkConfig,
         compiled_warp=True,
         precision="float32",
         recompute=False,
@@ -82,30 +83,30 @@ class CascadeNetwork(keras.Model):
         """Creates the weights.
 
         Args:
-          config: the run's config.
+          config: a NetworkConfig.
           compiled_warp: False keeps to plain TensorFlow operations, for exports: XLA compiles
             neither the warps nor the heads' rearrangements.
-          precision: in which the dense stems compute, see `ldr_tf.config.TrainingConfig`; what
-            comes out of them is float32 again.
+          precision: in which the dense stems compute, see `ldr_tf.config.OptimisationConfig`;
+            what comes out of them is float32 again.
           recompute: whether a gradient computes the dense stems' activations anew.
         """
         super().__init__(**kwargs)
         self.config = config
+        self.run_config = None
         self.compiled_warp = compiled_warp
-        network = config.network
-        self.free_size = network.affine_stem == "none"
+        self.free_size = config.affine_stem == "none"
         self.affine_stem = None
-        if network.affine_stem != "none":
-            stem_class = AFFINE_STEMS[network.affine_stem]
-            self.affine_stem = stem_class(network.image_size, network.channels)
-        stem_class = DENSE_STEMS[network.base_network]
-        options = {"channels": network.channels, "multiplier": 1.0 / network.cascades}
+        if config.affine_stem != "none":
+            stem_class = AFFINE_STEMS[config.affine_stem]
+            self.affine_stem = stem_class(config.image_size, config.channels)
+        stem_class = DENSE_STEMS[config.base_network]
+        options = {"channels": config.channels, "multiplier": 1.0 / config.cascades}
         self._step = 1  # voxels of the volume along an axis for one of the flows
-        if network.flow_resolution == "half":
+        if config.flow_resolution == "half":
             options["flow_resolution"] = "half"
             self._step = 2
         with keras_precision(precision):
-            self.stems = [stem_class(**options) for _ in range(network.cascades)]
+            self.stems = [stem_class(**options) for _ in range(config.cascades)]
         predict = [functools.partial(_predict, stem, self._step) for stem in self.stems]
         self._predict = [tf.recompute_grad(p) if recompute else p for p in predict]
         for layer in self.submodules:
@@ -160,7 +161,7 @@ class CascadeNetwork(keras.Model):
             composed, matrix = self.affine_stem(fixed, moving)
             stages.append(self._stage(moving, composed, composed, matrix))
         for predict in self._predict:
-            for _ in range(self.config.network.rep):
+            for _ in range(self.config.rep):
                 flow = predict(fixed, stages[-1].warped if stages else moving)
                 composed = self._compose(composed, flow, stages)
                 stages.append(self._stage(moving, flow, composed))
@@ -196,7 +197,7 @@ class CascadeNetwork(keras.Model):
             if tensor.shape[-1] != 1:
                 raise ValueError(f"{name} must have one channel, not {tensor.shape[-1]}.")
         check_same_grid(fixed, moving, "fixed", "moving")
-        size, wanted = tuple(fixed.shape[1:4]), tuple(self.config.network.image_size)
+        size, wanted = tuple(fixed.shape[1:4]), tuple(self.config.image_size)
         if not self.free_size and None not in size and size != wanted:
             raise ValueError(f"this network's affine stem takes volumes of {wanted}, not {size}.")
 

@@ -25,8 +25,9 @@ class Critic(keras.Model):
         """Creates the weights.
 
         Args:
-          size: the working size, reached by trilinear resizing; None keeps the volume's own.
-          constraint: see `ldr_tf.config.DistillationConfig`; only "spectral_norm" and
+          size: the working size, reached by averaging (where it is larger, by trilinear resizing);
+            None keeps the volume's own.
+          constraint: see `ldr_tf.config.CriticConfig`; only "spectral_norm" and
             "weight_clipping" are the weights' own, see `constrain`.
 
         Raises:
@@ -53,7 +54,7 @@ class Critic(keras.Model):
 
     def call(self, deformation):
         """Returns the features M, [B, 256], of a deformation [B, x, y, z, 3]."""
-        x = resize(deformation, self.size) if self.size else deformation
+        x = resize(deformation, self.size, average=True) if self.size else deformation
         for layer in self.convolutions:
             x = layer(x)
         return tf.reduce_mean(x, axis=(1, 2, 3))

@@ -100,7 +100,7 @@ def one_sided_jacobian(flow, ahead):
     return tf.reduce_sum(a * tf.linalg.cross(b, c), axis=-1)
 
 
-def resize(volume, size):
+def resize(volume, size, average=False):
     """Resizes a volume trilinearly, values unchanged, voxel centres at half-integer positions.
 
     Separable products with constant matrices, so that it has gradients of any order.
@@ -108,6 +108,8 @@ def resize(volume, size):
     Args:
       volume: [batch, x, y, z, channels] with known x, y, z.
       size: the new voxels along x, y, z.
+      average: whether an axis that gets shorter takes the mean over what each new voxel covers
+        instead, so that every old voxel counts.
 
     Returns:
       [batch, *size, channels].
@@ -115,7 +117,8 @@ def resize(volume, size):
     check_volume(volume, "volume")
     for axis, (old, new) in enumerate(zip(volume.shape[1:4], size)):
         if old != new:
-            matrix = tf.constant(_interpolation_matrix(old, new))
+            make = _averaging_matrix if average and new < old else _interpolation_matrix
+            matrix = tf.constant(make(old, new))
             equation = ["bxyzc,ix->biyzc", "bxyzc,iy->bxizc", "bxyzc,iz->bxyic"][axis]
             volume = tf.einsum(equation, volume, matrix)
     return volume
@@ -137,3 +140,11 @@ def _interpolation_matrix(old, new):
     if old > 1:
         matrix[np.arange(new), lower + 1] += position - lower
     return matrix
+
+
+def _averaging_matrix(old, new):
+    """Returns the [new, old] matrix of means over the old voxels that each new one covers."""
+    edges = np.arange(new + 1) * old / new
+    places = np.arange(old)
+    covered = np.minimum(edges[1:, None], places + 1) - np.maximum(edges[:-1, None], places)
+    return (np.maximum(covered, 0) * new / old).astype(np.float32)

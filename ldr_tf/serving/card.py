@@ -109,17 +109,17 @@ def card_text(content, kit):
 
 
 def _training_data(config):
-    if not config.dataset:
+    if not config.data.dataset:
         return "not recorded (an imported network)"
     source = {
         "scans": "its scans",
         "synthetic": "images painted from its label maps",
         "synthetic_t1": "T1-like images painted from its label maps",
-    }[config.training.images]
-    teacher = f", taught by {config.teacher or config.teacher_flows}"
-    taught = teacher if config.distillation.kind != "none" and teacher.split()[-1] != "None" else ""
-    pairs = ", neighbouring pairs" if config.training.paired else ""
+    }[config.data.images]
+    teacher = config.distillation.teacher or config.distillation.teacher_flows
+    taught = f", taught by {teacher}" if teacher else ""
+    pairs = ", neighbouring pairs" if config.data.paired else ""
     return (
-        f"{config.dataset}, subset {config.subset}: {source}{pairs}, "
-        f"{config.training.steps} steps of {config.training.batch_size}{taught}"
+        f"{config.data.dataset}, subset {config.data.subset}: {source}{pairs}, "
+        f"{config.optimisation.steps} steps of {config.training.batch_size}{taught}"
     )

@@ -10,8 +10,7 @@ from typing import Optional
 import numpy as np
 import tensorflow as tf
 
-from ldr_tf import records
-from ldr_tf.config import RunConfig
+from ldr_tf.config import run_config
 from ldr_tf.conventions import INTENSITY_MAX
 from ldr_tf.errors import InputError
 from ldr_tf.serving.kit import predict_request
@@ -56,7 +55,7 @@ class RemoteNetwork:
     1/255, a quarter of the bytes, else as float32.
 
     Attributes:
-      config: the RunConfig that the server tells.
+      run_config: the RunConfig that the server tells.
       free_size: False.
     """
 
@@ -80,7 +79,7 @@ class RemoteNetwork:
         self._model, version = found["model"], found["version"]
         self._version = None if version is None else int(version)
         self._channel, self._predict = _open(address, found["server"], self._connection)
-        self.config = self._read_config()
+        self.run_config = self._read_config()
 
     def __call__(self, fixed, moving):
         """Returns an object with the `flow` [1, x, y, z, 3], float32, voxels, of two volumes.
@@ -116,7 +115,7 @@ class RemoteNetwork:
     def _read_config(self):
         text = self._ask("describe", {"index": np.zeros(1, np.int32)}, "config")
         try:
-            return records.from_dict(RunConfig, json.loads(text.ravel()[0]))
+            return run_config(json.loads(text.ravel()[0]))
         except (ValueError, IndexError) as error:
             raise InputError(
                 f"{self._address}: describes itself in a way that this version of ldr_tf does "

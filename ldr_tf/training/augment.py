@@ -12,13 +12,19 @@ _INVERSION_STEPS = 12
 _SHIFT_SALT = 0x5348
 
 
-class Augmented(NamedTuple):
-    """A pair after augmentation, each as `augment` took it; what it was not given stays None."""
+class TrainingPair(NamedTuple):
+    """A batch of pairs with all that belongs to them.
+
+    Attributes:
+      fixed, moving: [batch, x, y, z, 1], sizes known.
+      flow: of the pair, [batch, x, y, z, 3] in voxels, or None.
+      labels: (fixed, moving), each integers [batch, x, y, z, 1], or None.
+    """
 
     fixed: tf.Tensor
     moving: tf.Tensor
-    flow: Optional[tf.Tensor]
-    labels: Optional[tuple[tf.Tensor, tf.Tensor]]
+    flow: Optional[tf.Tensor] = None
+    labels: Optional[tuple[tf.Tensor, tf.Tensor]] = None
 
 
 def random_control_grid(size, strength, seeds):
@@ -38,29 +44,26 @@ def random_control_grid(size, strength, seeds):
     return strength * uniform**3 * tf.constant([float(n // 4) for n in size])
 
 
-def augment(fixed, moving, strength, flip_axis, seed, example, flow=None, labels=None, shift=0):
+def augment(pair, config, seed, example):
     """Deforms the moving image, mirrors half of the pairs and moves each as a whole.
 
     Args:
-      fixed, moving: [batch, x, y, z, 1], sizes known.
-      strength: see `random_control_grid`; 0 deforms nothing.
-      flip_axis: 0, 1 or 2, the axis to mirror in both images; None mirrors nothing.
+      pair: a `TrainingPair`.
+      config: `ldr_tf.config.AugmentationConfig`. What a shift brings in from outside is 0.
       seed: of the run, an integer.
       example: each pair's number in the training, integers [batch].
-      flow: a flow of the pair as it was, [batch, x, y, z, 3] in voxels, or None.
-      labels: (fixed, moving), each integers [batch, x, y, z, 1], or None.
-      shift: most voxels by which a pair is moved along each axis, both scans alike; what comes in
-        from outside is 0.
 
     Returns:
-      An `Augmented`. Warping its moving image by its flow gives what warping the old one by the old
-      flow gave.
+      A `TrainingPair`. Warping its moving image by its flow gives what warping the old one by the
+      old flow gave.
     """
+    fixed, moving, flow, labels = pair
+    flip_axis, shift = config.flip_axis, config.shift
     example = tf.cast(example, tf.int32)
     size = moving.shape[1:4]
     fixed_labels, moving_labels = (None, None) if labels is None else labels
-    if strength:
-        grid = random_control_grid(size, strength, _seeds(seed, 2 * example))
+    if config.deformation:
+        grid = random_control_grid(size, config.deformation, _seeds(seed, 2 * example))
         deformation = free_form_flow(grid, size)
         moving = warp(moving, deformation)
         if flow is not None:
@@ -87,7 +90,7 @@ def augment(fixed, moving, strength, flip_axis, seed, example, flow=None, labels
             None if side is None else translate(side, offsets, shift) for side in sides
         )
     labels = None if labels is None else (fixed_labels, moving_labels)
-    return Augmented(fixed, moving, flow, labels)
+    return TrainingPair(fixed, moving, flow, labels)
 
 
 def translate(volume, offsets, most):

@@ -6,7 +6,7 @@ from ldr_tf.errors import InputError
 
 
 def make_strategy(name):
-    """Returns the strategy of a config's `training.strategy`.
+    """Returns the strategy of a config's `optimisation.strategy`.
 
     "mirrored" takes the GPUs of this machine, or its logical CPUs where it has none.
     "multi_worker" reads TF_CONFIG, as TensorFlow does, and must come before any other use of
@@ -20,19 +20,19 @@ def make_strategy(name):
     return tf.distribute.get_strategy()
 
 
-def check(strategy, training):
-    """Refuses, with InputError, what a `TrainingConfig` asks of devices that cannot do it."""
+def check(strategy, config):
+    """Refuses, with InputError, what an `OptimisationConfig` asks of devices that cannot do it."""
     devices = strategy.num_replicas_in_sync
-    shares = devices * training.accumulate
-    if training.batch_size % shares:
+    shares = devices * config.accumulate
+    if config.batch_size % shares:
         raise InputError(
-            f"training.batch_size must be a multiple of {shares} ({devices} devices, accumulate "
-            f"{training.accumulate}), not {training.batch_size}."
+            f"optimisation.batch_size must be a multiple of {shares} ({devices} devices, "
+            f"accumulate {config.accumulate}), not {config.batch_size}."
         )
-    if training.xla == "on" and devices > 1 and not tf.config.list_physical_devices("GPU"):
+    if config.xla == "on" and devices > 1 and not tf.config.list_physical_devices("GPU"):
         raise InputError(
-            "training.xla must be auto or off where several CPUs train together: XLA compiles for "
-            "the first of them only."
+            "optimisation.xla must be auto or off where several CPUs train together: XLA compiles "
+            "for the first of them only."
         )
 
 

@@ -45,24 +45,24 @@ class CriticGame:
     constraint bounds the critic.
     """
 
-    def __init__(self, critic, options):
-        """Binds the critic to its `ldr_tf.config.DistillationConfig`."""
+    def __init__(self, critic, config):
+        """Binds the critic to its `ldr_tf.config.CriticConfig`."""
         self._critic = critic
-        self._options = options
+        self._config = config
 
     def __call__(self, phi_s, phi_t):
         """Returns the Discrimination of two flows [B, x, y, z, 3], voxels."""
-        options, variables = self._options, self._critic.trainable_variables
-        phi_s, phi_t = phi_s / options.flow_unit, phi_t / options.flow_unit
-        penalized = options.constraint == "gradient_penalty"
+        config, variables = self._config, self._critic.trainable_variables
+        phi_s, phi_t = phi_s / config.flow_unit, phi_t / config.flow_unit
+        penalized = config.constraint == "gradient_penalty"
         scalars = {}
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(phi_s)
             features = self._critic(phi_s), self._critic(phi_t)
-            distance = tf.reduce_mean(feature_distance(*features, options.feature_reduction))
+            distance = tf.reduce_mean(feature_distance(*features, config.feature_reduction))
             if penalized:
-                joint = joint_deformation(phi_s, phi_t, options.beta)
-                values = gradient_penalty(self._critic, joint, options.flow_length)
+                joint = joint_deformation(phi_s, phi_t, config.beta)
+                values = gradient_penalty(self._critic, joint, config.flow_length)
                 penalty, norm = map(tf.reduce_mean, values)
                 scalars.update(critic_penalty=penalty, critic_gradient_norm=norm)
         scalars.update(
@@ -71,18 +71,18 @@ class CriticGame:
         )
         gradient, *moving = tape.gradient(distance, [phi_s, *variables])
         value = distance
-        if options.objective == "joint":
+        if config.objective == "joint":
             if penalized:
-                value += options.penalty * penalty
+                value += config.penalty * penalty
                 more, *pulling = tape.gradient(penalty, [phi_s, *variables])
-                gradient += options.penalty * more
-                moving = [m + options.penalty * p for m, p in zip(moving, pulling)]
+                gradient += config.penalty * more
+                moving = [m + config.penalty * p for m, p in zip(moving, pulling)]
         else:
             moving = [-m for m in moving]
             if penalized:
                 pulling = tape.gradient(penalty, variables)
-                moving = [m + options.penalty * p for m, p in zip(moving, pulling)]
-        return Discrimination(value, gradient / options.flow_unit, moving, scalars)
+                moving = [m + config.penalty * p for m, p in zip(moving, pulling)]
+        return Discrimination(value, gradient / config.flow_unit, moving, scalars)
 
 
 def _saturation(features):

@@ -26,7 +26,7 @@ class Keeper:
         """Opens the run folder of a `TrainingState`."""
         self._state = state
         self._best = os.path.join(folder, BEST_NAME)
-        keep = state.config.training.keep_checkpoints
+        keep = state.config.optimisation.keep_checkpoints
         self._last_manager = checkpoints.manager(state.checkpoint, folder, keep)
         network = tf.train.Checkpoint(network=state.network)
         self._best_manager = checkpoints.manager(network, self._best, keep=1)

@@ -1,14 +1,13 @@
 """The training loop: owns time and disk, and reports to the observer that it is given."""
 
+import contextlib
 import math
 import time
 
 import tensorflow as tf
 
-from ldr_tf import checkpoints
 from ldr_tf.training import devices
 from ldr_tf.training.keeper import Keeper, SavingError
-from ldr_tf.training.observer import Observer
 from ldr_tf.training.schedules import is_full_step, learning_rate
 from ldr_tf.training.summaries import SummaryWriter
 
@@ -17,113 +16,103 @@ class TrainingError(RuntimeError):
     """A training that cannot go on: not finite, no room for a checkpoint, a worker lost."""
 
 
-def resume(state, folder):
-    """Restores the state from the run's last checkpoint, if there is one; returns the step."""
-    path = checkpoints.latest_checkpoint(folder)
-    if path is not None:
-        checkpoints.restore(state.checkpoint, path)
-    return int(state.step.numpy())
+class TrainingLoop:
+    """Takes the steps of a training, and writes, validates and reports on the way.
 
-
-def train(
-    state,
-    step,
-    batches,
-    folder,
-    validate=None,
-    observer=None,
-    should_stop=None,
-    describe=None,
-):
-    """Trains from the state's step to the config's last one.
-
-    Writes checkpoints, TensorBoard events and metrics.jsonl into `folder`; of many workers one
-    does. Everything random depends on seed and step alone, so a training that was stopped goes on
-    as if it had not been.
-
-    Args:
-      state: `TrainingState`, restored where it resumes.
-      step: `TrainingStep` on that state.
-      batches: iterable of batches from the state's step on.
-      folder: the run folder.
-      validate: callable that returns figures by name, or None.
-      observer: `Observer`, or None.
-      should_stop: callable asked after every step; True saves and leaves. Of many workers it is
-        enough that one is asked; they agree whenever losses are logged.
-      describe: callable that names the pairs of a step, for messages, or None.
-
-    Returns:
-      True when the last step was taken, False when it was stopped before.
-
-    Raises:
-      TrainingError: a loss or gradient norm is not finite and the config does not say to skip such
-        steps (it names the term, the step and the pairs); the run folder cannot be written; another
-        worker is gone. The last checkpoint stays as it was.
+    Writes checkpoints, TensorBoard events and metrics.jsonl into the run folder; of many workers
+    one does. Everything random depends on seed and step alone, so a training that was stopped goes
+    on as if it had not been.
     """
-    try:
-        return _Loop(state, step, folder, validate, observer, should_stop, describe).run(batches)
-    except SavingError as error:
-        raise TrainingError(str(error)) from error
-    except OSError as error:
-        raise TrainingError(
-            f"{folder}: cannot be written ({error}); the last checkpoint is intact."
-        ) from error
-    except tf.errors.OpError as error:
-        if devices.worker_count(state.strategy) == 1:
-            raise
-        raise TrainingError(
-            "another worker is gone or does not answer; start all of them again with the same "
-            "command, which resumes from the last checkpoint."
-        ) from error
 
+    def __init__(self, state, step, folder, *, validate, observer, should_stop, describe, profile):
+        """Binds the loop.
 
-class _Loop:
-    def __init__(self, state, step, folder, validate, observer, should_stop, describe):
+        Args:
+          state: `TrainingState`, restored where it resumes.
+          step: `TrainingStep` on that state.
+          folder: the run folder.
+          validate: callable that returns figures by name, or None.
+          observer: an `Observer`.
+          should_stop: callable asked after every step; True saves and leaves. Of many workers it
+            is enough that one is asked; they agree whenever losses are logged.
+          describe: callable that names the pairs of a step, for messages.
+          profile: (first, last) step that TensorFlow's profiler records, counted from 1, or None.
+        """
         self._state = state
         self._step = step
         self._folder = folder
-        self._training = state.config.training
+        self._config = state.config.optimisation
         self._validate = validate
-        self._observer = observer or Observer()
-        self._asked = should_stop or (lambda: False)
+        self._observer = observer
+        self._asked = should_stop
         # Read together, when something is logged: reading each step's would make the device wait.
-        self._pending = _Pending(self._training.on_nonfinite, describe)
+        self._pending = _Pending(self._config.on_nonfinite, describe)
         self._chief = devices.is_chief(state.strategy)
+        self._profiler = _Profiler(folder, profile if self._chief else None)
         self._keeper = self._writer = None
 
     def run(self, batches):
-        first, steps = int(self._state.step.numpy()), self._training.steps
-        if self._chief:
-            self._keeper = Keeper(self._state, self._folder)
-            self._writer = SummaryWriter(self._folder)
-        self._observer.on_start(first, steps)
-        try:
-            return self._steps(_Waiting(batches), first, steps)
-        finally:
-            if self._writer is not None:
-                self._writer.close()
-            self._observer.on_end()
+        """Trains from the state's step to the config's last one.
+
+        Args:
+          batches: iterable of batches from the state's step on.
+
+        Returns:
+          True when the last step was taken, False when it was stopped before.
+
+        Raises:
+          TrainingError: a loss or gradient norm is not finite and the config does not say to skip
+            such steps (it names the term, the step and the pairs); the run folder cannot be
+            written; memory is short; another worker is gone. The last checkpoint stays as it was.
+        """
+        with _explained(self._state.strategy):
+            first, steps = int(self._state.step.numpy()), self._config.steps
+            if self._chief:
+                with _writing(self._folder):
+                    self._keeper = Keeper(self._state, self._folder)
+                    self._writer = SummaryWriter(self._folder)
+            self._observer.on_start(first, steps)
+            try:
+                return self._steps(_Waiting(batches), first, steps)
+            finally:
+                self._profiler.stop()
+                if self._writer is not None:
+                    with _writing(self._folder):
+                        self._writer.close()
+                self._observer.on_end()
 
     def _steps(self, batches, first, steps):
-        training = self._training
+        config = self._config
         for index, batch in zip(range(first, steps), batches):
-            self._pending.add(index, _take(self._state, self._step, batch, index))
+            self._profiler.before(index + 1)
+            self._pending.add(index, self._take(batch, index))
             done = index + 1
+            self._profiler.after(done)
             last = done == steps
-            logging = last or done % training.summarize_every == 0
+            logging = last or done % config.summarize_every == 0
+            validating = last or done % config.validate_every == 0
             stop = not last and self._should_stop(logging)
-            saving = last or stop or done % training.checkpoint_every == 0
-            if saving or logging:
+            saving = last or stop or done % config.checkpoint_every == 0
+            if saving or logging or validating:  # weights that are not finite are found here
                 self._report(done, batches)
             self._observer.on_step(done)
             if self._chief:
-                if last or done % training.validate_every == 0:
+                if validating and self._validate is not None:
                     self._look(batch, done)
                 if saving:
                     self._keeper.save(done)
             if stop:
                 return False
         return True
+
+    def _take(self, batch, index):
+        state = self._state
+        rate = learning_rate(self._config, index)
+        state.optimizer.learning_rate.assign(rate)
+        full = is_full_step(state.config.distillation, index)
+        scalars = self._step.full(batch) if full else self._step.reconstruction(batch)
+        state.step.assign(index + 1)
+        return {**scalars, "learning_rate": rate}
 
     def _should_stop(self, logging):
         """Asks after every step; many workers, who must leave together, ask each other rarely."""
@@ -136,28 +125,65 @@ class _Loop:
         scalars["waiting_percent"] = batches.percent()
         scalars["peak_memory_mb"] = devices.peak_memory() / 1e6
         if self._writer is not None:
-            self._writer.scalars(done, scalars)
+            with _writing(self._folder):
+                self._writer.scalars(done, scalars)
         self._observer.on_scalars(done, scalars)
 
     def _look(self, batch, done):
         """Validates, keeps the network if it is the best so far, and draws a pair."""
-        if self._validate is None:
-            return
         figures = self._validate()
-        self._writer.scalars(done, figures, "validation/")
-        self._observer.on_validation(done, figures)
-        self._keeper.save_if_best(done, figures)
         pictures = self._step.look(devices.first_share(self._state.strategy, batch))
-        self._writer.pictures(done, *pictures)
+        self._observer.on_validation(done, figures)
+        with _writing(self._folder):
+            self._writer.scalars(done, figures, "validation/")
+            self._keeper.save_if_best(done, figures)
+            self._writer.pictures(done, *pictures)
 
 
-def _take(state, step, batch, index):
-    rate = learning_rate(state.config.training, index)
-    state.optimizer.learning_rate.assign(rate)
-    full = is_full_step(state.config.distillation, index)
-    scalars = step.full(batch) if full else step.reconstruction(batch)
-    state.step.assign(index + 1)
-    return {**scalars, "learning_rate": rate}
+@contextlib.contextmanager
+def _writing(folder):
+    """Calls what fails inside by its name: the run folder cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise SavingError(
+            f"{folder}: cannot be written ({error}); the last checkpoint is intact."
+        ) from error
+
+
+@contextlib.contextmanager
+def _explained(strategy):
+    """Turns what can befall a training into a TrainingError that says so."""
+    try:
+        yield
+    except SavingError as error:
+        raise TrainingError(str(error)) from error
+    except tf.errors.ResourceExhaustedError as error:
+        raise TrainingError(
+            f"the memory does not suffice ({_first_line(error)}); smaller batches, "
+            "optimisation.accumulate or optimisation.recompute need less."
+        ) from error
+    except _LOST as error:
+        if devices.worker_count(strategy) == 1:
+            raise
+        raise TrainingError(
+            "another worker is gone or does not answer; start all of them again with the same "
+            "command, which resumes from the last checkpoint."
+        ) from error
+
+
+_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+)
+"""What TensorFlow raises where a worker that belongs to the cluster is missing."""
+
+
+def _first_line(error):
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 class _Waiting:
@@ -185,6 +211,29 @@ class _Waiting:
         return percent
 
 
+class _Profiler:
+    """TensorFlow's profiler, on from one step to another; TensorBoard reads what it writes."""
+
+    def __init__(self, folder, steps):
+        self._folder, self._steps, self._running = folder, steps, False
+
+    def before(self, number):
+        if self._steps is not None and not self._running:
+            first, last = self._steps
+            if first <= number <= last:
+                tf.profiler.experimental.start(self._folder)
+                self._running = True
+
+    def after(self, number):
+        if self._running and number >= self._steps[1]:
+            self.stop()
+
+    def stop(self):
+        if self._running:
+            self._running = False
+            tf.profiler.experimental.stop()
+
+
 class _Pending:
     """Scalars of steps taken and not yet read."""
 
@@ -198,16 +247,17 @@ class _Pending:
         self._steps.append((index, scalars))
 
     def read(self):
-        """Returns the last step's scalars as numbers, after a look at all; empties the list."""
+        """Returns the newest number of every scalar, after a look at all; empties the list."""
+        newest = {}
         for index, scalars in self._steps:
             values = {name: float(value) for name, value in scalars.items()}
             bad = [name for name, value in values.items() if not math.isfinite(value)]
             if bad and self._stops:
-                pairs = f" (pairs: {self._describe(index)})" if self._describe else ""
                 raise TrainingError(
-                    f"step {index + 1}: {bad[0]} is {values[bad[0]]}{pairs}; training stops, the "
-                    "last checkpoint is intact."
+                    f"step {index + 1}: {bad[0]} is {values[bad[0]]} (pairs: "
+                    f"{self._describe(index)}); training stops, the last checkpoint is intact."
                 )
             self._skipped += bool(bad) or bool(values.get("overflow"))
+            newest.update(values)
         self._steps.clear()
-        return {**values, "skipped_steps": self._skipped}
+        return {**newest, "skipped_steps": self._skipped}

@@ -2,7 +2,10 @@
 
 
 class Observer:
-    """What the training loop tells; this one listens to nothing."""
+    """What a training tells; this one listens to nothing."""
+
+    def on_run(self, config, parameters, first_step):
+        """A run is ready: its RunConfig, the network's parameters, the step it goes on from."""
 
     def on_start(self, first_step, last_step):
         """The loop is about to take the steps `first_step` to `last_step - 1`."""
@@ -11,7 +14,7 @@ class Observer:
         """A step was taken; `step` counts from 1."""
 
     def on_scalars(self, step, scalars):
-        """Losses by name, every `summarize_every` steps."""
+        """The newest losses by name, every `summarize_every` steps."""
 
     def on_validation(self, step, figures):
         """Figures of the validation, by name."""

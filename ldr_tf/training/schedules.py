@@ -2,7 +2,6 @@
 
 import math
 
-_EPOCH = 20000
 _RCN = (1, 1, 1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64)
 _RCN_FINETUNE = (1, 1, 1, 1 / 2, 1 / 4)
 _LDR_RELEASED = (1, 1 / 8, 1 / 16, 1 / 32, 1 / 64, 1 / 128)
@@ -12,8 +11,8 @@ _LDR_RELEASED_RESTARTS = 5
 def learning_rate(config, step):
     """Returns the learning rate of a step, counted from 0: `config.learning_rate` times a factor.
 
-    The schedules by name; those of the originals have one factor an epoch of 20,000 steps and
-    keep the last:
+    The schedules by name; those of the originals have one factor an epoch (20,000 steps there,
+    `config.epoch_steps` here) and keep the last:
       constant: 1.
       cosine: half a cosine, down to zero at the last step.
       rcn: 1, 1, 1, 1/2, 1/4, 1/8, 1/16, 1/32, 1/64; RCN, and the LDR release with ALDK, at 1e-4.
@@ -22,25 +21,25 @@ def learning_rate(config, step):
         over all steps; the release's LDR without ALDK, at 1e-4.
 
     Args:
-      config: `ldr_tf.config.TrainingConfig`.
+      config: `ldr_tf.config.OptimisationConfig`.
       step: the step.
     """
     if config.schedule == "cosine":
         factor = _half_cosine(min(step / config.steps, 1.0))
     elif config.schedule == "rcn":
-        factor = _by_epoch(_RCN, step)
+        factor = _by_epoch(_RCN, step, config)
     elif config.schedule == "rcn_finetune":
-        factor = _by_epoch(_RCN_FINETUNE, step)
+        factor = _by_epoch(_RCN_FINETUNE, step, config)
     elif config.schedule == "ldr_released":
         period = config.steps / _LDR_RELEASED_RESTARTS
-        factor = _by_epoch(_LDR_RELEASED, step) * _half_cosine((step % period) / period)
+        factor = _by_epoch(_LDR_RELEASED, step, config) * _half_cosine((step % period) / period)
     else:
         factor = 1.0
     return config.learning_rate * factor
 
 
-def _by_epoch(factors, step):
-    return factors[min(step // _EPOCH, len(factors) - 1)]
+def _by_epoch(factors, step, config):
+    return factors[min(step // config.epoch_steps, len(factors) - 1)]
 
 
 def _half_cosine(part):

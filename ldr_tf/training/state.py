@@ -27,27 +27,28 @@ class TrainingState:
           config: a RunConfig.
           strategy: see `ldr_tf.training.devices`; None for one device.
         """
-        keras.utils.set_random_seed(config.training.seed)
-        if config.training.deterministic:
+        keras.utils.set_random_seed(config.optimisation.seed)
+        if config.optimisation.deterministic:
             tf.config.experimental.enable_op_determinism()
         self.config = config
         self.strategy = strategy or tf.distribute.get_strategy()
-        self.scales_loss = config.training.precision == "mixed_float16"
+        self.scales_loss = config.optimisation.precision == "mixed_float16"
         with self.strategy.scope():
             self._create(config)
 
     def _create(self, config):
-        training, distillation = config.training, config.distillation
+        optimisation, distillation = config.optimisation, config.distillation
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.network = CascadeNetwork(
-            config, precision=training.precision, recompute=training.recompute
+            config.network, precision=optimisation.precision, recompute=optimisation.recompute
         )
-        self.optimizer = _adam(training.learning_rate, self.network, self.scales_loss)
+        self.optimizer = _adam(optimisation.learning_rate, self.network, self.scales_loss)
         self.critic = self.critic_optimizer = None
         tracked = {"network": self.network, "optimizer": self.optimizer, "step": self.step}
         if distillation.kind == "aldk":
-            self.critic = Critic(distillation.critic_size, distillation.constraint)
-            self.critic_optimizer = _adam(distillation.critic_learning_rate, self.critic)
+            critic = distillation.critic
+            self.critic = Critic(critic.size, critic.constraint)
+            self.critic_optimizer = _adam(critic.learning_rate, self.critic)
             tracked.update(critic=self.critic, critic_optimizer=self.critic_optimizer)
         self.checkpoint = tf.train.Checkpoint(**tracked)
 

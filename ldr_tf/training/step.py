@@ -5,8 +5,8 @@ import tensorflow as tf
 from ldr_tf.conventions import INTENSITY_MAX
 from ldr_tf.losses.adversarial import adversarial_loss
 from ldr_tf.losses.distillation import end_point_error
-from ldr_tf.losses.reconstruction import reconstruction_loss
-from ldr_tf.training.augment import augment
+from ldr_tf.losses.reconstruction import Labels, reconstruction_loss
+from ldr_tf.training.augment import TrainingPair, augment
 from ldr_tf.training.discrimination import CriticGame, regression
 
 
@@ -18,8 +18,9 @@ class TrainingStep:
     "aldk" plays the critic's game, in which both sides move by the same look at the flows. Both
     are traced once, take a batch as the pipeline yields it ("fixed", "moving" uint8, "example",
     "teacher_flow" where flows are stored, "fixed_labels" and "moving_labels" where segmentations
-    count), and return a dictionary of scalar tensors, means
-    over the batch and all devices; neither does any I/O. The teacher is never moved.
+    count), and return a dictionary of scalar tensors, means over the batch and all devices; neither
+    does any I/O. The teacher is never moved. Each step's objective bears its own name among the
+    scalars: "reconstruction", and "full_loss" of the full step.
     """
 
     def __init__(self, state, teacher=None, classes=0):
@@ -37,22 +38,22 @@ class TrainingStep:
         self._config = state.config
         self._distill = regression
         if state.critic is not None:
-            self._distill = CriticGame(state.critic, state.config.distillation)
+            self._distill = CriticGame(state.critic, state.config.distillation.critic)
         self.reconstruction = self._on_all_devices(self._reconstruction_step)
         self.full = self._on_all_devices(self._full_step)
 
     def look(self, batch):
         """Returns (fixed, moving, registration, teacher's flow or None) of one device's batch."""
         pair = self._prepare(batch)
-        fixed, moving, phi_t = pair.fixed, pair.moving, pair.flow
+        phi_t = pair.flow
         if phi_t is None and self._teacher is not None:
-            phi_t = self._teacher(fixed, moving).flow
-        return fixed, moving, self._state.network(fixed, moving), phi_t
+            phi_t = self._teacher(pair.fixed, pair.moving).flow
+        return pair.fixed, pair.moving, self._state.network(pair.fixed, pair.moving), phi_t
 
     def _on_all_devices(self, step):
         """Returns the step of one device as the tf.function of all of them."""
         strategy = self._state.strategy
-        compiled = _whole_step_compiled(self._config.training.xla)
+        compiled = _whole_step_compiled(self._config.optimisation.xla)
         if strategy.num_replicas_in_sync == 1:
             return tf.function(step, autograph=False, jit_compile=compiled)
 
@@ -65,9 +66,12 @@ class TrainingStep:
         return tf.function(run, autograph=False)
 
     def _reconstruction_step(self, batch):
-        """Moves the network by l_rec alone."""
+        """Moves the network by l_rec alone, and the critic too where the config says so."""
+        if self._state.critic is not None and self._critic_config.on_reconstruction_steps:
+            scalars = self._full_step(batch, gamma=1.0)
+            del scalars["full_loss"]
+            return scalars
         gradients, scalars = self._over_parts(self._reconstruction_gradients, batch)
-        scalars["loss"] = scalars["reconstruction"]
         scalars = _mean_over_devices(scalars)
         self._move_network(gradients, scalars)
         return scalars
@@ -75,7 +79,7 @@ class TrainingStep:
     def _full_step(self, batch, gamma=None):
         """Moves the network by the full loss and, with "aldk", the critic by its own.
 
-        `gamma` is a scalar tensor instead of the config's value.
+        `gamma` is a number or scalar tensor instead of the config's value.
         """
         gamma = self._config.distillation.gamma if gamma is None else gamma
 
@@ -87,13 +91,17 @@ class TrainingStep:
         self._move_network(gradients, scalars)
         if critic_gradients:
             self._move_critic(critic_gradients, scalars)
-            for _ in range(self._config.distillation.critic_steps - 1):
+            for _ in range(self._critic_config.steps - 1):
                 self._move_critic(self._distill(*flows).critic_gradients, scalars)
         return scalars
 
+    @property
+    def _critic_config(self):
+        return self._config.distillation.critic
+
     def _over_parts(self, function, batch):
         """Returns the mean of `function(part)` over the parts of a batch, one after the other."""
-        parts = self._config.training.accumulate
+        parts = self._config.optimisation.accumulate
         if parts == 1:
             return function(batch)
         pieces = tf.nest.map_structure(
@@ -133,45 +141,34 @@ class TrainingStep:
         scalars.update(
             distilled.scalars,
             discrimination=distilled.value,
-            loss=adversarial_loss(scalars["reconstruction"], distilled.value, gamma),
+            full_loss=adversarial_loss(scalars["reconstruction"], distilled.value, gamma),
             discrimination_gradient_norm=tf.norm(distilled.gradient),
             discrimination_towards_teacher=_cosine(distilled.gradient, phi_s - phi_t),
             teacher_end_point_error=tf.reduce_mean(end_point_error(phi_s, phi_t)),
         )
         # Only more than one critic step looks at the flows again; in parts there is but one.
-        flows = (phi_s, phi_t) if self._config.distillation.critic_steps > 1 else ()
+        flows = (phi_s, phi_t) if self._critic_config.steps > 1 else ()
         return gradients, distilled.critic_gradients, flows, scalars
 
     def _prepare(self, batch):
         """Returns the augmented pair, images in 0..1; its flow is the stored one."""
-        training = self._config.training
-        fixed = tf.cast(batch["fixed"], tf.float32) / INTENSITY_MAX
-        moving = tf.cast(batch["moving"], tf.float32) / INTENSITY_MAX
+        config = self._config
         flow = batch.get("teacher_flow")
-        labels = [batch[name] for name in ("fixed_labels", "moving_labels") if name in batch]
-        return augment(
-            fixed,
-            moving,
-            training.augmentation,
-            training.flip_axis,
-            training.seed,
-            batch["example"],
-            flow if flow is None else tf.cast(flow, tf.float32),
-            tuple(labels) or None,
-            training.shift,
+        labels = tuple(batch[name] for name in ("fixed_labels", "moving_labels") if name in batch)
+        pair = TrainingPair(
+            fixed=tf.cast(batch["fixed"], tf.float32) / INTENSITY_MAX,
+            moving=tf.cast(batch["moving"], tf.float32) / INTENSITY_MAX,
+            flow=None if flow is None else tf.cast(flow, tf.float32),
+            labels=labels or None,
         )
+        return augment(pair, config.augmentation, config.optimisation.seed, batch["example"])
 
     def _reconstruct(self, pair):
         config = self._config
         registration = self._state.network(pair.fixed, pair.moving)
+        labels = None if pair.labels is None else Labels(*pair.labels, self._classes)
         terms = reconstruction_loss(
-            pair.fixed,
-            registration,
-            config.training.similarity,
-            config.training.regularization,
-            config.network.rep,
-            pair.labels and (*pair.labels, self._classes),
-            config.training.label_weight,
+            pair.fixed, registration, config.loss, config.network.rep, labels
         )
         return registration.flow, {name: tf.reduce_mean(value) for name, value in terms.items()}
 
@@ -219,7 +216,7 @@ class TrainingStep:
 
             return tf.cond(finite, on_each_device, lambda: False)
 
-        if self._config.training.on_nonfinite == "skip":
+        if self._config.optimisation.on_nonfinite == "skip":
             context = tf.distribute.get_replica_context()
             context.merge_call(unless_broken, args=(gradients, norm))
         else:

@@ -14,7 +14,7 @@ from ldr_tf.errors import InputError
 
 
 class FakeNetwork:
-    config = configs.RunConfig(
+    run_config = configs.RunConfig(
         network=configs.NetworkConfig(image_size=(16, 16, 16)),
         image=configs.ImageConfig("LPS", (2.0, 2.0, 2.0)),
     )

@@ -22,7 +22,7 @@ RAS = (-1.0, 0, 0, 0, -1.0, 0, 0, 0, 1.0)
 class FakeNetwork:
     """Moves the content 4 mm towards the patient's right."""
 
-    config = configs.RunConfig(
+    run_config = configs.RunConfig(
         network=configs.NetworkConfig(image_size=(16, 16, 16)),
         image=configs.ImageConfig("LIA", (2.0, 2.0, 2.0)),
     )
@@ -302,7 +302,7 @@ def test_affine_refinement_landmarks_jacobian_and_inverse(case, capsys):
 
 def test_a_warning_can_be_read(case, monkeypatch, capsys):
     class Elsewhere(FakeNetwork):
-        config = configs.RunConfig(
+        run_config = configs.RunConfig(
             network=configs.NetworkConfig(image_size=(128, 128, 128)),
             image=configs.ImageConfig("LIA", (2.0, 2.0, 2.0)),
         )

@@ -55,8 +55,22 @@ def write(path, content, **changes):
 
 
 def run_train(path, output, *more):
-    flags = ["--stage=student", f"--dataset={path}", f"--output={output}", "--channels=2"]
-    return train.main(["train", *flags, "--steps=2", "--batch_size=4", "--validation=", *more])
+    flags = [
+        "--stage=student",
+        f"--dataset={path}",
+        f"--output={output}",
+        "--set=network.channels=2",
+    ]
+    return train.main(
+        [
+            "train",
+            *flags,
+            "--set=optimisation.steps=2",
+            "--set=optimisation.batch_size=4",
+            "--set=data.validation=",
+            *more,
+        ]
+    )
 
 
 def evaluated(path, run, output, *more):
@@ -72,7 +86,7 @@ def test_trains_and_evaluates_in_the_order_of_the_rules(dataset, tmp_path, monke
     write(path, content)
     run = tmp_path / "run"
     assert run_train(path, run) == 0
-    assert run_train(path, tmp_path / "paired", "--paired") == 0
+    assert run_train(path, tmp_path / "paired", "--set=data.paired=true") == 0
     ids = [f"sliver_{index:02d}" for index in range(4)]
     rows, pairs = evaluated(path, run, tmp_path / "all")
     assert pairs == [(a, b) for a in ids for b in ids if a != b]

@@ -19,7 +19,7 @@ class ShiftNetwork:
     """Moves by two voxels along x, which registers scan 1 to scan 0."""
 
     def __init__(self, affine_stem="none", size=(64, 64, 64)):
-        self.config = RunConfig(network=NetworkConfig(affine_stem=affine_stem, image_size=size))
+        self.run_config = RunConfig(network=NetworkConfig(affine_stem=affine_stem, image_size=size))
 
     def count_params(self):
         return 1234567

@@ -76,7 +76,7 @@ def test_from_scans_and_label_maps_to_figures(folders, capfd):
     for number, path in enumerate(brain_t1.CONFIGS):
         values = json.loads(pathlib.Path(path).read_text())
         values["network"]["channels"] = 2
-        values["training"] |= {"validate_every": 3, "checkpoint_every": 3, "summarize_every": 1}
+        values["optimisation"] |= {"validate_every": 3, "checkpoint_every": 3, "summarize_every": 1}
         configs.append(folders / f"config{number}.json")
         configs[-1].write_text(json.dumps(values))
     flags = [f"--configs={configs[0]},{configs[1]}", "--steps=3"]

@@ -12,9 +12,9 @@ from experiments.evaluation import arms
 
 def run(phantoms, teacher, folder, *more):
     config = folder.parent / "arms.json"
-    config.write_text(json.dumps({"network": {"channels": 2}, "training": {"steps": 2}}))
+    config.write_text(json.dumps({"network": {"channels": 2}, "optimisation": {"steps": 2}}))
     common = [f"--dataset={phantoms}", f"--teacher={teacher}", f"--config={config}"]
-    common += [f"--output={folder}", "--subset=validation", "--train_flag=validation="]
+    common += [f"--output={folder}", "--subset=validation", "--set=data.validation="]
     return compare.main(["compare", *common, *more])
 
 
@@ -27,19 +27,29 @@ def test_arms_add_up(phantoms, student_run, tmp_path, capsys):
     assert run(phantoms, student_run, folder, *first) == 0
     made = (folder / "none-1" / "seconds.json").stat().st_mtime_ns
     capsys.readouterr()
-    second = ["--arms=none,none+channels=1+flip_axis=0", "--seeds=1,2"]
+    second = ["--arms=none,none+network.channels=1+augmentation.flip_axis=0", "--seeds=1,2"]
     assert run(phantoms, student_run, folder, *second) == 0
     assert (folder / "none-1" / "seconds.json").stat().st_mtime_ns == made
     rows = {row["arm"]: row for row in json.loads((folder / "comparison.json").read_text())}
-    wanted = ["identity", "teacher", "none", "refined", "none+channels=1+flip_axis=0"]
+    wanted = [
+        "identity",
+        "teacher",
+        "none",
+        "refined",
+        "none+network.channels=1+augmentation.flip_axis=0",
+    ]
     assert list(rows) == wanted
     assert [rows[arm]["runs"] for arm in wanted] == [1, 1, 2, 1, 2]
-    assert rows["none+channels=1+flip_axis=0"]["parameters"] < rows["none"]["parameters"]
+    assert (
+        rows["none+network.channels=1+augmentation.flip_axis=0"]["parameters"]
+        < rows["none"]["parameters"]
+    )
     pairs = pd.read_csv(folder / "evaluation" / "pairs.csv")
     means = pairs.groupby("method")["dice"].mean()
     assert rows["none"]["dice"] == pytest.approx((means["none-1"] + means["none-2"]) / 2)
     config = json.loads((folder / "refined-1" / "config.json").read_text())
-    assert config["teacher_flows"] == str(flows) and config["distillation"]["kind"] == "flow"
+    assert config["distillation"]["teacher_flows"] == str(flows)
+    assert config["distillation"]["kind"] == "flow"
     text = (folder / "comparison.md").read_text()
     assert text in capsys.readouterr().out
     assert "| aldk-game | open |" in text and "| none | open |" not in text

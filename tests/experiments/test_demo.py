@@ -1,16 +1,22 @@
 """The demo: its commands fit the scripts, and the chain keeps what it promises."""
 
 import json
+import shlex
 
 import pytest
 
-from experiments import demo
+from experiments import demo, train
+from experiments.stages import Command
 
 
 def test_every_stage_takes_its_flags(tmp_path):
     plan = demo.stages(str(tmp_path), seed=1)
     assert len(plan) == 6
-    for _, _, module, arguments in plan:
+    for stage in plan:
+        module, line = train, shlex.split(stage.work.shown())
+        if isinstance(stage.work, Command):
+            module = stage.work.module
+        arguments = [word for word in line if word.startswith("--")]
         module.FLAGS.unparse_flags()
         assert module.FLAGS(["name", *arguments]) == ["name"]
 

@@ -42,8 +42,18 @@ def test_graph_holds_plain_operations_only(exported):
 
 def test_half_resolution_exports_plain_operations(phantoms, volumes, tmp_path):
     run, model = tmp_path / "run", tmp_path / "model"
-    flags = ["--stage=student", f"--dataset={phantoms}", f"--output={run}", "--channels=4"]
-    half = ["--flow_resolution=half", "--cascades=2", "--steps=3", "--validation="]
+    flags = [
+        "--stage=student",
+        f"--dataset={phantoms}",
+        f"--output={run}",
+        "--set=network.channels=4",
+    ]
+    half = [
+        "--set=network.flow_resolution=half",
+        "--set=network.cascades=2",
+        "--set=optimisation.steps=3",
+        "--set=data.validation=",
+    ]
     assert train.main(["train", *flags, *half]) == 0
     assert export.main(["export", f"--run={run}", f"--output={model}", "--nomeasure"]) == 0
     test_graph_holds_plain_operations_only(model / "1")

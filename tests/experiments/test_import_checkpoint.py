@@ -13,7 +13,7 @@ import ldr_tf
 from data.manifest import write_manifest
 from data.volumes import write_scan
 from experiments import import_checkpoint, train
-from ldr_tf.config import NetworkConfig, RunConfig
+from ldr_tf.config import NetworkConfig
 from ldr_tf.legacy import original_variables
 from ldr_tf.networks.cascade import CascadeNetwork
 
@@ -103,7 +103,7 @@ def test_vtn_of_three_cascades_round_trips(tmp_path):
     config = NetworkConfig(
         base_network="VTN", cascades=3, affine_stem="vtn", image_size=(64, 64, 64)
     )
-    network = CascadeNetwork(RunConfig(network=config))
+    network = CascadeNetwork(config)
     rng = np.random.default_rng(0)
     values = {
         name: rng.normal(size=variable.shape).astype("float32") * 0.01

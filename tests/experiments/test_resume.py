@@ -19,9 +19,23 @@ KILLS = 3
 def start(dataset, folder, log):
     command = [
         *[sys.executable, "-m", "experiments.train", "--stage=student", f"--dataset={dataset}"],
-        *[f"--output={folder}", "--deterministic", "--steps=40", "--checkpoint_every=2"],
-        *["--channels=4", "--learning_rate=1e-3", "--flip_axis=0", "--validation="],
-        *["--cascades=2", "--batch_size=2", "--summarize_every=10"],
+        *[
+            f"--output={folder}",
+            "--set=optimisation.deterministic=true",
+            "--set=optimisation.steps=40",
+            "--set=optimisation.checkpoint_every=2",
+        ],
+        *[
+            "--set=network.channels=4",
+            "--set=optimisation.learning_rate=1e-3",
+            "--set=augmentation.flip_axis=0",
+            "--set=data.validation=",
+        ],
+        *[
+            "--set=network.cascades=2",
+            "--set=optimisation.batch_size=2",
+            "--set=optimisation.summarize_every=10",
+        ],
     ]
     return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
 

@@ -11,8 +11,7 @@ import tensorflow as tf
 
 import ldr_tf
 from experiments import make_teacher_flows, train
-from ldr_tf.config import RunConfig
-from ldr_tf.records import from_dict
+from ldr_tf.config import run_config
 
 
 def flags(dataset, output, *more):
@@ -20,23 +19,23 @@ def flags(dataset, output, *more):
         "train",
         f"--dataset={dataset}",
         f"--output={output}",
-        "--channels=4",
-        "--steps=6",
-        "--checkpoint_every=2",
-        "--summarize_every=1",
+        "--set=network.channels=4",
+        "--set=optimisation.steps=6",
+        "--set=optimisation.checkpoint_every=2",
+        "--set=optimisation.summarize_every=1",
         *more,
     ]
 
 
-def losses(folder, name="loss"):
+def losses(folder, name="reconstruction"):
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return {line["step"]: line[name] for line in lines if name in line}
 
 
 def test_run_folder_is_complete(phantoms, student_run):
-    config = from_dict(RunConfig, json.loads((student_run / "config.json").read_text()))
+    config = run_config(json.loads((student_run / "config.json").read_text()))
     assert config.stage == "student"
-    assert config.dataset == str(phantoms)
+    assert config.data.dataset == str(phantoms)
     assert config.network.image_size == (32, 32, 32)
     assert config.image.orientation == "RAS"
     assert list(student_run.glob("checkpoints/*.index"))
@@ -61,18 +60,25 @@ def test_a_run_of_before_flow_resolution_loads(student_run, volumes, tmp_path):
     assert values["network"].pop("flow_resolution") == "full"
     (tmp_path / "run" / "config.json").write_text(json.dumps(values))
     wanted, found = (ldr_tf.load_run(str(run)) for run in (student_run, tmp_path / "run"))
-    assert found.config == wanted.config
+    assert found.run_config == wanted.run_config
     np.testing.assert_array_equal(found(*volumes).flow, wanted(*volumes).flow)
 
 
 def test_student_learns_with_its_teacher(phantoms, tmp_path, capfd):
     teacher, student = tmp_path / "teacher", tmp_path / "student"
-    base = ["--base_network=LDR", "--learning_rate=3e-3", "--augmentation=0", "--validation="]
-    code = train.main(flags(phantoms, teacher, "--stage=teacher", "--steps=80", *base))
+    base = [
+        "--set=network.base_network=LDR",
+        "--set=optimisation.learning_rate=3e-3",
+        "--set=augmentation.deformation=0",
+        "--set=data.validation=",
+    ]
+    code = train.main(
+        flags(phantoms, teacher, "--stage=teacher", "--set=optimisation.steps=80", *base)
+    )
     assert code == 0
     course = list(losses(teacher).values())
     assert np.mean(course[-12:]) < 0.8 * np.mean(course[:12])  # twelve pairs make an epoch
-    more = ["--stage=student", f"--teacher={teacher}", "--validation="]
+    more = ["--stage=student", f"--teacher={teacher}", "--set=data.validation="]
     assert train.main(flags(phantoms, student, *more)) == 0
     assert sorted(losses(student, "critic_distance")) == [3, 6]  # every third step is full
     assert "step 6/6" in capfd.readouterr().err  # plain lines off a terminal
@@ -82,42 +88,54 @@ def test_student_learns_from_stored_flows(phantoms, student_run, tmp_path):
     store, student = tmp_path / "flows.h5", tmp_path / "student"
     make = [f"--teacher={student_run}", f"--dataset={phantoms}", f"--output={store}"]
     assert make_teacher_flows.main(["make_teacher_flows", *make, "--subset=1"]) == 0
-    more = ["--stage=student", f"--teacher_flows={store}", "--distillation=flow", "--flip_axis=0"]
+    more = [
+        "--stage=student",
+        f"--teacher_flows={store}",
+        "--set=distillation.kind=flow",
+        "--set=augmentation.flip_axis=0",
+    ]
     assert train.main(flags(phantoms, student, *more)) == 0
     assert sorted(losses(student, "flow_regression")) == [3, 6]
     best = ldr_tf.load_run(str(student / "best"))  # every command takes it as a run
-    assert best.config.teacher_flows == str(store)
+    assert best.run_config.distillation.teacher_flows == str(store)
 
 
 def test_a_stopped_training_resumes_to_the_same_weights(phantoms, tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    common = ["--stage=student", "--validation=", "--augmentation=0.4", "--flip_axis=0"]
+    common = [
+        "--stage=student",
+        "--set=data.validation=",
+        "--set=augmentation.deformation=0.4",
+        "--set=augmentation.flip_axis=0",
+    ]
     assert train.main(flags(phantoms, whole, *common)) == 0
 
-    from ldr_tf.training import loop
+    from experiments.progress import TrainingProgress
 
-    taken, original = [], loop._take
+    taken = []
 
-    def interrupted(state, step, batch, index):
-        taken.append(index)
+    def on_step(self, step):
+        taken.append(step)
         if len(taken) == 3:
             os.kill(os.getpid(), signal.SIGTERM)
-        return original(state, step, batch, index)
 
-    loop._take = interrupted
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrainingProgress, "on_step", on_step)
         assert train.main(flags(phantoms, parts, *common)) == 1
-    finally:
-        loop._take = original
-    assert taken == [0, 1, 2]
+    assert taken == [1, 2, 3]
     assert train.main(flags(phantoms, parts, *common)) == 0
     for a, b in zip(*(ldr_tf.load_run(str(run)).get_weights() for run in (whole, parts))):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
 def test_init_takes_over_the_weights(phantoms, student_run, tmp_path):
-    common = ["--stage=student", "--validation=", "--learning_rate=1e-12", f"--init={student_run}"]
-    assert train.main(flags(phantoms, tmp_path / "run", *common, "--steps=1")) == 0
+    common = [
+        "--stage=student",
+        "--set=data.validation=",
+        "--set=optimisation.learning_rate=1e-12",
+        f"--init={student_run}",
+    ]
+    assert train.main(flags(phantoms, tmp_path / "run", *common, "--set=optimisation.steps=1")) == 0
     first, second = (ldr_tf.load_run(str(run)) for run in (student_run, tmp_path / "run"))
     for a, b in zip(first.get_weights(), second.get_weights()):
         np.testing.assert_allclose(a, b, atol=1e-6)
@@ -125,14 +143,20 @@ def test_init_takes_over_the_weights(phantoms, student_run, tmp_path):
 
 def test_what_is_not_finite_is_named_and_the_checkpoint_kept(phantoms, tmp_path, capfd):
     run = tmp_path / "run"
-    common = ["--stage=student", "--validation=", "--learning_rate=1e30", "--schedule=constant"]
-    assert train.main(flags(phantoms, run, *common, "--summarize_every=5")) == 1
+    common = [
+        "--stage=student",
+        "--set=data.validation=",
+        "--set=optimisation.learning_rate=1e30",
+        "--set=optimisation.schedule=constant",
+    ]
+    assert train.main(flags(phantoms, run, *common, "--set=optimisation.summarize_every=5")) == 1
     shown = capfd.readouterr().err
     assert "step 2: " in shown and "(pairs: phantoms/" in shown and "intact" in shown
     assert "Traceback" not in shown
 
 
 def test_what_is_not_finite_can_be_skipped(phantoms, student_run, tmp_path):
+    from ldr_tf.training import run
     from ldr_tf.training import step as steps
 
     broken, original = tmp_path / "run", steps.reconstruction_loss
@@ -155,8 +179,12 @@ def test_what_is_not_finite_can_be_skipped(phantoms, student_run, tmp_path):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(steps, "reconstruction_loss", now_and_then)
-        patch.setattr(steps, "TrainingStep", Spy)
-        common = ["--stage=student", "--validation=", "--on_nonfinite=skip"]
+        patch.setattr(run, "TrainingStep", Spy)
+        common = [
+            "--stage=student",
+            "--set=data.validation=",
+            "--set=optimisation.on_nonfinite=skip",
+        ]
         assert train.main(flags(phantoms, broken, *common)) == 0
     assert losses(broken, "skipped_steps")[6] == 1
     weights = ldr_tf.load_run(str(broken)).get_weights()
@@ -166,31 +194,44 @@ def test_what_is_not_finite_can_be_skipped(phantoms, student_run, tmp_path):
 @pytest.mark.parametrize(
     "more, words",
     [
-        (["--similarity=ssim"], "training.similarity"),
-        (["--gamma=1.5", "--teacher=RUN"], "distillation.gamma"),
-        (["--steps=many"], "steps"),
-        (["--steps=0"], "training.steps"),
-        (["--critic_size=8,eight,8"], "--critic_size"),
-        (["--distillation=aldk"], "needs --teacher"),
+        (["--set=loss.similarity=ssim"], "loss.similarity must be one of correlation"),
+        (["--set=distillation.gamma=1.5", "--teacher=RUN"], "distillation.gamma"),
+        (["--set=optimisation.steps=many"], "optimisation.steps must be an integer"),
+        (["--set=optimisation.steps=0"], "optimisation.steps must be at least 1"),
+        (
+            ["--set=distillation.critic.size=8,eight,8"],
+            "distillation.critic.size must be an integer",
+        ),
+        (["--set=stepz=3"], "unknown setting 'stepz'"),
+        (["--set=steps=3"], "did you mean optimisation.steps?"),
+        (["--set=loss.similarity"], "is FIELD=VALUE"),
+        (["--profile=5:3"], "--profile must be FIRST:LAST"),
+        (["--set=distillation.kind=aldk"], "needs a teacher"),
         (["--teacher=RUN", "--teacher_flows=STORE"], "only one of them"),
         (["--teacher_flows=STORE"], "cannot be read as HDF5"),
-        (["--precision=half"], "training.precision"),
-        (["--batch_size=4", "--accumulate=3"], "training.batch_size must be a multiple"),
+        (["--set=optimisation.precision=half"], "optimisation.precision"),
+        (
+            ["--set=optimisation.batch_size=4", "--set=optimisation.accumulate=3"],
+            "optimisation.batch_size must be a multiple",
+        ),
         (["--teacher=nowhere"], "nowhere: is not a run folder"),
         (["--subset=3"], "no scheme or subset '3'"),
-        (["--validation=5"], "no scheme or subset '5'"),
-        (["--config=CONFIG"], "training.stepz"),
-        (["--init=RUN", "--channels=2"], "another network"),
-        (["--init=RUN", "--flow_resolution=half"], "another network"),
-        (["--flow_resolution=quarter"], "must be one of full, half"),
-        (["--flow_resolution=half", "--base_network=VTN"], "may be half for base_network LDR"),
+        (["--set=data.validation=5"], "no scheme or subset '5'"),
+        (["--config=CONFIG"], "unknown field optimisation.stepz"),
+        (["--init=RUN", "--set=network.channels=2"], "another network"),
+        (["--init=RUN", "--set=network.flow_resolution=half"], "another network"),
+        (["--set=network.flow_resolution=quarter"], "must be one of full, half"),
+        (
+            ["--set=network.flow_resolution=half", "--set=network.base_network=VTN"],
+            "may be half for base_network LDR",
+        ),
         (["--stage=pupil"], "stage"),
         (["--output=CONFIG"], "must be a folder"),
     ],
 )
 def test_bad_input_is_one_sentence(more, words, phantoms, student_run, tmp_path, capfd):
     config = tmp_path / "config.json"
-    config.write_text('{"training": {"stepz": 3}}')
+    config.write_text('{"optimisation": {"stepz": 3}}')
     more = [flag.replace("RUN", str(student_run)) for flag in more]
     more = [flag.replace("CONFIG", str(config)) for flag in more]
     output = tmp_path / "run"
@@ -203,22 +244,34 @@ def test_bad_input_is_one_sentence(more, words, phantoms, student_run, tmp_path,
 
 
 def test_another_config_is_refused_with_the_difference(phantoms, student_run, capfd):
-    again = ["--stage=student", f"--dataset={phantoms}", f"--output={student_run}", "--channels=4"]
-    assert train.main(["train", *again, "--steps=6", "--learning_rate=2e-3"]) == 2
-    assert "training.learning_rate was 0.001, now 0.002" in capfd.readouterr().err
+    again = [
+        "--stage=student",
+        f"--dataset={phantoms}",
+        f"--output={student_run}",
+        "--set=network.channels=4",
+    ]
+    assert (
+        train.main(
+            ["train", *again, "--set=optimisation.steps=6", "--set=optimisation.learning_rate=2e-3"]
+        )
+        == 2
+    )
+    assert "optimisation.learning_rate was 0.001, now 0.002" in capfd.readouterr().err
 
 
 def test_override_takes_over_what_may_change(phantoms, tmp_path, capfd):
     run = tmp_path / "run"
-    common = ["--stage=student", "--validation="]
+    common = ["--stage=student", "--set=data.validation="]
     assert train.main(flags(phantoms, run, *common)) == 0
-    longer = flags(phantoms, run, *common, "--steps=8", "--summarize_every=2")
+    longer = flags(
+        phantoms, run, *common, "--set=optimisation.steps=8", "--set=optimisation.summarize_every=2"
+    )
     assert train.main(longer) == 2
-    assert "training.steps was 6, now 8; training.summarize_every" in capfd.readouterr().err
+    assert "optimisation.steps was 6, now 8; optimisation.summarize_every" in capfd.readouterr().err
     assert train.main([*longer, "--override"]) == 0
     assert max(losses(run)) == 8
-    assert json.loads((run / "config.json").read_text())["training"]["steps"] == 8
-    assert train.main([*longer, "--override", "--channels=2"]) == 2
+    assert json.loads((run / "config.json").read_text())["optimisation"]["steps"] == 8
+    assert train.main([*longer, "--override", "--set=network.channels=2"]) == 2
     assert "network.channels was 4, now 2)" in capfd.readouterr().err
 
 
@@ -250,9 +303,14 @@ def test_broken_checkpoint_is_refused(phantoms, student_run, tmp_path):
 
 def test_images_painted_from_labels(phantoms, tmp_path):
     output = tmp_path / "painted"
-    more = ["--stage=student", "--images=synthetic", "--cache", "--validation="]
+    more = [
+        "--stage=student",
+        "--set=data.images=synthetic",
+        "--set=data.cache=true",
+        "--set=data.validation=",
+    ]
     assert train.main(flags(phantoms, output, *more)) == 0
     painted = losses(output)
     assert len(painted) == 6 and all(np.isfinite(value) for value in painted.values())
-    config = from_dict(RunConfig, json.loads((output / "config.json").read_text()))
-    assert config.training.images == "synthetic"
+    config = run_config(json.loads((output / "config.json").read_text()))
+    assert config.data.images == "synthetic"

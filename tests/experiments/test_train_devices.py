@@ -30,9 +30,24 @@ sys.exit(train.main(["train", *sys.argv[2:]]))
 
 def flags(dataset, teacher, folder, *more):
     return [
-        *["--stage=student", f"--dataset={dataset}", f"--teacher={teacher}", "--validation="],
-        *[f"--output={folder}", f"--steps={STEPS}", "--channels=4", "--flip_axis=0"],
-        *["--batch_size=2", "--summarize_every=1", "--learning_rate=1e-3", *more],
+        *[
+            "--stage=student",
+            f"--dataset={dataset}",
+            f"--teacher={teacher}",
+            "--set=data.validation=",
+        ],
+        *[
+            f"--output={folder}",
+            f"--set=optimisation.steps={STEPS}",
+            "--set=network.channels=4",
+            "--set=augmentation.flip_axis=0",
+        ],
+        *[
+            "--set=optimisation.batch_size=2",
+            "--set=optimisation.summarize_every=1",
+            "--set=optimisation.learning_rate=1e-3",
+            *more,
+        ],
     ]
 
 
@@ -53,7 +68,7 @@ def start_workers(arguments, log):
     cluster = {"worker": hosts}
     return [
         start(
-            [*arguments, "--strategy=multi_worker"],
+            [*arguments, "--set=optimisation.strategy=multi_worker"],
             log,
             TF_CONFIG=json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}),
         )
@@ -63,7 +78,7 @@ def start_workers(arguments, log):
 
 def losses(folder):
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [line["loss"] for line in lines]
+    return [line["reconstruction"] for line in lines]
 
 
 def last_step(folder):
@@ -76,7 +91,7 @@ def test_two_devices_and_two_processes_follow_the_course_of_one(phantoms, studen
     runs = {name: tmp_path / name for name in ("one", "mirrored", "workers")}
     with open(tmp_path / "log", "w") as log:
         assert start(flags(phantoms, student_run, runs["one"]), log).wait(300) == 0
-        more = ["--strategy=mirrored"]
+        more = ["--set=optimisation.strategy=mirrored"]
         mirrored = flags(phantoms, student_run, runs["mirrored"], *more)
         assert start(mirrored, log, devices=2).wait(300) == 0
         workers = start_workers(flags(phantoms, student_run, runs["workers"]), log)
@@ -91,7 +106,7 @@ def test_two_devices_and_two_processes_follow_the_course_of_one(phantoms, studen
 @pytest.mark.slow
 def test_a_lost_worker_ends_the_other_and_both_resume(phantoms, student_run, tmp_path):
     run = tmp_path / "run"
-    arguments = flags(phantoms, student_run, run, "--checkpoint_every=2")
+    arguments = flags(phantoms, student_run, run, "--set=optimisation.checkpoint_every=2")
     with open(tmp_path / "log", "w+") as log:
         workers = start_workers(arguments, log)
         while last_step(run) < 4 and workers[0].poll() is None:
@@ -114,14 +129,22 @@ def test_a_lost_worker_ends_the_other_and_both_resume(phantoms, student_run, tmp
 @pytest.mark.parametrize(
     "more, words",
     [
-        (["--batch_size=3"], "batch_size must be a multiple of 2 (2 devices"),
-        (["--batch_size=2", "--xla=on"], "training.xla must be auto or off"),
+        (["--set=optimisation.batch_size=3"], "batch_size must be a multiple of 2 (2 devices"),
+        (
+            ["--set=optimisation.batch_size=2", "--set=optimisation.xla=on"],
+            "optimisation.xla must be auto or off",
+        ),
     ],
 )
 def test_what_several_devices_cannot_do(phantoms, tmp_path, more, words):
     run = tmp_path / "run"
     arguments = [
-        *["--stage=student", f"--dataset={phantoms}", f"--output={run}", "--strategy=mirrored"],
+        *[
+            "--stage=student",
+            f"--dataset={phantoms}",
+            f"--output={run}",
+            "--set=optimisation.strategy=mirrored",
+        ],
         *more,
     ]
     with open(tmp_path / "log", "w+") as log:

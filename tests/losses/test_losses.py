@@ -79,7 +79,7 @@ def test_penalty_of_a_linear_critic_known_by_hand():
     def critic(x):
         return 2.0 * tf.reduce_sum(x, axis=1, keepdims=True)
 
-    penalty, norm = adversarial.gradient_penalty(critic, tf.constant([[0.1, 0.2, 0.3, 0.4]]))
+    penalty, norm = adversarial.gradient_penalty(critic, tf.constant([[0.1, 0.2, 0.3, 0.4]]), "sum")
     np.testing.assert_allclose(norm, [4.0], rtol=1e-6)
     np.testing.assert_allclose(penalty, [9.0], rtol=1e-6)
 
@@ -88,9 +88,9 @@ def test_penalty_is_per_example_and_has_gradients_for_the_critic():
     critic = Critic()
     deformation = tf.constant(RNG.normal(size=(2, 32, 32, 32, 3)).astype("float32"))
     with tf.GradientTape() as tape:
-        penalty, _ = adversarial.gradient_penalty(critic, deformation)
+        penalty, _ = adversarial.gradient_penalty(critic, deformation, "sum")
         loss = tf.reduce_sum(penalty)
-    alone, _ = adversarial.gradient_penalty(critic, deformation[1:])
+    alone, _ = adversarial.gradient_penalty(critic, deformation[1:], "sum")
     np.testing.assert_allclose(alone[0], penalty[1], rtol=1e-4)
     gradients = tape.gradient(loss, critic.trainable_variables[:-1:2])  # the kernels
     assert all(np.abs(g).max() > 0 for g in gradients)

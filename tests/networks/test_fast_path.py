@@ -6,7 +6,6 @@ import tensorflow as tf
 
 from experiments.benchmarks import naive
 from ldr_tf import layers
-from ldr_tf.config import RunConfig
 from ldr_tf.keras import keras
 from ldr_tf.networks.cascade import CascadeNetwork
 from ldr_tf.ops.flow import resize
@@ -104,7 +103,7 @@ def test_weights_are_those_of_keras_layers(case):
 @pytest.mark.parametrize("case", ["ldr", "ldr_half"])
 def test_lower_precision_stays_near(case, precision):
     network = build(case)
-    lower = CascadeNetwork(RunConfig(network=CASES[case]), precision=precision)
+    lower = CascadeNetwork(CASES[case], precision=precision)
     for variable, value in zip(lower.variables, network.variables):
         variable.assign(value)
     volumes = pair(case)

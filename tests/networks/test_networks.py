@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ldr_tf.config import NetworkConfig, RunConfig
+from ldr_tf.config import NetworkConfig
 from ldr_tf.networks.affine import LDRUtilStem, VTNAffineStem
 from ldr_tf.networks.cascade import CascadeNetwork
 from ldr_tf.networks.critic import Critic
@@ -40,7 +40,7 @@ CASES = {
 
 def build(case, compiled_warp=True):
     """The case's network with weights large enough for flows of some voxels."""
-    network = CascadeNetwork(RunConfig(network=CASES[case]), compiled_warp)
+    network = CascadeNetwork(CASES[case], compiled_warp)
     rng = np.random.default_rng(1)
     for variable in network.trainable_variables:
         fan = max(np.prod(variable.shape[:4]), 1)
@@ -147,7 +147,7 @@ def test_checkpoint_round_trip(case, tmp_path):
     fixed, moving = pair(case)
     network = build(case)
     path = tf.train.Checkpoint(network=network).write(str(tmp_path / "weights"))
-    other = CascadeNetwork(RunConfig(network=CASES[case]))
+    other = CascadeNetwork(CASES[case])
     assert np.abs(other(fixed, moving).flow - network(fixed, moving).flow).max() > 0.1
     tf.train.Checkpoint(network=other).read(path).assert_consumed()
     assert_same(other(fixed, moving), network(fixed, moving))
@@ -171,7 +171,7 @@ def test_saved_model_round_trip(case, tmp_path):
 def test_more_cascades_start_where_fewer_were(case):
     fewer = build(case)
     config = dataclasses.replace(CASES[case], cascades=CASES[case].cascades + 1)
-    more = CascadeNetwork(RunConfig(network=config))
+    more = CascadeNetwork(config)
     more.start_from(fewer)
     fixed, moving = pair(case)
     wanted, answer = fewer(fixed, moving), more(fixed, moving)
@@ -185,9 +185,7 @@ def test_more_cascades_start_where_fewer_were(case):
 
 def test_half_resolution_by_hand():
     """Flows at voxel centres: coarse voxel i takes the fixed image's mean of 2i and 2i + 1."""
-    network = CascadeNetwork(
-        RunConfig(network=NetworkConfig(image_size=(16, 16, 16), flow_resolution="half"))
-    )
+    network = CascadeNetwork(NetworkConfig(image_size=(16, 16, 16), flow_resolution="half"))
     stem = network.stems[0]
     for variable in network.trainable_variables:
         variable.assign(tf.zeros_like(variable))

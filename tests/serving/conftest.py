@@ -19,12 +19,12 @@ NAME = "moving-student"
 def make_run(folder, size, **network):
     """Writes a run with random weights whose flows reach several voxels; returns the folder."""
     config = RunConfig(network=NetworkConfig(image_size=(size,) * 3, **network))
-    made = CascadeNetwork(config)
+    made = CascadeNetwork(config.network)
     rng = np.random.default_rng(1)
     for variable in made.variables:
         scale = (2.0 / np.prod(variable.shape[:-1])) ** 0.5 if len(variable.shape) > 1 else 0.1
         variable.assign(rng.normal(scale=2 * scale, size=variable.shape))
-    write_run(str(folder), made)
+    write_run(str(folder), made, config)
     return folder
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ldr_tf.config import DistillationConfig, RunConfig, public_config
+from ldr_tf.config import DataConfig, DistillationConfig, RunConfig, public_config
 from ldr_tf.records import to_dict
 from ldr_tf.serving import card, kit
 
@@ -94,12 +94,11 @@ def test_sizes_of_messages_at_128():
 
 def test_paths_of_the_machine_stay_at_home():
     config = RunConfig(
-        dataset="/home/someone/brains/dataset.json",
-        teacher="/scratch/runs/teacher",
-        distillation=DistillationConfig(kind="aldk"),
+        data=DataConfig(dataset="/home/someone/brains/dataset.json"),
+        distillation=DistillationConfig(kind="aldk", teacher="/scratch/runs/teacher"),
     )
     told = public_config(config)
-    assert (told.dataset, told.teacher) == ("brains/dataset.json", "teacher")
+    assert (told.data.dataset, told.distillation.teacher) == ("brains/dataset.json", "teacher")
     assert public_config(told) == told
     assert "/home" not in json.dumps(to_dict(told))
     assert card.config_hash(told) == card.config_hash(told) != card.config_hash(config)
@@ -113,7 +112,7 @@ def test_evaluation_figures(tmp_path):
     lines = [
         {"step": 5, "validation/dice": 0.25},
         {"step": 10, "validation/dice": 0.5},
-        {"step": 12, "loss": 1.0},
+        {"step": 12, "reconstruction": 1.0},
     ]
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (tmp_path / "metrics.jsonl").write_text(text + '{"step": 15, "validation/dice": 0.7')

@@ -1,0 +1,40 @@
+"""Pairs of a data set as arrays: what an evaluation and a training's validation measure."""
+
+import functools
+
+from data.volumes import VolumeReader
+from ldr_tf.evaluation import Pair
+
+
+def evaluation_pairs(manifest, pairs):
+    """Returns an iterator over pairs as `ldr_tf.evaluation.Pair`, in order.
+
+    Args:
+      manifest: a Manifest.
+      pairs: [(fixed key, moving key)], see `data.pairs.list_pairs` and `spread_pairs`.
+
+    Raises:
+      InputError: at once, for a missing scan, or a volume of another size or type; while
+        iterating, for a bad segmentation or point.
+    """
+    reader = VolumeReader(manifest)
+    reader.check(dict.fromkeys(key for pair in pairs for key in pair))
+    # The fixed scan stays the same over many pairs.
+    read = functools.lru_cache(maxsize=2)(reader.read)
+
+    def iterate():
+        with reader:
+            for fixed_key, moving_key in pairs:
+                fixed, moving = read(fixed_key), read(moving_key)
+                yield Pair(
+                    fixed_id=fixed.id,
+                    moving_id=moving.id,
+                    fixed=fixed.volume,
+                    moving=moving.volume,
+                    fixed_labels=fixed.segmentation,
+                    moving_labels=moving.segmentation,
+                    fixed_points=fixed.point,
+                    moving_points=moving.point,
+                )
+
+    return iterate()

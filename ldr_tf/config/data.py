@@ -1,0 +1,40 @@
+"""Which pairs a training sees."""
+
+import dataclasses
+
+from ldr_tf.records import Record, setting
+
+IMAGES = ("scans", "synthetic", "synthetic_t1")
+PAINTED = ("all", "label_maps")
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig(Record):
+    """Which pairs a training sees, and which ones judge it."""
+
+    PREFIX = "data."
+
+    dataset: str = setting("", "the JSON manifest of the data set, as given")
+    subset: str = setting("1", "the scheme or subset to train on")
+    validation: str = setting(
+        "2", "the scheme or subset to validate on; empty for none", changeable=True
+    )
+    validation_pairs: int = setting(
+        20, "pairs of it that are used, spread evenly over its scans", least=1, changeable=True
+    )
+    images: str = setting(
+        "scans",
+        "scans, the volumes of the data set; synthetic, images painted from its segmentations; "
+        "synthetic_t1, the same with the look of T1",
+        choices=IMAGES,
+    )
+    painted: str = setting(
+        "all",
+        "which scans are painted: all, or those alone that are mere label_maps, so that real and "
+        "painted images train together",
+        choices=PAINTED,
+    )
+    paired: bool = setting(
+        False, "whether only disjoint neighbours of the data set are pairs, not all ordered pairs"
+    )
+    cache: bool = setting(False, "whether all scans that were read stay in memory", changeable=True)

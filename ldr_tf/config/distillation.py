@@ -1,0 +1,104 @@
+"""How the student learns from its teacher."""
+
+import dataclasses
+from typing import Optional
+
+from ldr_tf.records import Record, require, setting
+
+DISTILLATIONS = ("none", "flow", "aldk")
+OBJECTIVES = ("game", "joint")
+CONSTRAINTS = ("gradient_penalty", "spectral_norm", "weight_clipping", "none")
+FEATURE_REDUCTIONS = ("mean", "sum")
+FLOW_LENGTHS = ("rms", "sum")
+AFTERWARDS = ("reconstruction", "full", "same")
+
+
+@dataclasses.dataclass(frozen=True)
+class CriticConfig(Record):
+    """The critic of ALDK: what it sees, what bounds it, how it learns."""
+
+    PREFIX = "distillation.critic."
+
+    objective: str = setting(
+        "game",
+        "game: the critic maximises the distance and the student minimises it; joint: both "
+        "minimise one loss",
+        choices=OBJECTIVES,
+    )
+    constraint: str = setting(
+        "gradient_penalty",
+        "what bounds the critic's slope: gradient_penalty (the paper's), spectral_norm (needs "
+        "tensorflow-addons), weight_clipping (the first WGAN's) or none",
+        choices=CONSTRAINTS,
+    )
+    penalty: float = setting(10.0, "lambda, the weight of the gradient penalty", least=0.0)
+    beta: float = setting(0.1, "the teacher's share in the joint deformation", least=0.0, most=1.0)
+    feature_reduction: str = setting(
+        "mean",
+        "mean or sum of the squared differences over the critic's features; the sum is the paper's "
+        "equation to the letter, its critic saturates within some fifty steps",
+        choices=FEATURE_REDUCTIONS,
+    )
+    flow_unit: float = setting(
+        3.0, "voxels that count as one before flows enter the critic", above=0
+    )
+    flow_length: str = setting(
+        "rms",
+        "how long a flow is where the critic's slope is measured: rms over the voxels, or the sum "
+        "of the squares",
+        choices=FLOW_LENGTHS,
+    )
+    size: Optional[tuple[int, int, int]] = setting(
+        None, "voxels a side at which the critic works; none: the volume's own size", least=1
+    )
+    learning_rate: float = setting(3e-4, "of the critic's own Adam", above=0.0)
+    steps: int = setting(1, "critic steps for each full step of the student", least=1)
+    on_reconstruction_steps: bool = setting(
+        False, "whether the critic also steps where the student takes the reconstruction alone"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class DistillationConfig(Record):
+    """How the student learns from its teacher (the ALDK paper's losses)."""
+
+    PREFIX = "distillation."
+
+    kind: str = setting(
+        "none",
+        "none (reconstruction alone), flow (regression to the teacher's flow) or aldk (the "
+        "critic's distance)",
+        choices=DISTILLATIONS,
+    )
+    teacher: Optional[str] = setting(None, "the teacher's run folder, as given")
+    teacher_flows: Optional[str] = setting(None, "the store of the teacher's flows, as given")
+    gamma: float = setting(
+        0.3,
+        "weight of the reconstruction; 1 - gamma is the weight of the distillation",
+        least=0.0,
+        most=1.0,
+    )
+    reconstruction_steps: int = setting(
+        2, "reconstruction-only steps before each full step (Algorithm 1)", least=0
+    )
+    until_step: Optional[int] = setting(
+        None, "from this step on afterwards holds; none: never", least=0
+    )
+    afterwards: str = setting(
+        "same", "what follows until_step; same: the period goes on", choices=AFTERWARDS
+    )
+    critic: CriticConfig = CriticConfig()
+
+    def __post_init__(self):
+        super().__post_init__()
+        given = [name for name in ("teacher", "teacher_flows") if getattr(self, name) is not None]
+        require(
+            len(given) < 2,
+            "distillation.teacher and distillation.teacher_flows: only one of them can be the "
+            "teacher.",
+        )
+        require(
+            self.kind != "none" or not given,
+            f"distillation.{'.'.join(given)} is given, but distillation.kind none makes no use of "
+            "it.",
+        )

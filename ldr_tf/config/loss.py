@@ -1,0 +1,23 @@
+"""The reconstruction loss, l_rec."""
+
+import dataclasses
+
+from ldr_tf.records import Record, setting
+
+SIMILARITIES = ("correlation", "local_correlation", "mse", "mutual_information")
+
+
+@dataclasses.dataclass(frozen=True)
+class LossConfig(Record):
+    """The reconstruction loss, l_rec, see `ldr_tf.losses.reconstruction`."""
+
+    PREFIX = "loss."
+
+    similarity: str = setting("correlation", "of the images", choices=SIMILARITIES)
+    regularization: float = setting(1.0, "weight of the flow's smoothness", least=0.0)
+    label_weight: float = setting(
+        0.0,
+        "weight of the overlap of segmentations, where both scans of a pair have one; 0: labels "
+        "are not read",
+        least=0.0,
+    )

@@ -1,0 +1,61 @@
+"""A registration network: an affine stem, then a recursive cascade of dense stems."""
+
+import dataclasses
+
+from ldr_tf.records import Record, require, setting
+
+BASE_NETWORKS = ("LDR", "VTN", "VoxelMorph", "LDRReleased")
+AFFINE_STEMS = ("none", "vtn", "light")
+FLOW_RESOLUTIONS = ("full", "half")
+
+_SIDES = {"none": (1, 16), "vtn": (64, 64), "light": (16, 48)}
+"""Of what a side must be a multiple, and the least side, by affine stem."""
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkConfig(Record):
+    """A registration network: an affine stem, then a recursive cascade of dense stems."""
+
+    PREFIX = "network."
+
+    base_network: str = setting("LDR", "the dense stem", choices=BASE_NETWORKS)
+    cascades: int = setting(1, "dense stems, each with weights of its own", least=1, most=100)
+    rep: int = setting(
+        1, "how often each dense stem is applied in a row, with shared weights", least=1, most=100
+    )
+    affine_stem: str = setting(
+        "none", "the affine stem; light is that of the authors' release", choices=AFFINE_STEMS
+    )
+    image_size: tuple[int, int, int] = setting(
+        (128, 128, 128),
+        "voxels along x, y, z; binding only where there is an affine stem",
+        least=1,
+        most=4096,
+    )
+    channels: int = setting(
+        16,
+        "channels of the first layer, all others in proportion; 16 is the papers' value",
+        least=1,
+        most=1024,
+    )
+    flow_resolution: str = setting(
+        "full",
+        "half: LDR without an affine stem predicts and composes flows on a grid of half the "
+        "resolution, from which they are interpolated; flows that come out are full all the same",
+        choices=FLOW_RESOLUTIONS,
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        require(
+            self.flow_resolution == "full"
+            or (self.base_network == "LDR" and self.affine_stem == "none"),
+            "network.flow_resolution may be half for base_network LDR with affine_stem none alone, "
+            f"not for {self.base_network} with {self.affine_stem}.",
+        )
+        multiple, least = _SIDES[self.affine_stem]
+        require(
+            all(size % multiple == 0 and size >= least for size in self.image_size),
+            f"network.image_size must have sides that are multiples of {multiple} and at least "
+            f"{least} for the affine stem {self.affine_stem!r}, not {self.image_size}.",
+        )

@@ -1,0 +1,157 @@
+"""A training as a call: a config, a folder and data in, a run folder out."""
+
+import contextlib
+import dataclasses
+import functools
+import os
+
+from ldr_tf import checkpoints, records
+from ldr_tf.config import CHANGEABLE
+from ldr_tf.errors import InputError
+from ldr_tf.files import check_output_folder, only_writer
+from ldr_tf.training import devices
+from ldr_tf.training.loop import TrainingLoop
+from ldr_tf.training.observer import Observer
+from ldr_tf.training.state import TrainingState
+from ldr_tf.training.step import TrainingStep
+
+
+def train_run(
+    config,
+    folder,
+    data,
+    validation=None,
+    observer=None,
+    *,
+    should_stop=lambda: False,
+    override=False,
+    profile=None,
+):
+    """Trains the run that a config describes, or goes on with it.
+
+    All that can be refused is looked at before the run folder is made.
+
+    Args:
+      config: a `ldr_tf.config.RunConfig`.
+      folder: the run folder, made or resumed.
+      data: where batches come from: `data.batches(first_step, shard)` gives the batches of the
+        index-th of `count` equal shares, `shard` being (index, count), see `TrainingStep`;
+        `data.classes` is the number of the labels' classes; `data.pair_names(step)` names a step's
+        pairs. `data.pipeline.TrainingData` in the checkout is one.
+      validation: called with the network, returns a callable that gives figures by name, of which
+        "dice" tells the best; None for none.
+      observer: `ldr_tf.training.observer.Observer`, or None.
+      should_stop: asked after every step; True saves and leaves.
+      override: whether a run that is there may go on with other values of CHANGEABLE fields.
+      profile: (first, last) step to record with TensorFlow's profiler, or None.
+
+    Returns:
+      The last step that was taken.
+
+    Raises:
+      InputError: config, folder, teacher or data do not fit, or another process trains here.
+      TrainingError: see `ldr_tf.training.loop.TrainingLoop`.
+    """
+    check_distillation(config.distillation)
+    check_output_folder(folder)
+    strategy = devices.make_strategy(config.optimisation.strategy)
+    devices.check(strategy, config.optimisation)
+    observer = observer or Observer()
+    with strategy.scope():
+        teacher = load_teacher(config)
+    state = TrainingState(config, strategy)
+    initial = load_initial(config)
+    validate = validation and validation(state.network)
+    with contextlib.ExitStack() as held:
+        if devices.is_chief(strategy):
+            os.makedirs(folder, exist_ok=True)
+            held.enter_context(only_writer(folder))
+            open_run(folder, config, override)
+        first = resume(state, folder)
+        if not first and initial is not None:
+            state.network.start_from(initial)
+        read = functools.partial(data.batches, first)
+        batches = devices.distribute(strategy, read, config.optimisation.batch_size)
+        observer.on_run(config, state.network.count_params(), first)
+        loop = TrainingLoop(
+            state,
+            TrainingStep(state, teacher, data.classes),
+            folder,
+            validate=validate,
+            observer=observer,
+            should_stop=should_stop,
+            describe=data.pair_names,
+            profile=profile,
+        )
+        loop.run(batches)
+    return int(state.step.numpy())
+
+
+def check_distillation(config):
+    """Refuses a `DistillationConfig` that has nothing to learn from."""
+    if config.kind != "none" and config.teacher is None and config.teacher_flows is None:
+        raise InputError(
+            f"distillation.kind {config.kind} needs a teacher: distillation.teacher, its run "
+            "folder, or distillation.teacher_flows, a store of its flows."
+        )
+
+
+def load_teacher(config):
+    """Returns the teacher's network, checked to take the student's volumes; None without one."""
+    path = config.distillation.teacher
+    if path is None:
+        return None
+    teacher = checkpoints.load_run(path)
+    size = teacher.config.image_size
+    if size != config.network.image_size:
+        raise InputError(
+            f"{path}: was trained at {size}, the data set holds {config.network.image_size}; "
+            "teacher and student must share one size."
+        )
+    return teacher
+
+
+def load_initial(config):
+    """Returns the network of `config.init`, checked to be one that ours can start from, or None."""
+    if config.init is None:
+        return None
+    initial = checkpoints.load_run(config.init)
+    network = initial.config
+    if network.cascades < config.network.cascades:
+        network = dataclasses.replace(network, cascades=config.network.cascades)
+    rows = records.differences(network, config.network, "network.")
+    if rows:
+        field, theirs, ours = rows[0]
+        raise InputError(
+            f"{config.init}: is another network ({field} is {theirs!r}, not {ours!r}); "
+            "its weights cannot be taken."
+        )
+    return initial
+
+
+def open_run(folder, config, override=False):
+    """Makes the run folder, or checks that the one there was trained with the same config.
+
+    With `override`, settings that may change are taken over.
+    """
+    if not os.path.exists(os.path.join(folder, checkpoints.CONFIG_NAME)):
+        checkpoints.write_config(folder, config)
+        return
+    rows = records.differences(checkpoints.read_config(folder), config)
+    refused = [row for row in rows if not override or row[0] not in CHANGEABLE]
+    if refused:
+        fields = "; ".join(f"{name} was {old!r}, now {new!r}" for name, old, new in refused)
+        raise InputError(
+            f"{folder}: holds a run with another config ({fields}); choose another folder, give "
+            "the same settings, or override those that may change."
+        )
+    if rows:
+        checkpoints.write_config(folder, config)
+
+
+def resume(state, folder):
+    """Restores the state from the run's last checkpoint, if there is one; returns the step."""
+    path = checkpoints.latest_checkpoint(folder)
+    if path is not None:
+        checkpoints.restore(state.checkpoint, path)
+    return int(state.step.numpy())
