@@ -124,7 +124,7 @@ def open_run(folder, config):
 
     With --override, settings that may change are taken over.
     """
-    from ldr_tf import checkpoints
+    from ldr_tf.runs import checkpoints
 
     if not os.path.exists(os.path.join(folder, checkpoints.CONFIG_NAME)):
         checkpoints.write_config(folder, config)
@@ -145,7 +145,7 @@ def load_teacher(config):
     """Returns the teacher's network, checked to take the student's volumes; None without one."""
     if config.teacher is None:
         return None
-    from ldr_tf.checkpoints import load_run
+    from ldr_tf.runs.checkpoints import load_run
 
     teacher = load_run(config.teacher)
     size = teacher.config.network.image_size
@@ -161,7 +161,7 @@ def load_initial(config):
     """Returns the network of --init, checked to be one that ours can start from, or None."""
     if _INIT.value is None:
         return None
-    from ldr_tf.checkpoints import load_run
+    from ldr_tf.runs.checkpoints import load_run
 
     initial = load_run(_INIT.value)
     network = initial.config.network

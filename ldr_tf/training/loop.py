@@ -5,7 +5,7 @@ import time
 
 import tensorflow as tf
 
-from ldr_tf import checkpoints
+from ldr_tf.runs import checkpoints
 from ldr_tf.training import devices
 from ldr_tf.training.keeper import Keeper, SavingError
 from ldr_tf.training.observer import Observer
