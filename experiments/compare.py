@@ -106,7 +106,7 @@ def _check_sources():
     """Refuses at once what would be refused when the first arm that needs it begins."""
     from data.flows import FlowReader
     from data.manifest import read_manifest
-    from ldr_tf.checkpoints import read_config
+    from ldr_tf.runs.checkpoints import read_config
 
     read_manifest(_DATASET.value)
     read_config(_TEACHER.value)

@@ -183,16 +183,16 @@ def _methods(names):
     from experiments.evaluation.baselines import make_baseline
     from experiments.evaluation.fingerprints import file_state
     from experiments.evaluation.methods import Identity, NetworkMethod
-    from ldr_tf import models
-    from ldr_tf.checkpoints import latest_checkpoint
+    from ldr_tf.models import loading
+    from ldr_tf.runs.checkpoints import latest_checkpoint
 
     quiet_xla()
     others = [make_baseline(name) for name in _BASELINE.value]
     methods = [Identity()]
     for name, path in zip(names, _RUN.value):
-        exported = models.version_folder(path)
+        exported = loading.version_folder(path)
         if exported:
-            network = models.ServedNetwork(exported)
+            network = loading.ServedNetwork(exported)
             state = file_state(os.path.join(exported, "variables", "variables.index"))
         else:
             network = ldr_tf.load_run(path)

@@ -41,7 +41,7 @@ _MEASURE = flags.DEFINE_bool(
 
 
 def run():
-    from ldr_tf.export import export
+    from ldr_tf.serving.export import export
 
     target = export(
         _RUN.value,

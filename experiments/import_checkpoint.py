@@ -54,9 +54,9 @@ def run():
         raise InputError(f"{_OUTPUT.value}: exists already; choose another --output.")
     check_output_folder(_OUTPUT.value)
 
-    from ldr_tf import checkpoints, legacy
     from ldr_tf.config import DataConfig, RunConfig
     from ldr_tf.networks.cascade import CascadeNetwork
+    from ldr_tf.runs import checkpoints, legacy
 
     prefix = legacy.find_checkpoint(_CHECKPOINT.value)
     arguments = legacy.read_arguments(prefix)

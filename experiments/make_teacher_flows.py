@@ -123,8 +123,8 @@ def _predict(manifest, pairs, ids):
     from data.manifest import scan_id
     from data.volumes import VolumeReader
     from ldr_tf import records
-    from ldr_tf.checkpoints import load_run
     from ldr_tf.evaluation import Predictor
+    from ldr_tf.runs.checkpoints import load_run
 
     with VolumeReader(manifest) as reader:
         reader.check(dict.fromkeys(key for pair in pairs for key in pair))
@@ -167,7 +167,7 @@ def _refined(flow, fixed, moving):
     if not _REFINE_STEPS.value:
         return flow
     from ldr_tf.conventions import INTENSITY_MAX
-    from ldr_tf.refinement import RefinementConfig, refine
+    from ldr_tf.registration.refinement import RefinementConfig, refine
 
     volumes = [np.float32(volume) / np.float32(INTENSITY_MAX) for volume in (fixed, moving)]
     return refine(*volumes, flow, RefinementConfig(_REFINE_STEPS.value))

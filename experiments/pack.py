@@ -22,7 +22,7 @@ _OUTPUT = flags.DEFINE_string("output", None, "folder to make", required=True, f
 
 
 def run():
-    from ldr_tf.checkpoints import pack_run
+    from ldr_tf.runs.checkpoints import pack_run
 
     try:
         with open(_CARD.value, encoding="utf-8") as file:

@@ -8,8 +8,8 @@ import importlib
 __version__ = "0.1.0"
 
 _LAZY = {
-    "load_run": "ldr_tf.checkpoints",
-    "register": "ldr_tf.registration",
+    "load_run": "ldr_tf.runs.checkpoints",
+    "register": "ldr_tf.registration.register",
     "InputError": "ldr_tf.errors",
 }
 

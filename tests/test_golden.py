@@ -15,12 +15,12 @@ import pytest
 import tensorflow as tf
 
 from ldr_tf.evaluation import Pair, evaluate_pair
-from ldr_tf.legacy import network_config, original_variables
 from ldr_tf.losses import regularization
 from ldr_tf.losses.reconstruction import reconstruction_loss
 from ldr_tf.losses.similarity import correlation_loss
 from ldr_tf.metrics.landmarks import landmark_distances
 from ldr_tf.networks.cascade import CascadeNetwork
+from ldr_tf.runs.legacy import network_config, original_variables
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -30,11 +30,11 @@ def define(flag_values):
 
 def run(run=None, size=128, rounds=15):
     """Measures; returns the rows of the table."""
-    from ldr_tf.checkpoints import load_run, write_run
     from ldr_tf.config import NetworkConfig, RunConfig
-    from ldr_tf.export import export
     from ldr_tf.networks.cascade import CascadeNetwork
     from ldr_tf.ops.warp import warp
+    from ldr_tf.runs.checkpoints import load_run, write_run
+    from ldr_tf.serving.export import export
 
     with tempfile.TemporaryDirectory() as folder:
         if run is None:

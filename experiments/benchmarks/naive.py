@@ -7,7 +7,7 @@ import itertools
 
 import tensorflow as tf
 
-from ldr_tf import layers
+from ldr_tf.networks import layers
 from ldr_tf.ops.flow import compose_affine, resize
 from ldr_tf.ops.warp import identity_grid
 

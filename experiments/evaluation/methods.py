@@ -12,12 +12,13 @@ import numpy as np
 import tensorflow as tf
 
 from experiments.evaluation.memory import PeakMemory
-from ldr_tf import imaging, registration
+from ldr_tf import imaging
 from ldr_tf.conventions import INTENSITY_MAX
 from ldr_tf.evaluation import Predictor
 from ldr_tf.imaging import to_array
 from ldr_tf.ops.warp import warp
-from ldr_tf.refinement import RefinementConfig, refine
+from ldr_tf.registration.refinement import RefinementConfig, refine
+from ldr_tf.registration.register import register
 
 IDENTITY = "identity"
 
@@ -61,7 +62,7 @@ class NetworkMethod:
 
     On arrays of a data set the network runs on the data set's grid. Scans from files, and a data
     set whose grid is not the run's own (another voxel size, or a size to which the network is
-    not bound), go through `ldr_tf.registration.register`: prepared as the run's config says,
+    not bound), go through `ldr_tf.register`: prepared as the run's config says,
     registered on the run's grid, carried back.
     """
 
@@ -104,12 +105,12 @@ class NetworkMethod:
     def _registered(self, case, affine):
         scans = [case.scans[name] for name in ("fixed", "moving")]
         if not self._warm:
-            registration.register(*scans, self._network, affine=affine)
+            register(*scans, self._network, affine=affine)
             self._warm = True
         labels = case.scans["moving_labels"]
         with PeakMemory() as memory:
             cpu = time.process_time()
-            result = registration.register(
+            result = register(
                 *scans, self._network, labels, affine=affine, refine_steps=self._steps
             )
             cpu = time.process_time() - cpu

@@ -13,7 +13,7 @@ from ldr_tf import imaging
 from ldr_tf.errors import InputError
 from ldr_tf.files import atomic_path
 from ldr_tf.metrics.folding import determinants
-from ldr_tf.preview import write_preview
+from ldr_tf.registration.preview import write_preview
 
 _FOLDER = "pictures"
 _QUALITY = 88

@@ -77,14 +77,14 @@ def register_pair(pair, settings, data, model, seconds, observer=None):
       data: of `read_pair`.
       model: a network or None.
       seconds: of what was done before, by name; those of all stages are added.
-      observer: of the refinement's steps, see `ldr_tf.registration.register`.
+      observer: of the refinement's steps, see `ldr_tf.register`.
 
     Returns:
       The RegistrationResult and the sorted names of the files written.
     """
-    from ldr_tf import registration
+    from ldr_tf.registration.register import register
 
-    result = registration.register(
+    result = register(
         model=model,
         affine=settings.affine,
         refine_steps=settings.refine_steps,
@@ -133,7 +133,7 @@ def _write_images(folder, result, settings):
 
 
 def _write_preview(folder, data, result, seconds):
-    from ldr_tf.preview import write_preview
+    from ldr_tf.registration.preview import write_preview
 
     start = time.perf_counter()
     write_preview(os.path.join(folder, "preview.png"), data["fixed"], data["moving"], result)

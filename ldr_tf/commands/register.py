@@ -186,7 +186,7 @@ def _shows(steps):
 def _load(settings):
     quiet_xla()
     from ldr_tf.models import load_model
-    from ldr_tf.serving.remote import Connection
+    from ldr_tf.models.server import Connection
 
     precision = "float32" if settings.fast == "none" else "mixed_bfloat16"
     connection = Connection(_TIMEOUT.value, _RETRIES.value, _TLS_CA.value)

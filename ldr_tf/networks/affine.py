@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
-from ldr_tf import layers
 from ldr_tf.keras import keras
+from ldr_tf.networks import layers
 from ldr_tf.networks.vtn import VTNEncoder
 from ldr_tf.ops.flow import affine_flow
 from ldr_tf.ops.warp import spatial_size

@@ -5,11 +5,11 @@ from typing import NamedTuple, Optional
 
 import tensorflow as tf
 
-from ldr_tf import layers
 from ldr_tf.config import NetworkConfig
 from ldr_tf.conventions import check_same_grid, check_volume
 from ldr_tf.keras import keras
 from ldr_tf.keras import precision as keras_precision
+from ldr_tf.networks import layers
 from ldr_tf.networks.affine import LDRUtilStem, VTNAffineStem
 from ldr_tf.networks.student import LDR
 from ldr_tf.networks.voxelmorph import LDRReleased, VoxelMorph

@@ -2,9 +2,9 @@
 
 import tensorflow as tf
 
-from ldr_tf import layers
 from ldr_tf.errors import InputError
 from ldr_tf.keras import keras
+from ldr_tf.networks import layers
 from ldr_tf.ops.flow import resize
 
 

@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
-from ldr_tf import layers
 from ldr_tf.keras import keras
+from ldr_tf.networks import layers
 
 
 class VTNEncoder(keras.layers.Layer):

@@ -4,8 +4,8 @@ import os
 
 import tensorflow as tf
 
-from ldr_tf import checkpoints
 from ldr_tf.files import read_json, write_json
+from ldr_tf.runs import checkpoints
 
 BEST_NAME = "best"
 _FIGURES_NAME = "validation.json"

@@ -5,10 +5,11 @@ import dataclasses
 import functools
 import os
 
-from ldr_tf import checkpoints, records
+from ldr_tf import records
 from ldr_tf.config import CHANGEABLE
 from ldr_tf.errors import InputError
 from ldr_tf.files import check_output_folder, only_writer
+from ldr_tf.runs import checkpoints
 from ldr_tf.training import devices
 from ldr_tf.training.loop import TrainingLoop
 from ldr_tf.training.observer import Observer

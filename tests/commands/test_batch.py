@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-import ldr_tf.checkpoints
 from ldr_tf import config as configs
 from ldr_tf.commands import batch, register
 from ldr_tf.errors import InputError
@@ -28,7 +27,8 @@ def case(tmp_path, monkeypatch):
     """Three scans, a.nii.gz to c.nii.gz, in a folder of their own; a call of the command."""
     loaded = []
     monkeypatch.setattr(
-        ldr_tf.checkpoints, "load_run", lambda folder, **_: loaded.append(folder) or FakeNetwork()
+        "ldr_tf.runs.checkpoints.load_run",
+        lambda folder, **_: loaded.append(folder) or FakeNetwork(),
     )
     (tmp_path / "scans").mkdir()
     places = np.stack(np.meshgrid(*[np.linspace(-1, 1, 20)] * 3, indexing="ij"), -1)
@@ -93,7 +93,7 @@ def test_a_bad_pair_is_named_and_the_rest_goes_on(case, capsys):
 
 
 def test_an_interruption_leaves_whole_pairs_only(case, monkeypatch, capsys):
-    from ldr_tf import preview
+    from ldr_tf.registration import preview
 
     write, calls = preview.write_preview, []
 

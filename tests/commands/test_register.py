@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-import ldr_tf.checkpoints
+import ldr_tf.runs.checkpoints
 from ldr_tf import config as configs
 from ldr_tf.commands import register
 from ldr_tf.imaging import Grid, same_grid, to_array, to_image
@@ -42,7 +42,7 @@ def scan(x, direction, size=(32, 34, 36)):
 @pytest.fixture
 def case(tmp_path, monkeypatch):
     """Writes a pair with labels; returns a function that calls the command on it."""
-    monkeypatch.setattr(ldr_tf.checkpoints, "load_run", lambda folder, **_: FakeNetwork())
+    monkeypatch.setattr(ldr_tf.runs.checkpoints, "load_run", lambda folder, **_: FakeNetwork())
     images = {"fixed": scan(0.0, LIA), "moving": scan(4.0, RAS)}
     for name, image in images.items():
         sitk.WriteImage(image, str(tmp_path / f"{name}.nii.gz"))
@@ -211,7 +211,7 @@ def test_a_failure_while_writing_leaves_nothing(case, monkeypatch):
     def fail(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ldr_tf.preview.write_preview", fail)
+    monkeypatch.setattr("ldr_tf.registration.preview.write_preview", fail)
     before = sorted(os.listdir(case.folder))
     assert case.call() == 1
     assert sorted(os.listdir(case.folder)) == before
@@ -225,7 +225,7 @@ from ldr_tf.commands import register
 from ldr_tf.commands.quiet import quiet_tensorflow
 
 quiet_tensorflow()
-from ldr_tf import preview
+from ldr_tf.registration import preview
 
 def write_preview(*arguments):
     print("in the middle", flush=True)
@@ -307,7 +307,7 @@ def test_a_warning_can_be_read(case, monkeypatch, capsys):
             image=configs.ImageConfig("LIA", (2.0, 2.0, 2.0)),
         )
 
-    monkeypatch.setattr(ldr_tf.checkpoints, "load_run", lambda folder, **_: Elsewhere())
+    monkeypatch.setattr(ldr_tf.runs.checkpoints, "load_run", lambda folder, **_: Elsewhere())
     assert case.call() == 0
     err = capsys.readouterr().err
     assert err.startswith("warning: ") and "another anatomy" in err

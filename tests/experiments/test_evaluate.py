@@ -10,9 +10,9 @@ import pytest
 import ldr_tf
 from experiments import evaluate
 from experiments.evaluation import tables
-from ldr_tf.checkpoints import write_config
 from ldr_tf.config import RunConfig
 from ldr_tf.errors import InputError
+from ldr_tf.runs.checkpoints import write_config
 
 
 @pytest.fixture(name="dataset")

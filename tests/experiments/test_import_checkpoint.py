@@ -14,8 +14,8 @@ from data.manifest import write_manifest
 from data.volumes import write_scan
 from experiments import import_checkpoint, train
 from ldr_tf.config import NetworkConfig
-from ldr_tf.legacy import original_variables
 from ldr_tf.networks.cascade import CascadeNetwork
+from ldr_tf.runs.legacy import original_variables
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 FOLDER = GOLDEN / "ldr_released_brain_n1_64_ckpt"

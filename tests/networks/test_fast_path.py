@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from experiments.benchmarks import naive
-from ldr_tf import layers
 from ldr_tf.keras import keras
+from ldr_tf.networks import layers
 from ldr_tf.networks.cascade import CascadeNetwork
 from ldr_tf.ops.flow import resize
 from tests.networks.test_networks import CASES, build, pair

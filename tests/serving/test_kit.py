@@ -11,8 +11,7 @@ import tensorflow as tf
 from ldr_tf.config import DataConfig, DistillationConfig, RunConfig, public_config
 from ldr_tf.records import to_dict
 from ldr_tf.serving import card, kit
-
-from .conftest import NAME
+from tests.servers import NAME
 
 
 @pytest.fixture(scope="module")

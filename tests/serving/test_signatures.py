@@ -12,8 +12,8 @@ import tensorflow as tf
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 import ldr_tf
-from ldr_tf.export import export
 from ldr_tf.ops.warp import warp, warp_nearest
+from ldr_tf.serving.export import export
 
 LABELS = np.arange(2 * 32**3, dtype=np.int32).reshape(2, 32, 32, 32, 1)
 ROOT = pathlib.Path(__file__).parents[2]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import ldr_tf
-from ldr_tf import checkpoints
 from ldr_tf.config import NetworkConfig, RunConfig, TrainingConfig
+from ldr_tf.runs import checkpoints
 from ldr_tf.training.keeper import Keeper, SavingError
 from ldr_tf.training.loop import resume
 from ldr_tf.training.state import TrainingState

@@ -9,13 +9,13 @@ import SimpleITK as sitk
 import tensorflow as tf
 
 import ldr_tf
-from ldr_tf import checkpoints
 from ldr_tf.config import NetworkConfig, public_config
 from ldr_tf.errors import InputError
-from ldr_tf.export import export
 from ldr_tf.imaging import to_array
 from ldr_tf.models import load_model
 from ldr_tf.networks.cascade import CascadeNetwork
+from ldr_tf.runs import checkpoints
+from ldr_tf.serving.export import export
 
 
 @pytest.fixture(scope="module")

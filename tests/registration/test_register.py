@@ -5,9 +5,9 @@ import pytest
 import SimpleITK as sitk
 
 from ldr_tf import config as configs
-from ldr_tf import registration
 from ldr_tf.errors import InputError
 from ldr_tf.imaging import Grid, Points, grid_of, network_grid, same_grid, to_array, to_image
+from ldr_tf.registration import register as registration
 
 SIZE = (24, 28, 32)
 STRAIGHT = (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0)
@@ -309,7 +309,7 @@ def test_ct_is_refined_more_stiffly():
 
 
 def test_refinement_starts_from_the_network(monkeypatch):
-    from ldr_tf.refinement import scans
+    from ldr_tf.registration.refinement import scans
 
     def refine(fixed, moving, flow, config, observer, known):
         assert all(there.shape == fixed.shape and there.dtype == bool for there in known)

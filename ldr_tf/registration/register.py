@@ -18,8 +18,8 @@ from ldr_tf.config import ImageConfig
 from ldr_tf.errors import InputError
 from ldr_tf.imaging import to_array, to_image
 from ldr_tf.models import load_model
-from ldr_tf.refinement import refine_scans
-from ldr_tf.result import RegistrationResult
+from ldr_tf.registration.refinement import refine_scans
+from ldr_tf.registration.result import RegistrationResult
 
 REFINE_STEPS_ALONE = 100
 """Steps of refinement where there is no network and nothing else was said."""
@@ -53,8 +53,7 @@ def register(
       moving_labels: labels on the moving scan's grid, to be warped along.
       fixed_labels: labels on the fixed scan's grid, for Dice.
       affine: "auto", "none", "moments" or "full", see `ldr_tf.imaging.align`.
-      refine_steps: steps of `ldr_tf.refinement.refine_scans` after the network; None: 0 with
-        a network, 100 without.
+      refine_steps: steps of `refine_scans` after the network; None: 0 with a network, 100 without.
       diffeomorphic: whether the refinement is by a velocity field, without folds.
       fixed_points, moving_points: landmarks, `ldr_tf.imaging.Points`, matched by name.
       inverse: whether to compute the inverse field.

@@ -7,7 +7,7 @@ import tensorflow as tf
 from data.phantoms import jacobian_determinant, make_subject
 from ldr_tf.errors import InputError
 from ldr_tf.ops.flow import one_sided_jacobian
-from ldr_tf.refinement import RefinementConfig, refine
+from ldr_tf.registration.refinement import RefinementConfig, refine
 
 SIZE = (32, 34, 36)  # a half resolution is tried from 32 on
 

@@ -5,10 +5,11 @@ import os
 import tensorflow as tf
 
 from ldr_tf import config as configs
-from ldr_tf import packed, records
+from ldr_tf import records
 from ldr_tf.errors import InputError
 from ldr_tf.files import atomic_path, read_json, write_json
 from ldr_tf.networks.cascade import CascadeNetwork
+from ldr_tf.runs import packed
 
 CONFIG_NAME = "config.json"
 CHECKPOINTS_NAME = "checkpoints"
@@ -101,7 +102,7 @@ def load_run(folder, compiled_warp=True, precision="float32"):
 
 
 def pack_run(run, folder, card):
-    """Writes a run as a packed one (see `ldr_tf.packed`), whole or not at all.
+    """Writes a run as a packed one (see `ldr_tf.runs.packed`), whole or not at all.
 
     Args:
       run: run folder.

@@ -1,9 +1,9 @@
-"""Refines the registration of two scans in physical space (see `ldr_tf.refinement.descent`)."""
+"""Refines the registration of two scans in physical space, see `descent`."""
 
 import SimpleITK as sitk
 
 from ldr_tf import imaging
-from ldr_tf.refinement.descent import RefinementConfig, refine
+from ldr_tf.registration.refinement.descent import RefinementConfig, refine
 
 CT = {"learning_rate": 0.15, "regularization": 2.0, "spacing": 3.0, "coarse_spacing": 4.0}
 """Settings for CT of the body, where the spline would follow the noise of fine structures: organs

@@ -5,7 +5,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ldr_tf.imaging import Grid, to_image
-from ldr_tf.preview import write_preview
+from ldr_tf.registration.preview import write_preview
 
 
 def picture(tmp_path, array, direction, spacing=(1.0, 1.0, 1.0), jacobian=None):

@@ -26,7 +26,7 @@ import tensorflow as tf
 from ldr_tf.errors import InputError
 from ldr_tf.ops.flow import resize, resize_flow
 from ldr_tf.ops.warp import spatial_size
-from ldr_tf.refinement.level import Level
+from ldr_tf.registration.refinement.level import Level
 
 _LEAST_SIDE = 32
 """Voxels a side from which on a half resolution is worth its steps."""

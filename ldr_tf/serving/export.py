@@ -6,10 +6,10 @@ import shutil
 import tensorflow as tf
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-from ldr_tf.checkpoints import load_run, write_config
 from ldr_tf.config import public_config
 from ldr_tf.errors import InputError
 from ldr_tf.files import atomic_path, check_output_folder, replaced_folder, write_json
+from ldr_tf.runs.checkpoints import load_run, write_config
 from ldr_tf.serving import card, kit
 from ldr_tf.serving.signatures import ServingModule, input_shapes
 

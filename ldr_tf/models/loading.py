@@ -9,10 +9,11 @@ from types import SimpleNamespace
 
 import tensorflow as tf
 
-from ldr_tf import checkpoints, export
 from ldr_tf.conventions import INTENSITY_MAX
 from ldr_tf.errors import InputError
-from ldr_tf.serving import remote
+from ldr_tf.models import server
+from ldr_tf.runs import checkpoints
+from ldr_tf.serving import export
 
 _FOR_BFLOAT16 = ("LDR", "VTN")
 
@@ -22,10 +23,10 @@ def load_model(name, precision="float32", connection=None):
 
     Args:
       name: "none"; a run folder, or the name of a shipped model; a folder that
-        `ldr_tf.export.export` has written, of which the highest version is taken, or a version's
-        folder in it; or "grpc://HOST:PORT/MODEL" (see `ldr_tf.serving.remote.RemoteNetwork`).
-      precision: see `ldr_tf.checkpoints.load_run`; of an exported model it is what it is.
-      connection: a `ldr_tf.serving.remote.Connection`, for a server.
+        `ldr_tf.serving.export` has written, of which the highest version is taken, or a version's
+        folder in it; or "grpc://HOST:PORT/MODEL" (see `ldr_tf.models.server.RemoteNetwork`).
+      precision: see `ldr_tf.runs.checkpoints.load_run`; of an exported model it is what it is.
+      connection: a `ldr_tf.models.server.Connection`, for a server.
 
     Returns:
       None for "none", else a network: `network(fixed, moving).flow` is the flow, in voxels, of
@@ -37,8 +38,8 @@ def load_model(name, precision="float32", connection=None):
     """
     if name == "none":
         return None
-    if name.startswith(remote.SCHEMES):
-        return remote.RemoteNetwork(name, connection)
+    if name.startswith(server.SCHEMES):
+        return server.RemoteNetwork(name, connection)
     version = version_folder(name)
     if version is not None:
         return ServedNetwork(version)

@@ -15,7 +15,7 @@ from ldr_tf.files import atomic_path
 WEIGHTS_NAME = "weights.h5"
 CARD_NAME = "README.md"
 
-_SHIPPED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "shipped")
+_SHIPPED = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "shipped")
 
 
 def shipped_names():

@@ -13,10 +13,9 @@ import ldr_tf
 from experiments import serve_client
 from ldr_tf.commands import register
 from ldr_tf.errors import InputError
-from ldr_tf.export import export
-from ldr_tf.serving.remote import Connection, RemoteNetwork
-
-from .conftest import NAME, make_run
+from ldr_tf.models.server import Connection, RemoteNetwork
+from ldr_tf.serving.export import export
+from tests.servers import NAME, make_run
 
 QUICK = Connection(timeout=20, retries=1)
 

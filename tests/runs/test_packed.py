@@ -10,10 +10,10 @@ import tensorflow as tf
 
 import ldr_tf
 from experiments import pack
-from ldr_tf import packed
 from ldr_tf.config import NetworkConfig
 from ldr_tf.errors import InputError
 from ldr_tf.networks.cascade import CascadeNetwork
+from ldr_tf.runs import packed
 
 
 @pytest.fixture

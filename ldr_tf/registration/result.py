@@ -6,7 +6,7 @@ from typing import Optional
 import SimpleITK as sitk
 
 from ldr_tf.imaging import Alignment
-from ldr_tf.refinement import RefinementConfig
+from ldr_tf.registration.refinement import RefinementConfig
 
 
 @dataclass(frozen=True)

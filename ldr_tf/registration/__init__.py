@@ -1,0 +1,1 @@
+"""The registration of two scans in physical space."""
