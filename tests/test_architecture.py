@@ -152,7 +152,7 @@ def sources():
 
 
 def test_sources_are_found():
-    assert {"ldr_tf/config.py", "ldr_tf/ops/warp.py", "experiments/evaluate.py"} <= set(sources())
+    assert {"ldr_tf/records.py", "ldr_tf/ops/warp.py", "experiments/evaluate.py"} <= set(sources())
 
 
 @pytest.mark.parametrize("path", sources())
@@ -168,7 +168,7 @@ def test_every_part_has_its_layer():
 @pytest.mark.parametrize(
     "path, source",
     [
-        ("ldr_tf/config.py", "import ldr_tf.files"),
+        ("ldr_tf/config/run.py", "import ldr_tf.files"),
         ("ldr_tf/conventions.py", "from ldr_tf.errors import InputError"),
         ("ldr_tf/errors.py", "from . import config"),
         ("ldr_tf/ops/warp.py", "from ldr_tf.config import RunConfig"),
@@ -196,8 +196,8 @@ def test_every_part_has_its_layer():
         ("data/volumes.py", "import sys\nprefix = sys.argv[1]"),
         ("data/volumes.py", "print('read')"),
         ("ldr_tf/ops/warp.py", "tf.print(flow)"),
-        ("ldr_tf/config.py", "value = eval(text)"),
-        ("ldr_tf/config.py", "exec(text)"),
+        ("ldr_tf/config/run.py", "value = eval(text)"),
+        ("ldr_tf/config/run.py", "exec(text)"),
         ("data/volumes.py", "import pickle"),
         ("data/volumes.py", "from pickle import load"),
         ("data/volumes.py", "np.load(path, allow_pickle=True)"),
@@ -221,7 +221,7 @@ def test_the_checker_sees(path, source):
     "path, source",
     [
         ("ldr_tf/__init__.py", "import importlib\nfrom ldr_tf.errors import InputError"),
-        ("ldr_tf/config.py", "from ldr_tf.records import require"),
+        ("ldr_tf/config/run.py", "from ldr_tf.records import require"),
         ("ldr_tf/ops/flow.py", "from ldr_tf.ops.warp import warp\nfrom .warp import sample"),
         ("ldr_tf/ops/flow.py", "from ldr_tf.conventions import check_flow"),
         ("ldr_tf/networks/vtn.py", "from ldr_tf.keras import keras\nkeras.layers.Conv3D(3, 3)"),

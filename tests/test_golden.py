@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ldr_tf.config import LossConfig
 from ldr_tf.evaluation import Pair, evaluate_pair
 from ldr_tf.losses import regularization
 from ldr_tf.losses.reconstruction import reconstruction_loss
@@ -133,7 +134,7 @@ def test_losses_of_every_stage(case):
             checked += 1
     assert checked == sum(key[0].isdigit() and key.endswith("loss") for key in golden)
     rep = network.config.rep
-    terms = reconstruction_loss(fixed, registration, "correlation", 1.0, rep)
+    terms = reconstruction_loss(fixed, registration, LossConfig(), rep)
     assert_number(terms["reconstruction"], golden["loss"])
 
 

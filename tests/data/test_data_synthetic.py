@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from data import synthetic
 from data.manifest import write_manifest
-from data.pipeline import training_dataset
 from data.volumes import write_scan
 from ldr_tf.errors import InputError
+from tests.batches import training_batches
 
 SIZE = (24, 20, 16)
 
@@ -96,7 +96,7 @@ def take(dataset, count):
 
 
 def test_painted_batches_resume_and_fall_into_shards(label_set):
-    make = functools.partial(training_dataset, label_set, "1", 2, 7, images="synthetic")
+    make = functools.partial(training_batches, label_set, "1", 2, 7, images="synthetic")
     whole = take(make(), 4)
     assert whole[0]["fixed"].shape == (2, *SIZE, 1) and whole[0]["fixed"].dtype == np.uint8
     assert (whole[0]["fixed"][0] != whole[0]["fixed"][1]).any()
@@ -113,15 +113,15 @@ def test_labels_out_of_range(label_set, tmp_path):
         del file["s2"]["segmentation"]
         file["s2"]["segmentation"] = np.full(SIZE, -1)
     with pytest.raises(tf.errors.OpError, match=r"labels must lie in 0..65535 to be painted"):
-        take(training_dataset(label_set, "1", 2, 7, images="synthetic"), 6)
+        take(training_batches(label_set, "1", 2, 7, images="synthetic"), 6)
 
 
 def test_scans_without_labels(label_set, tmp_path):
     with h5py.File(tmp_path / "v.h5", "a") as file:
         del file["s2"]["segmentation"]
     with pytest.raises(InputError, match="'v/s2': has no segmentation from which an image"):
-        training_dataset(label_set, "1", 2, 7, images="synthetic")
-    training_dataset(label_set, "1", 2, 7)
+        training_batches(label_set, "1", 2, 7, images="synthetic")
+    training_batches(label_set, "1", 2, 7)
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_label_maps_are_painted_beside_scans(mixed):
     with h5py.File(mixed.file_path("v")) as file:
         volumes = [file[f"s{index}/volume"][()] for index in range(4)]
     options = {"images": "synthetic_t1", "painted": "label_maps"}
-    batches = list(training_dataset(mixed, "1", 2, 5, **options).take(3).as_numpy_iterator())
+    batches = list(training_batches(mixed, "1", 2, 5, **options).take(3).as_numpy_iterator())
     for batch in batches:
         for side in ("fixed", "moving"):
             scan, painted = batch[side][..., 0]
@@ -154,15 +154,15 @@ def test_label_maps_are_painted_beside_scans(mixed):
             # Air is black and the block is not, however it is shifted.
             assert np.median(painted[painted > 20]) > 100 and painted[:, 0].max() < 20
             assert not any(np.array_equal(painted, volume) for volume in volumes)
-    whole = training_dataset(mixed, "maps", 1, 5, images="synthetic_t1").take(1)
-    alone = training_dataset(mixed, "maps", 1, 5, **options).take(1)
+    whole = training_batches(mixed, "maps", 1, 5, images="synthetic_t1").take(1)
+    alone = training_batches(mixed, "maps", 1, 5, **options).take(1)
     for a, b in zip(whole.as_numpy_iterator(), alone.as_numpy_iterator()):
         np.testing.assert_array_equal(a["fixed"], b["fixed"])
 
 
 def test_labels_come_along_as_classes(mixed):
     """Classes by rising value: 3 is 1 and 41 is 2; a scan without labels has none."""
-    dataset = training_dataset(mixed, "1", 2, 5, labels=True)
+    dataset = training_batches(mixed, "1", 2, 5, labels=True)
     assert dataset.element_spec["fixed_labels"].shape == (2, *SIZE, 1)
     for batch in dataset.take(3).as_numpy_iterator():
         scans = [set(np.unique(batch[f"{side}_labels"][0])) for side in ("fixed", "moving")]
@@ -175,8 +175,8 @@ def test_labels_come_along_as_classes(mixed):
 def test_labels_that_cannot_teach_are_refused_at_once(mixed):
     with pytest.raises(InputError, match="no scan of 'bare' has a segmentation"):
         bare = dataclasses.replace(mixed, subsets={**mixed.subsets, "bare": ("v/s0", "v/s0")})
-        training_dataset(bare, "bare", 1, 5, labels=True)
+        training_batches(bare, "bare", 1, 5, labels=True)
     large = dataclasses.replace(mixed, segmentation_class_value={"odd": 70000})
-    training_dataset(large, "1", 2, 5)  # whoever does not learn from labels is not concerned
+    training_batches(large, "1", 2, 5)  # whoever does not learn from labels is not concerned
     with pytest.raises(InputError, match="segmentation_class_value"):
-        training_dataset(large, "1", 2, 5, labels=True)
+        training_batches(large, "1", 2, 5, labels=True)

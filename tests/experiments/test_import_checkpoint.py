@@ -146,7 +146,7 @@ def test_training_goes_on_from_the_originals_loss(imported, tmp_path):
     ]
     assert train.main(["train", *flags]) == 0
     first = json.loads((run / "metrics.jsonl").read_text().splitlines()[0])
-    assert first["loss"] == pytest.approx(golden["loss"][0], rel=1e-3)
+    assert first["reconstruction"] == pytest.approx(golden["loss"][0], rel=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ import ldr_tf
 from data.flows import FlowReader
 from data.manifest import read_manifest, scan_id
 from data.pairs import list_pairs
-from data.pipeline import training_dataset
 from data.volumes import VolumeReader
 from experiments import make_teacher_flows, release_pickles
 from ldr_tf.ops.warp import warp
+from tests.batches import training_batches
 
 SIZE = (32, 32, 32)
 NAME = "liver_teacher_deformation_c_1.pkl"
@@ -48,14 +48,14 @@ def test_a_networks_flows(phantoms, student_run, tmp_path, capfd):
     assert command(phantoms, path, *flags) == 2
     assert "exists already" in capfd.readouterr().err
     # The store belongs to these volumes, and not to others of the same names.
-    training_dataset(manifest, "validation", 1, seed=0, flows=path)
+    training_batches(manifest, "validation", 1, seed=0, flows=path)
     shutil.copy(phantoms, tmp_path)
     shutil.copy(phantoms.parent / "phantoms.h5", tmp_path)
     with h5py.File(tmp_path / "phantoms.h5", "a") as file:
         file["005/volume"][...] = file["004/volume"][()]
     with pytest.raises(ldr_tf.InputError, match="another volume called phantoms_005"):
         other = read_manifest(tmp_path / phantoms.name)
-        training_dataset(other, "validation", 1, seed=0, flows=path)
+        training_batches(other, "validation", 1, seed=0, flows=path)
 
 
 def test_flows_refined_on_their_pairs(phantoms, student_run, tmp_path, capfd):

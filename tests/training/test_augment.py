@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ldr_tf.config import AugmentationConfig
 from ldr_tf.ops.bspline import free_form_flow
 from ldr_tf.ops.flow import compose
 from ldr_tf.ops.warp import warp
-from ldr_tf.training.augment import augment, undo_deformation
+from ldr_tf.training.augment import TrainingPair, augment, undo_deformation
 
 SIZE = (24, 28, 32)
 
@@ -25,13 +26,16 @@ def smooth_flow(batch=3, seed=1):
 
 def test_an_example_does_not_depend_on_its_batch():
     fixed, moving = smooth_volumes()
-    whole = augment(fixed, moving, 0.4, 0, 7, np.array([5, 6, 7]))
+    config = AugmentationConfig(0.4, 0)
+    pair = TrainingPair(fixed, moving)
+    whole = augment(pair, config, 7, np.array([5, 6, 7]))
     for item in range(3):
         part = slice(item, item + 1)
-        alone = augment(fixed[part], moving[part], 0.4, 0, 7, np.array([5 + item]))
+        one = TrainingPair(fixed[part], moving[part])
+        alone = augment(one, config, 7, np.array([5 + item]))
         for a, b in zip(whole[:2], alone[:2]):
             np.testing.assert_allclose(a[part], b, atol=1e-6)
-    other = augment(fixed, moving, 0.4, 0, 8, np.array([5, 6, 7]))
+    other = augment(pair, config, 8, np.array([5, 6, 7]))
     assert np.abs(whole[1] - other[1]).max() > 0.01
 
 
@@ -51,7 +55,8 @@ def test_half_of_the_pairs_are_mirrored_whole():
     fixed, moving = smooth_volumes(1)
     mirrored = 0
     for example in range(40):
-        f, m, *_ = augment(fixed, moving, 0.0, 2, 3, np.array([example]))
+        pair = TrainingPair(fixed, moving)
+        f, m, *_ = augment(pair, AugmentationConfig(0.0, 2), 3, np.array([example]))
         turned = not np.array_equal(f, fixed)
         mirrored += turned
         np.testing.assert_array_equal(f, fixed[:, :, :, ::-1] if turned else fixed)
@@ -73,7 +78,8 @@ def test_a_stored_flow_follows_the_augmentation(axis):
     fixed, moving = smooth_volumes()
     flow = smooth_flow()
     wanted = warp(moving, flow).numpy()
-    f, m, changed, _ = augment(fixed, moving, 0.3, axis, 1, np.array([0, 1, 2]), flow)
+    pair = TrainingPair(fixed, moving, flow)
+    f, m, changed, _ = augment(pair, AugmentationConfig(0.3, axis), 1, np.array([0, 1, 2]))
     got = warp(m, changed).numpy()
     for item in range(3):
         turned = not np.array_equal(f[item], fixed[item])
@@ -87,7 +93,8 @@ def test_labels_follow_their_images():
     """Labels that are the image cut at one half stay so, but where interpolation decides."""
     fixed, moving = smooth_volumes()
     labels = tuple((np.asarray(image) > 0.5).astype(np.uint16) for image in (fixed, moving))
-    pair = augment(fixed, moving, 0.4, 0, 7, np.array([5, 6, 7]), labels=labels)
+    pair = TrainingPair(fixed, moving, labels=labels)
+    pair = augment(pair, AugmentationConfig(0.4, 0), 7, np.array([5, 6, 7]))
     for image, marks in zip((pair.fixed, pair.moving), pair.labels):
         assert marks.dtype == "uint16" and marks.shape == image.shape
         assert np.mean((np.asarray(image) > 0.5) != (np.asarray(marks) > 0)) < 0.02
@@ -99,7 +106,8 @@ def test_a_shift_moves_all_of_a_pair_alike():
     fixed, moving = smooth_volumes()
     flow, labels = smooth_flow(), tuple((np.asarray(v) > 0.5).astype(int) for v in (fixed, moving))
     numbers = np.array([5, 6, 7])
-    pair = augment(fixed, moving, 0.0, None, 7, numbers, flow, labels, shift=3)
+    config = AugmentationConfig(0.0, None, shift=3)
+    pair = augment(TrainingPair(fixed, moving, flow, labels), config, 7, numbers)
     offsets = []
     for item in range(3):
         places = [np.array(p) - 3 for p in np.ndindex(7, 7, 7)]
@@ -109,7 +117,7 @@ def test_a_shift_moves_all_of_a_pair_alike():
         for before, after in sides:
             np.testing.assert_array_equal(after[item], moved(before[item], offset))
     assert len(set(offsets)) == 3 and np.ptp(offsets) >= 3
-    alone = augment(fixed[1:2], moving[1:2], 0.0, None, 7, numbers[1:2], shift=3)
+    alone = augment(TrainingPair(fixed[1:2], moving[1:2]), config, 7, numbers[1:2])
     np.testing.assert_array_equal(alone.fixed[0], pair.fixed[1])
 
 

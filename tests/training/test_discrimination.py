@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ldr_tf.config import DistillationConfig
+from ldr_tf.config import CriticConfig
 from ldr_tf.keras import keras
 from ldr_tf.losses.adversarial import feature_distance, gradient_penalty, joint_deformation
 from ldr_tf.losses.reconstruction import reconstruction_loss
@@ -22,7 +22,7 @@ def flows(strengths=(0.2, 0.4), batch=2, seed=4):
 
 
 def game(**options):
-    options = DistillationConfig(kind="aldk", **options)
+    options = CriticConfig(**options)
     keras.utils.set_random_seed(1)
     critic = Critic(None, options.constraint)
     return CriticGame(critic, options), critic, options

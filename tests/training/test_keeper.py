@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 
 import ldr_tf
-from ldr_tf.config import NetworkConfig, RunConfig, TrainingConfig
+from ldr_tf.config import NetworkConfig, OptimisationConfig, RunConfig
 from ldr_tf.runs import checkpoints
 from ldr_tf.training.keeper import Keeper, SavingError
-from ldr_tf.training.loop import resume
+from ldr_tf.training.run import resume
 from ldr_tf.training.state import TrainingState
 
 
 def make(folder, keep=3):
     config = RunConfig(
         network=NetworkConfig(image_size=(16, 16, 16), channels=4),
-        training=TrainingConfig(keep_checkpoints=keep),
+        optimisation=OptimisationConfig(keep_checkpoints=keep),
     )
     state = TrainingState(config)
     checkpoints.write_config(str(folder), config)

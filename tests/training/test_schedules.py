@@ -2,32 +2,37 @@
 
 import pytest
 
-from ldr_tf.config import DistillationConfig, TrainingConfig
+from ldr_tf.config import DistillationConfig, OptimisationConfig
 from ldr_tf.training.schedules import is_full_step, learning_rate
 
 
 def test_cosine_falls_from_the_rate_to_zero():
-    config = TrainingConfig(steps=100, learning_rate=2.0, schedule="cosine")
+    config = OptimisationConfig(steps=100, learning_rate=2.0, schedule="cosine")
     rates = [learning_rate(config, step) for step in (0, 25, 50, 100, 130)]
     assert rates == pytest.approx([2.0, 1.7071068, 1.0, 0.0, 0.0])
 
 
 def test_rcn_halves_by_epochs_of_20000():
-    config = TrainingConfig(steps=200000, learning_rate=1e-4, schedule="rcn")
+    config = OptimisationConfig(steps=200000, learning_rate=1e-4, schedule="rcn")
     steps = (0, 59999, 60000, 80000, 160000, 190000)
     wanted = [1e-4, 1e-4, 5e-5, 2.5e-5, 1e-4 / 64, 1e-4 / 64]
     assert [learning_rate(config, step) for step in steps] == pytest.approx(wanted)
 
 
+def test_an_epoch_is_as_long_as_the_config_says():
+    config = OptimisationConfig(steps=900, learning_rate=8.0, schedule="rcn", epoch_steps=100)
+    assert [learning_rate(config, step) for step in (299, 300, 400)] == [8.0, 4.0, 2.0]
+
+
 def test_rcn_finetuning():
-    config = TrainingConfig(steps=100000, learning_rate=5e-6, schedule="rcn_finetune")
+    config = OptimisationConfig(steps=100000, learning_rate=5e-6, schedule="rcn_finetune")
     steps = (0, 59999, 60000, 80000, 150000)
     wanted = [5e-6, 5e-6, 2.5e-6, 1.25e-6, 1.25e-6]
     assert [learning_rate(config, step) for step in steps] == pytest.approx(wanted)
 
 
 def test_the_releases_ldr_alone_restarts_its_cosine_five_times():
-    config = TrainingConfig(steps=100000, learning_rate=1e-4, schedule="ldr_released")
+    config = OptimisationConfig(steps=100000, learning_rate=1e-4, schedule="ldr_released")
     # periods of 20,000 steps: at their starts the cosine is 1, halfway 1/2
     steps = (0, 10000, 20000, 30000, 40000, 95000)
     quarter = (1 + 0.5**0.5 * -1) / 2  # at three quarters of a period
@@ -36,7 +41,7 @@ def test_the_releases_ldr_alone_restarts_its_cosine_five_times():
 
 
 def test_constant_is_constant():
-    config = TrainingConfig(steps=10, learning_rate=3e-4, schedule="constant")
+    config = OptimisationConfig(steps=10, learning_rate=3e-4, schedule="constant")
     assert {learning_rate(config, step) for step in range(10)} == {3e-4}
 
 

@@ -6,9 +6,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ldr_tf.config import DistillationConfig, NetworkConfig, RunConfig, TrainingConfig
+from ldr_tf.config import (
+    AugmentationConfig,
+    CriticConfig,
+    DistillationConfig,
+    LossConfig,
+    NetworkConfig,
+    OptimisationConfig,
+    RunConfig,
+)
 from ldr_tf.errors import InputError
 from ldr_tf.losses.adversarial import feature_distance
+from ldr_tf.losses.regularization import flow_smoothness
+from ldr_tf.losses.similarity import correlation_loss
 from ldr_tf.networks.cascade import CascadeNetwork
 from ldr_tf.training.state import TrainingState
 from ldr_tf.training.step import TrainingStep
@@ -29,11 +39,16 @@ class ShiftTeacher:
         return dataclasses.make_dataclass("Answer", ["flow"])(self.weight + 0.0)
 
 
+def distilled(kind="aldk", gamma=0.3, **critic):
+    return DistillationConfig(kind=kind, gamma=gamma, critic=CriticConfig(**critic))
+
+
 def make(teacher=None, seed=1, xla="auto", flow_resolution="full", **distillation):
     config = RunConfig(
         network=NetworkConfig(image_size=SIZE, channels=4, flow_resolution=flow_resolution),
-        training=TrainingConfig(learning_rate=1e-3, augmentation=0.0, seed=seed, xla=xla),
-        distillation=DistillationConfig(**{"kind": "aldk", **distillation}),
+        augmentation=AugmentationConfig(0.0),
+        optimisation=OptimisationConfig(learning_rate=1e-3, seed=seed, xla=xla),
+        distillation=distilled(**distillation),
     )
     state = TrainingState(config)
     return state, TrainingStep(state, teacher or ShiftTeacher())
@@ -55,7 +70,7 @@ def changed(before, model):
 
 @pytest.mark.parametrize("objective", ["game", "joint"])
 def test_full_step_moves_student_and_critic_never_the_teacher(objective):
-    teacher = CascadeNetwork(RunConfig(network=NetworkConfig(image_size=SIZE, channels=2)))
+    teacher = CascadeNetwork(NetworkConfig(image_size=SIZE, channels=2))
     state, step = make(teacher, objective=objective)
     student, critic, frozen = map(weights, (state.network, state.critic, teacher))
     for index in range(2):
@@ -81,9 +96,9 @@ def test_every_student_weight_feels_the_critic_alone(flow_resolution):
     for index in range(3):
         step.full(batch(index))
     fixed, moving = (tf.cast(batch()[name], tf.float32) / 255 for name in ("fixed", "moving"))
-    phi_t = step._teacher(fixed, moving).flow / state.config.distillation.flow_unit
+    phi_t = step._teacher(fixed, moving).flow / state.config.distillation.critic.flow_unit
     with tf.GradientTape() as tape:
-        phi_s = state.network(fixed, moving).flow / state.config.distillation.flow_unit
+        phi_s = state.network(fixed, moving).flow / state.config.distillation.critic.flow_unit
         distance = feature_distance(state.critic(phi_s), state.critic(phi_t))
     gradients = tape.gradient(distance, state.network.trainable_variables)
     assert len(gradients) == len(state.network.trainable_variables)
@@ -95,14 +110,91 @@ def test_every_student_weight_feels_the_critic_alone(flow_resolution):
     assert all(changed(before, state.network))
 
 
+@pytest.mark.parametrize(
+    "arm",
+    [
+        {"kind": "flow"},
+        {"objective": "game"},
+        {"objective": "joint", "penalty": 2.0},
+        {"constraint": "none"},
+        {"size": (8, 8, 8)},
+    ],
+    ids=str,
+)
+def test_the_applied_gradient_is_that_of_the_weighted_losses(arm):
+    """Against one plain tape of gamma l_rec + (1 - gamma) l_dis, written out.
+
+    The second moment of Adam's first step is the squared gradient that was applied, times 1e-3.
+    """
+    gamma = 0.4
+    state, step = make(gamma=gamma, **arm)
+    wanted = plain_gradients(state, step._teacher, batch(), gamma)
+    step.full(batch())
+    moments = [v.numpy() for v in state.optimizer.variables if "/v/" in v.name or "_v/" in v.name]
+    moments = moments or adam_moments(state.optimizer)
+    assert len(moments) == len(wanted)
+    for moment, gradient in zip(moments, wanted):
+        scale = np.abs(gradient).max()
+        np.testing.assert_allclose(np.sqrt(moment * 1e3), np.abs(gradient), atol=2e-3 * scale)
+
+
+def adam_moments(optimizer):
+    """The second moments in the order of the weights: Adam keeps all firsts, then all seconds."""
+    return [moment.numpy() for moment in optimizer._velocities]
+
+
+def plain_gradients(state, teacher, pair, gamma):
+    """Gradients of the full loss with respect to the student, without anything of TrainingStep."""
+    distillation = state.config.distillation
+    critic = distillation.critic
+    fixed, moving = (tf.cast(pair[name], tf.float32) / 255.0 for name in ("fixed", "moving"))
+    phi_t = teacher(fixed, moving).flow
+    with tf.GradientTape() as tape:
+        answer = state.network(fixed, moving)
+        phi_s = answer.flow
+        similarity = correlation_loss(fixed, answer.warped)
+        l_rec = tf.reduce_mean(similarity + flow_smoothness(phi_s))
+        if distillation.kind == "flow":
+            l_dis = tf.reduce_mean(tf.reduce_sum(tf.square(phi_s - phi_t), -1))
+        else:
+            s, t = phi_s / critic.flow_unit, phi_t / critic.flow_unit
+            features = state.critic(s), state.critic(t)
+            l_dis = tf.reduce_mean(tf.square(features[0] - features[1]))
+            if critic.objective == "joint":
+                joint = critic.beta * t + (1 - critic.beta) * s
+                with tf.GradientTape() as inner:
+                    inner.watch(joint)
+                    output = tf.reduce_mean(state.critic(joint))
+                slope = inner.gradient(output, joint)
+                voxels = float(np.prod(SIZE))
+                norm = tf.sqrt(tf.reduce_sum(tf.square(slope)) * voxels + 1e-12)
+                l_dis += critic.penalty * tf.square(norm - 1.0)
+        loss = gamma * l_rec + (1.0 - gamma) * l_dis
+    return [g.numpy() for g in tape.gradient(loss, state.network.trainable_variables)]
+
+
+def test_the_critic_may_step_beside_reconstruction():
+    """The student moves by l_rec alone, as without it, and the critic by its game."""
+    results = []
+    for also in (False, True):
+        state, step = make(on_reconstruction_steps=also)
+        critic = weights(state.critic)
+        scalars = step.reconstruction(batch())
+        assert "full_loss" not in scalars
+        results.append(weights(state.network))
+        assert any(changed(critic, state.critic)) == also
+    for a, b in zip(*results):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
 def test_gamma_weighs_reconstruction_against_distance():
     losses = {}
     for gamma in (0.0, 0.3, 1.0):
         _, step = make(gamma=gamma)
         scalars = {name: float(value) for name, value in step.full(batch()).items()}
         wanted = gamma * scalars["reconstruction"] + (1 - gamma) * scalars["discrimination"]
-        losses[gamma] = scalars["loss"]
-        assert scalars["loss"] == pytest.approx(wanted, rel=1e-5)
+        losses[gamma] = scalars["full_loss"]
+        assert scalars["full_loss"] == pytest.approx(wanted, rel=1e-5)
     assert len(set(losses.values())) == 3
 
 
@@ -111,11 +203,11 @@ def test_joint_objective_carries_the_penalty_to_both():
     scalars = {name: float(value) for name, value in step.full(batch()).items()}
     discrimination = scalars["critic_distance"] + 2.0 * scalars["critic_penalty"]
     wanted = 0.25 * scalars["reconstruction"] + 0.75 * discrimination
-    assert scalars["loss"] == pytest.approx(wanted, rel=1e-5)
+    assert scalars["full_loss"] == pytest.approx(wanted, rel=1e-5)
 
 
 def test_critic_steps_are_counted():
-    state, step = make(critic_steps=3)
+    state, step = make(steps=3)
     step.full(batch())
     assert int(state.critic_optimizer.iterations) == 3
     assert int(state.optimizer.iterations) == 1
@@ -161,7 +253,7 @@ def test_other_constraints_of_the_critic(constraint):
         with pytest.raises(InputError, match="tensorflow-addons"):
             make(constraint=constraint)
         return
-    state, step = make(constraint=constraint, critic_learning_rate=0.1)
+    state, step = make(constraint=constraint, learning_rate=0.1)
     for index in range(3):
         scalars = step.full(batch(index))
     assert "critic_penalty" not in scalars
@@ -180,18 +272,19 @@ def two_pairs():
     return {name: np.concatenate([pair[name] for pair in pairs]) for name in pairs[0]}
 
 
-def with_training(training, **distillation):
+def with_optimisation(optimisation, **distillation):
     config = RunConfig(
         network=NetworkConfig(image_size=SIZE, channels=4, cascades=2),
-        training=TrainingConfig(learning_rate=1e-3, augmentation=0.2, flip_axis=0, **training),
-        distillation=DistillationConfig(kind="aldk", **distillation),
+        augmentation=AugmentationConfig(0.2, flip_axis=0),
+        optimisation=OptimisationConfig(learning_rate=1e-3, **optimisation),
+        distillation=distilled(**distillation),
     )
     state = TrainingState(config)
     return state, TrainingStep(state, ShiftTeacher())
 
 
-def one_full_step(**training):
-    state, step = with_training({"batch_size": 2, **training})
+def one_full_step(**optimisation):
+    state, step = with_optimisation({"batch_size": 2, **optimisation})
     scalars = {name: float(value) for name, value in step.full(two_pairs()).items()}
     return scalars, state
 
@@ -224,7 +317,7 @@ def test_mixed_precision_learns_like_float32(precision):
 
 
 def test_an_overflow_leaves_the_step_out_and_lowers_the_scale():
-    state, step = with_training({"precision": "mixed_float16"})
+    state, step = with_optimisation({"precision": "mixed_float16"})
     before = weights(state.network)
     state.network.stems[0].flow.kernel.assign(state.network.stems[0].flow.kernel * 1e7)
     moved = weights(state.network)
@@ -251,11 +344,11 @@ def test_stored_flows_take_the_teachers_place():
 
 
 def test_skipping_leaves_everything_as_it_was():
-    state, step = with_training({"on_nonfinite": "skip"})
+    state, step = with_optimisation({"on_nonfinite": "skip"})
     state.network.stems[0].flow.kernel.assign(state.network.stems[0].flow.kernel * np.nan)
     before = [weights(state.network), weights(state.critic)]
     scalars = step.full(batch())
-    assert not np.isfinite(float(scalars["loss"]))
+    assert not np.isfinite(float(scalars["full_loss"]))
     for old, model in zip(before, (state.network, state.critic)):
         assert all(np.array_equal(a, b, equal_nan=True) for a, b in zip(old, model.get_weights()))
     assert int(state.optimizer.iterations) == int(state.critic_optimizer.iterations) == 0
@@ -265,9 +358,9 @@ def test_labels_alone_move_the_network():
     """On images without any content the overlap is all there is to learn from, and it falls."""
     config = RunConfig(
         network=NetworkConfig(image_size=SIZE, channels=4),
-        training=TrainingConfig(
-            learning_rate=3e-3, schedule="constant", augmentation=0.0, label_weight=1.0
-        ),
+        augmentation=AugmentationConfig(0.0),
+        loss=LossConfig(label_weight=1.0),
+        optimisation=OptimisationConfig(learning_rate=3e-3, schedule="constant"),
     )
     state = TrainingState(config)
     step = TrainingStep(state, classes=1)
