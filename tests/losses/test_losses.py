@@ -162,3 +162,38 @@ def test_label_overlap_pulls_the_flow_the_right_way():
     assert gradient[..., 0].sum() < 0 and np.isfinite(gradient).all()
     with pytest.raises(ValueError, match="moving_labels"):
         overlap.soft_dice_loss(cube(0, 1), cube(0, 1)[:, :4], flow, 1)
+
+
+def two_levels(pattern, size=(1, 8, 8, 8, 1)):
+    """Intensities 0 and 1, which lie on bins, by a boolean [8, 8, 8]."""
+    return np.broadcast_to(pattern[None, ..., None], size).astype("float32")
+
+
+def test_mutual_information_by_hand():
+    """Half of the voxels bright: H = ln 2. The same halves share all, crossed ones nothing."""
+    half = np.arange(8) < 4
+    along_x = np.broadcast_to(half[:, None, None], (8, 8, 8))
+    along_y = np.broadcast_to(half[None, :, None], (8, 8, 8))
+    loss = similarity.mutual_information_loss
+    fixed = two_levels(along_x)
+    np.testing.assert_allclose(loss(fixed, fixed), 0.0, atol=1e-5)
+    np.testing.assert_allclose(loss(fixed, two_levels(~along_x)), 0.0, atol=1e-5)  # any contrast
+    np.testing.assert_allclose(loss(fixed, two_levels(along_y)), 1.0, atol=1e-5)
+    # Three quarters of y bright and independent of x in one half: I worked out from the table.
+    mixed = two_levels(along_x | along_y)
+    joint = np.array([[0.25, 0.25], [0.0, 0.5]])  # rows: fixed dark, bright
+    margins = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
+    wanted = np.sum(joint[joint > 0] * np.log(joint[joint > 0] / margins[joint > 0])) / np.log(2)
+    np.testing.assert_allclose(loss(fixed, mixed), 1 - wanted, atol=1e-5)
+    np.testing.assert_allclose(loss(np.full_like(fixed, 0.5), fixed), 1.0, atol=1e-5)
+
+
+def test_mutual_information_pulls_images_together():
+    """The gradient with respect to a blurred edge's place points towards the fixed edge."""
+    place = tf.constant(3.0)
+    ramp = tf.range(16, dtype=tf.float32)[None, :, None, None, None] * tf.ones([1, 16, 4, 4, 1])
+    fixed = tf.sigmoid(ramp - 5.0)
+    with tf.GradientTape() as tape:
+        tape.watch(place)
+        loss = similarity.mutual_information_loss(fixed, 1.0 - tf.sigmoid(ramp - place))
+    assert float(tape.gradient(loss, place)) < 0.0
