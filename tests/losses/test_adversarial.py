@@ -20,9 +20,8 @@ def test_penalty_of_a_linear_critic_known_by_hand():
 
 def test_penalty_is_per_example_and_has_gradients_for_the_critic():
     critic = Critic()
-    deformation = tf.constant(
-        np.random.default_rng(5).normal(size=(2, 32, 32, 32, 3)).astype("float32")
-    )
+    noise = np.random.default_rng(5).normal(size=(2, 32, 32, 32, 3))
+    deformation = tf.constant(noise, tf.float32)
     with tf.GradientTape() as tape:
         penalty, _ = adversarial.gradient_penalty(critic, deformation, "sum")
         loss = tf.reduce_sum(penalty)
