@@ -30,7 +30,8 @@ FLAGS = cli.new_flags()
 _RUN = flags.DEFINE_multi_string(
     "run",
     [],
-    "Run folder of a network, or model folder of experiments.export; repeat the flag for several.",
+    "Run folder of a network, a shipped model's name, model folder of experiments.export, or "
+    "grpc://HOST:PORT/NAME; repeat the flag for several.",
     flag_values=FLAGS,
 )
 _NAMES = flags.DEFINE_list(
@@ -179,28 +180,20 @@ def _cases():
 
 def _methods(names):
     """Returns the methods in the order of the tables, all of their files and packages there."""
-    import ldr_tf
     from experiments.evaluation.baselines import make_baseline
-    from experiments.evaluation.fingerprints import file_state
     from experiments.evaluation.methods import Identity, NetworkMethod
-    from ldr_tf.models import loading
-    from ldr_tf.runs.checkpoints import latest_checkpoint
+    from ldr_tf.models import load_model
 
     quiet_xla()
     others = [make_baseline(name) for name in _BASELINE.value]
     methods = [Identity()]
     for name, path in zip(names, _RUN.value):
-        exported = loading.version_folder(path)
-        if exported:
-            network = loading.ServedNetwork(exported)
-            state = file_state(os.path.join(exported, "variables", "variables.index"))
-        else:
-            network = ldr_tf.load_run(path)
-            checkpoint = latest_checkpoint(path)
-            state = file_state(f"{checkpoint}.index" if checkpoint else path)
+        model = load_model(path)
+        if model is None:
+            raise InputError(f"--run={path}: must be a model; what does nothing is there anyway.")
         for steps in dict.fromkeys((0, _REFINE_STEPS.value)):
             label = f"{name} + {steps} steps" if steps else name
-            methods.append(NetworkMethod(label, network, state, steps, _AFFINE.value))
+            methods.append(NetworkMethod(label, model, steps, _AFFINE.value))
     return methods + others
 
 

@@ -12,6 +12,8 @@ from experiments.evaluation.fingerprints import file_state
 from ldr_tf import imaging
 from ldr_tf.errors import InputError
 from ldr_tf.evaluation import Pair
+from ldr_tf.registration.pair import read_pair
+from ldr_tf.registration.pair_lists import read_pairs
 
 _LETTERS = {"L": (0, 1), "R": (0, -1), "P": (1, 1), "A": (1, -1), "S": (2, 1), "I": (2, -1)}
 
@@ -111,13 +113,11 @@ class FileCases:
     spacing = None
 
     def __init__(self, path, points_space="LPS", truths=None):
-        """Reads the list alone, as `ldr_tf.commands.batch.read_pairs` does.
+        """Reads the list alone, see `ldr_tf.registration.pair_lists.read_pairs`.
 
         Raises:
           InputError: naming the list and the line; two lines with the same scans.
         """
-        from ldr_tf.commands.batch import read_pairs
-
         self._pairs = read_pairs(path, "")
         self._space, self._truths = points_space, truths
         folder = os.path.dirname(path) or "."
@@ -134,59 +134,52 @@ class FileCases:
 
     def state(self, index):
         """Returns what tells the pair's data from other data."""
-        pair = dataclasses.asdict(self._pairs[index])
-        files = {name: file for name, file in pair.items() if file and name != "output"}
-        return [self._space, {name: file_state(file) for name, file in files.items()}]
+        paths = self._pairs[index]
+        return [self._space, paths.inputs, paths.state()]
 
     def load(self, index):
         """Returns the Case at `index`; InputError where it cannot be read."""
         paths = self._pairs[index]
-        fixed, moving = imaging.read_scan(paths.fixed), imaging.read_scan(paths.moving)
-        labels = {"fixed": None, "moving": None}
-        for side, scan in (("fixed", fixed), ("moving", moving)):
-            path = getattr(paths, f"{side}_labels")
-            if path:
-                labels[side] = imaging.read_labels(path)
-                if not imaging.same_grid(labels[side], scan):
-                    raise InputError(f"{path}: must lie on the grid of its scan.")
+        scans = read_pair(paths, self._space)
+        fixed, moving, moving_labels = scans.fixed, scans.moving, scans.moving_labels
         grid = imaging.grid_of(fixed)
-        moving_labels = labels["moving"]
         if moving_labels is not None:
             moving_labels = imaging.apply_transform(moving_labels, fixed, None, "nearest")
-        points = self._points(paths, grid)
+        points = _points(scans, paths, grid)
         pair = Pair(
             *self.ids[index],
             fixed=imaging.to_array(fixed),
             moving=imaging.to_array(
                 imaging.apply_transform(sitk.Cast(moving, sitk.sitkFloat32), fixed)
             ),
-            fixed_labels=None if labels["fixed"] is None else imaging.to_array(labels["fixed"]),
-            moving_labels=None if moving_labels is None else imaging.to_array(moving_labels),
+            fixed_labels=_array(scans.fixed_labels),
+            moving_labels=_array(moving_labels),
             fixed_points=points[0],
             moving_points=points[1],
             points_present=None if points[0] is None else np.ones(len(points[0]), bool),
             spacing=grid.spacing,
             true_flow=read_truth(self._truths, *self.ids[index], grid),
         )
-        scans = {"fixed": fixed, "moving": moving, "moving_labels": labels["moving"]}
+        images = {"fixed": fixed, "moving": moving, "moving_labels": scans.moving_labels}
         warnings = list(_warnings(pair, None))
         if bool(paths.fixed_points) != bool(paths.moving_points):
             warnings.append(_one_side(pair, "landmarks", bool(paths.fixed_points)))
-        return Case(pair, grid, None, True, scans, tuple(warnings))
+        return Case(pair, grid, None, True, images, tuple(warnings))
 
-    def _points(self, paths, grid):
-        """Returns the landmarks of both sides in voxels of the fixed scan, or None twice."""
-        if not (paths.fixed_points and paths.moving_points):
-            return None, None
-        both = [
-            imaging.read_points(path, self._space)
-            for path in (paths.fixed_points, paths.moving_points)
-        ]
-        try:
-            _, fixed, moving = imaging.match_points(*both)
-        except InputError as error:
-            raise InputError(f"{paths.fixed_points}, {paths.moving_points}: {error}") from error
-        return grid.indices(fixed), grid.indices(moving)
+
+def _array(image):
+    return None if image is None else imaging.to_array(image)
+
+
+def _points(scans, paths, grid):
+    """Returns the landmarks of both sides in voxels of the fixed scan, or None twice."""
+    if scans.fixed_points is None or scans.moving_points is None:
+        return None, None
+    try:
+        _, fixed, moving = imaging.match_points(scans.fixed_points, scans.moving_points)
+    except InputError as error:
+        raise InputError(f"{paths.fixed_points}, {paths.moving_points}: {error}") from error
+    return grid.indices(fixed), grid.indices(moving)
 
 
 def read_truth(folder, fixed_id, moving_id, grid):

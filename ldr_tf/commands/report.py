@@ -9,20 +9,24 @@ import SimpleITK as sitk
 import ldr_tf
 
 
-def summary(model, result, seconds):
-    """Returns the content of summary.json but for the inputs and settings."""
+def model_summary(model):
+    """Returns what summary.json says of a RegistrationModel."""
+    return {
+        "name": model.name,
+        "network": model.network.base_network,
+        "cascades": model.network.cascades,
+        "image_size": model.network.image_size,
+        "precision": model.precision,
+        "fingerprint": model.fingerprint,
+    }
+
+
+def summary(result, seconds):
+    """Returns the content of summary.json but for what tells one registration from another."""
     import tensorflow as tf
 
-    network = None
-    if model is not None:
-        network = {
-            "network": model.run_config.network.base_network,
-            "cascades": model.run_config.network.cascades,
-            "image_size": model.run_config.network.image_size,
-        }
     alignment = result.alignment
     return {
-        "model": network,
         "affine": {
             "method": alignment.method,
             "note": alignment.note,
@@ -41,7 +45,7 @@ def summary(model, result, seconds):
         "folds_percent": result.folds_percent,
         "std_jacobian": result.std_jacobian,
         "inverse_residual_mm": result.inverse_residual,
-        "warnings": list(result.warnings),
+        "notices": [dataclasses.asdict(notice) for notice in result.notices],
         "seconds": seconds,
         "versions": {
             "ldr_tf": ldr_tf.__version__,
@@ -51,6 +55,11 @@ def summary(model, result, seconds):
             "python": platform.python_version(),
         },
     }
+
+
+def notice_lines(result):
+    """Returns the lines that tell what must be said of an answer."""
+    return [f"{notice.level}: {notice.text}" for notice in result.notices]
 
 
 def lines(result, seconds):

@@ -43,11 +43,10 @@ from ldr_tf.imaging.reading import (
 from ldr_tf.imaging.resampling import (
     inside_scan,
     prepare_image,
-    prepare_volume,
     resample,
     resample_scan,
 )
-from ldr_tf.imaging.working_grid import foreground_grid, network_grid, refinement_grid
+from ldr_tf.imaging.working_grid import foreground_grid, is_fine, network_grid, refinement_grid
 from ldr_tf.imaging.writing import (
     WRITABLE,
     check_file_place,
@@ -83,12 +82,12 @@ __all__ = [
     "intensity_range",
     "invert",
     "is_ct",
+    "is_fine",
     "jacobian_determinant",
     "match_points",
     "network_grid",
     "orientation_of",
     "prepare_image",
-    "prepare_volume",
     "read_displacement",
     "read_image",
     "read_labels",

@@ -7,7 +7,6 @@ import math
 import h5py
 import pytest
 
-import ldr_tf
 from experiments import evaluate
 from experiments.evaluation import tables
 from ldr_tf.config import RunConfig
@@ -162,7 +161,7 @@ def test_no_run(dataset, capsys):
 
 
 def test_folder_that_is_no_run(dataset, capsys, monkeypatch):
-    monkeypatch.delitem(ldr_tf.__dict__, "load_run")  # the real one
+    monkeypatch.undo()  # the real load_run
     code, output = call(dataset, run=str(dataset.parent))
     assert code == 2
     assert str(dataset.parent) in capsys.readouterr().err
@@ -170,7 +169,7 @@ def test_folder_that_is_no_run(dataset, capsys, monkeypatch):
 
 
 def test_run_without_a_checkpoint(dataset, capsys, monkeypatch):
-    monkeypatch.delitem(ldr_tf.__dict__, "load_run")  # the real one
+    monkeypatch.undo()  # the real load_run
     write_config(str(dataset.parent / "untrained"), RunConfig())
     code, output = call(dataset, run=str(dataset.parent / "untrained"))
     assert code == 2
@@ -218,7 +217,7 @@ def test_table_shows_what_is_missing_as_a_dash():
 
 def test_lines_of_the_original_code(dataset, runs, tmp_path, monkeypatch):
     network = runs["runs/student"]
-    monkeypatch.setattr(ldr_tf, "load_run", lambda path: network, raising=False)
+    monkeypatch.setattr("ldr_tf.runs.checkpoints.load_run", lambda path, **_: network)
     output = tmp_path / "results"
     command = ["evaluate", "--run=net", f"--dataset={dataset}", f"--output={output}"]
     assert evaluate.main([*command, "--format=rcn", "--report=none"]) == 0
@@ -239,7 +238,7 @@ def test_lines_of_pairs_without_labels_and_of_runs_of_one_name(
     dataset, runs, tmp_path, monkeypatch
 ):
     network = runs["runs/student"]
-    monkeypatch.setattr(ldr_tf, "load_run", lambda path: network, raising=False)
+    monkeypatch.setattr("ldr_tf.runs.checkpoints.load_run", lambda path, **_: network)
     with h5py.File(dataset.parent / "scans.h5", "a") as file:
         del file["2"]["segmentation"], file["2"]["point"]
     output = tmp_path / "results"
