@@ -3,11 +3,11 @@
 import functools
 
 from data.volumes import VolumeReader
-from ldr_tf.evaluation import Pair
+from ldr_tf.evaluation import VolumePair
 
 
 def evaluation_pairs(manifest, pairs):
-    """Returns an iterator over pairs as `ldr_tf.evaluation.Pair`, in order.
+    """Returns an iterator over pairs as `ldr_tf.evaluation.VolumePair`, in order.
 
     Args:
       manifest: a Manifest.
@@ -26,7 +26,7 @@ def evaluation_pairs(manifest, pairs):
         with reader:
             for fixed_key, moving_key in pairs:
                 fixed, moving = read(fixed_key), read(moving_key)
-                yield Pair(
+                yield VolumePair(
                     fixed_id=fixed.id,
                     moving_id=moving.id,
                     fixed=fixed.volume,

@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from experiments.evaluation.fingerprints import file_state
 from ldr_tf import imaging
 from ldr_tf.errors import InputError
-from ldr_tf.evaluation import Pair
+from ldr_tf.evaluation import VolumePair
 from ldr_tf.registration.pair import read_pair
 from ldr_tf.registration.pair_lists import read_pairs
 
@@ -32,7 +32,7 @@ class Case:
       warnings: sentences about what cannot be measured.
     """
 
-    pair: Pair
+    pair: VolumePair
     grid: imaging.Grid
     image: Optional[object]
     from_files: bool
@@ -84,7 +84,7 @@ class DatasetCases:
         """Returns the Case at `index`; InputError where it cannot be read."""
         fixed, moving = [self._reader.read(key) for key in self._keys[index]]
         truth = read_truth(self._truths, *self.ids[index], self.grid)
-        pair = Pair(
+        pair = VolumePair(
             fixed_id=fixed.id,
             moving_id=moving.id,
             fixed=fixed.volume,
@@ -146,7 +146,7 @@ class FileCases:
         if moving_labels is not None:
             moving_labels = imaging.apply_transform(moving_labels, fixed, None, "nearest")
         points = _points(scans, paths, grid)
-        pair = Pair(
+        pair = VolumePair(
             *self.ids[index],
             fixed=imaging.to_array(fixed),
             moving=imaging.to_array(

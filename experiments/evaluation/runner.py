@@ -11,7 +11,7 @@ import ldr_tf
 from experiments.evaluation.fingerprints import fingerprint
 from experiments.progress import Progress
 from ldr_tf.errors import InputError
-from ldr_tf.evaluation import Measures, measure
+from ldr_tf.evaluation import FIGURES, Measures, measure
 
 _VERSION = 1
 """Of the figures: to be raised when one changes its meaning, so that old rows are not reused."""
@@ -74,9 +74,9 @@ class Runner:
 
     def _key(self, method, index):
         state = self._cases.state(index)
-        return fingerprint(
-            _VERSION, ldr_tf.__version__, method.state(), state, self._measures.originals
-        )
+        names = [figure.name for figure in FIGURES]
+        code = [_VERSION, ldr_tf.__version__, names]
+        return fingerprint(*code, method.state(), state, self._measures.originals)
 
     def _advance(self, method, indices, pool, progress):
         registered = []

@@ -80,6 +80,7 @@ def _write_results(pairs, failed, output):
                 "landmark_mm_before": points.get("mean_before"),
                 "landmark_mm_after": points.get("mean_after"),
                 "folds_percent": summary.get("folds_percent"),
+                "folds_any_percent": summary.get("folds_any_percent"),
                 "seconds": round(sum(summary.get("seconds", {}).values()), 3) or None,
             }
         )

@@ -43,6 +43,7 @@ def summary(result, seconds):
         "dice": _before_and_after(result.dice_before, result.dice_after),
         "landmarks_mm": _before_and_after(result.landmarks_before, result.landmarks_after),
         "folds_percent": result.folds_percent,
+        "folds_any_percent": result.folds_any_percent,
         "std_jacobian": result.std_jacobian,
         "inverse_residual_mm": result.inverse_residual,
         "notices": [dataclasses.asdict(notice) for notice in result.notices],
@@ -79,7 +80,10 @@ def lines(result, seconds):
                 f"mean {name} of {len(after)} {unit}: {_number(mean(before))} before, "
                 f"{_number(mean(after))} after"
             )
-    found.append(f"folds: {result.folds_percent:.4f} %")
+    found.append(
+        f"folds: {result.folds_percent:.4f} % by forward differences, "
+        f"{result.folds_any_percent:.4f} % towards any corner of a voxel"
+    )
     if result.inverse_residual is not None:
         parts = ", ".join(f"{k} {_number(v)}" for k, v in result.inverse_residual.items())
         found.append(f"inverse, residual in mm (lost in percent): {parts}")

@@ -16,7 +16,6 @@ from ldr_tf.imaging.fields import (
     displacement_to_flow,
     displacement_transform,
     flow_to_displacement,
-    jacobian_determinant,
     with_affine,
 )
 from ldr_tf.imaging.foreground import crop_box, foreground_box
@@ -83,7 +82,6 @@ __all__ = [
     "invert",
     "is_ct",
     "is_fine",
-    "jacobian_determinant",
     "match_points",
     "network_grid",
     "orientation_of",

@@ -3,7 +3,8 @@
 import numpy as np
 import SimpleITK as sitk
 
-from ldr_tf import imaging, quality
+from ldr_tf import imaging
+from ldr_tf.evaluation import scans
 from ldr_tf.imaging import to_array, to_image
 
 _WORSE = 0.01
@@ -28,13 +29,13 @@ def measure(pair, working, alignment, fields, displacement, covered, warped_labe
     """
     moving = sitk.Cast(pair.moving, sitk.sitkFloat32)
     unmoved = to_array(imaging.apply_transform(moving, pair.fixed, default=np.nan))
-    before, after = quality.foreground_correlation(to_array(pair.fixed), unmoved, covered)
+    before, after = scans.foreground_correlation(to_array(pair.fixed), unmoved, covered)
     stages = _stages(pair, working, alignment, fields)
     _tell_worse(stages, notices)
-    dices = quality.label_dices(pair.fixed, pair.fixed_labels, pair.moving_labels, warped_labels)
-    landmarks = quality.landmark_errors(pair.fixed_points, pair.moving_points, displacement)
-    determinant = imaging.jacobian_determinant(displacement)
-    folds_percent, std_jacobian = quality.folding(determinant)
+    dices = scans.label_dices(pair.fixed, pair.fixed_labels, pair.moving_labels, warped_labels)
+    landmarks = scans.landmark_errors(pair.fixed_points, pair.moving_points, displacement)
+    determinant = scans.jacobian_determinant(displacement)
+    folds_percent, std_jacobian = scans.folding(determinant)
     return {
         "jacobian": to_image(np.pad(determinant, [(0, 1)] * 3, mode="edge"), pair.fixed),
         "correlation_before": before,
@@ -45,6 +46,7 @@ def measure(pair, working, alignment, fields, displacement, covered, warped_labe
         "landmarks_before": landmarks[0],
         "landmarks_after": landmarks[1],
         "folds_percent": folds_percent,
+        "folds_any_percent": scans.folds_any_percent(displacement),
         "std_jacobian": std_jacobian,
     }
 
@@ -79,7 +81,7 @@ def _stages(pair, working, alignment, fields):
         field = imaging.displacement_on(field, grid)
         moving = to_image(working.moving, grid)
         seen[name] = to_array(imaging.apply_displacement(moving, field, default=np.nan))
-    return dict(zip(seen, quality.foreground_correlation(working.fixed, *seen.values())))
+    return dict(zip(seen, scans.foreground_correlation(working.fixed, *seen.values())))
 
 
 def _tell_worse(stages, notices):

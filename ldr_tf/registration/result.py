@@ -39,6 +39,8 @@ class RegistrationResult:
         labels of both scans.
       landmarks_before, landmarks_after: error of each landmark, mm, by name, or None.
       folds_percent: voxels of the fixed grid whose Jacobian determinant is not above 0, percent.
+      folds_any_percent: the same, of the voxels that fold towards any of their eight corners, see
+        `ldr_tf.metrics.folding.folds_any_percent`; forward differences alone overlook folds.
       std_jacobian: standard deviation of that determinant.
       notices: what must be said of the answer, `ldr_tf.notices.Notice`.
       seconds: of each stage, in order.
@@ -60,6 +62,7 @@ class RegistrationResult:
     landmarks_before: Optional[dict[str, float]]
     landmarks_after: Optional[dict[str, float]]
     folds_percent: float
+    folds_any_percent: float
     std_jacobian: float
     notices: tuple[Notice, ...]
     seconds: dict[str, float]

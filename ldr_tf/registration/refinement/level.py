@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from ldr_tf.conventions import AXES
 from ldr_tf.losses.similarity import local_correlation_loss
-from ldr_tf.ops.flow import one_sided_jacobian
+from ldr_tf.ops.flow import jacobian_determinant
 from ldr_tf.ops.velocity import integrate, logarithm
 from ldr_tf.ops.warp import warp, warp_nearest
 
@@ -74,7 +74,7 @@ class Level:
         # Of a function compiled by itself all gradients are computed; this one is not wanted.
         loss = _dissimilarity(fixed, tf.stop_gradient(moving), flow, config)
         loss += config.regularization * _roughness(coefficients) / self._spacing**2
-        lacking = tf.nn.relu(config.least_jacobian - one_sided_jacobian(flow, corner))
+        lacking = tf.nn.relu(config.least_jacobian - jacobian_determinant(flow, corner))
         return loss + config.fold_weight * tf.reduce_mean(tf.square(lacking))
 
     def _step(self, fixed, moving, state):

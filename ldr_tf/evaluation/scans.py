@@ -1,18 +1,27 @@
-"""What a registration in physical space is worth: correlation, Dice, landmarks, folds."""
+"""Measures a registration of scans in physical space, from SimpleITK images and fields in mm.
+
+The figures are those of `ldr_tf.metrics`; here images, fields and points become its arrays.
+"""
+
+import math
 
 import numpy as np
 
 from ldr_tf.errors import InputError
 from ldr_tf.imaging import (
     apply_transform,
-    displacement_transform,
+    displacement_to_flow,
     foreground_threshold,
+    grid_of,
     match_points,
     same_grid,
     to_array,
-    transform_points,
 )
+from ldr_tf.metrics import folding as metrics
+from ldr_tf.metrics import jacobian
+from ldr_tf.metrics.landmarks import landmark_distances
 from ldr_tf.metrics.overlap import label_overlap
+from ldr_tf.metrics.similarity import correlation
 
 
 def foreground_correlation(fixed, *others):
@@ -20,24 +29,19 @@ def foreground_correlation(fixed, *others):
 
     Args:
       fixed: [x, y, z].
-      *others: the same shape, NaN where they are not known; looked at as far as they are.
+      *others: the same shape, NaN where they are unknown; those voxels are left out.
 
     Returns:
-      A list of numbers, None where nothing is known or either is constant.
+      A list of numbers, None where nothing is known or either array is constant.
     """
     inside = fixed > foreground_threshold(fixed)
     fixed, found = fixed[inside], []
     for other in others:
         other = other[inside]
         known = np.isfinite(other)
-        found.append(_correlation(fixed[known], other[known]))
+        value = correlation(fixed[known], other[known]) if known.any() else math.nan
+        found.append(None if math.isnan(value) else value)
     return found
-
-
-def _correlation(first, second):
-    if first.size < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
-        return None
-    return float(np.corrcoef(first, second, dtype=np.float64)[0, 1])
 
 
 def check_labels(scan, labels, labels_name, scan_name):
@@ -71,12 +75,12 @@ def label_dices(fixed, fixed_labels, moving_labels, warped_labels):
 
 
 def landmark_errors(fixed_points, moving_points, displacement):
-    """Returns the distances in mm of landmarks to where they should be, before and after.
+    """Returns how far landmarks are from where they should be, in mm, before and after.
 
     Args:
       fixed_points, moving_points: imaging.Points, matched by name, or None.
-      displacement: displacement field from points of the fixed to points of the moving scan:
-        landmarks travel so.
+      displacement: displacement field, from points of the fixed to points of the moving scan: it
+        carries the fixed landmarks to the moving scan, where the errors are measured.
 
     Returns:
       Two dicts {name: mm}, or None twice without points of both sides.
@@ -87,15 +91,40 @@ def landmark_errors(fixed_points, moving_points, displacement):
     if fixed_points is None or moving_points is None:
         return None, None
     names, fixed, moving = match_points(fixed_points, moving_points)
-    transform = displacement_transform(displacement)
-    carried = transform_points(type(fixed_points)(names, fixed), transform).positions
-    return [
-        {name: float(mm) for name, mm in zip(names, np.linalg.norm(start - moving, axis=1))}
-        for start in (fixed, carried)
-    ]
+    grid = grid_of(displacement)
+    points, everyone = (grid.indices(fixed), grid.indices(moving)), np.ones(len(names), bool)
+    flow = displacement_to_flow(displacement)
+    before = np.linalg.norm(fixed - moving, axis=1)
+    after = landmark_distances(flow, *points, grid.spacing, everyone)
+    return [{name: float(mm) for name, mm in zip(names, mms)} for mms in (before, after)]
+
+
+def jacobian_determinant(field):
+    """Returns the Jacobian determinant of the mapping p + d(p), by forward differences.
+
+    Args:
+      field: a displacement field, mm, LPS, on any grid; the axes' directions are heeded.
+
+    Returns:
+      float32 [x - 1, y - 1, z - 1] of a field of float32; 1 where nothing moves, not above 0 at a
+      fold.
+    """
+    return jacobian.jacobian_determinant(to_array(field), steps=_steps(field))
 
 
 def folding(determinant):
     """Returns folds (voxels with a determinant not above 0) in percent, and its deviation."""
-    folds = np.count_nonzero(~(determinant > 0))
-    return 100.0 * folds / determinant.size, float(np.std(determinant, dtype=np.float64))
+    return metrics.folds_percent(determinant), metrics.std_jacobian(determinant)
+
+
+def folds_any_percent(field):
+    """Returns the percentage of voxels where a displacement field folds towards any corner.
+
+    See `ldr_tf.metrics.folding.folds_any_percent`.
+    """
+    return metrics.folds_any_percent(to_array(field), _steps(field))
+
+
+def _steps(field):
+    """Returns 3x3, in column c the way in mm to the next voxel along axis c."""
+    return np.reshape(field.GetDirection(), (3, 3)) * field.GetSpacing()
