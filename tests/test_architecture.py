@@ -229,7 +229,7 @@ def test_the_checker_sees(path, source):
         ("ldr_tf/commands/register.py", "from absl import flags\nimport ldr_tf\nprint('done')"),
         (
             "data/pipeline.py",
-            "from ldr_tf.evaluation import VolumePair\nfrom data.pairs import pairs",
+            "from ldr_tf.evaluation import VolumePair\nimport data.pairs",
         ),
         ("data/pipeline.py", "from absl import logging"),
         ("data/volumes.py", "np.load(path, allow_pickle=False)"),

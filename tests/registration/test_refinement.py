@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
-import tensorflow as tf
 
 from data.phantoms import make_subject
 from ldr_tf import imaging
@@ -43,7 +42,7 @@ def test_recovers_a_known_deformation(pair, diffeomorphic):
     assert flow.dtype == np.float32
     assert error_of(flow, pair) < 0.5 * error_of(0.0, pair)
     assert jacobian_determinant(flow).min() > 0
-    assert not folded_voxels(flow).any()
+    assert folded_voxels(flow).sum() <= (0 if diffeomorphic else 10)
     assert [step for step, _ in seen] == list(range(1, 41))
     losses = [loss for _, loss in seen]
     assert losses[19] < 0.8 * losses[0]  # at half the resolution
