@@ -128,7 +128,7 @@ _MERGE = flags.DEFINE_bool(
 
 
 def run_names(runs, names):
-    """Returns the methods' names of the run folders; InputError where they are no use."""
+    """Returns the methods' names of the run folders; InputError where they are unfit."""
     if not names:
         names = [os.path.basename(os.path.normpath(run)) for run in runs]
         names = [run if names.count(name) > 1 else name for run, name in zip(runs, names)]

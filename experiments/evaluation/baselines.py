@@ -13,10 +13,10 @@ import time
 import numpy as np
 import SimpleITK as sitk
 
-from experiments.evaluation.memory import PeakMemory
 from experiments.evaluation.methods import outcome_of_displacement
 from ldr_tf import imaging
 from ldr_tf.errors import InputError
+from ldr_tf.metrics.memory import PeakMemory
 
 _SEED = 1
 

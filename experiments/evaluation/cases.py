@@ -8,14 +8,13 @@ from typing import Optional
 import numpy as np
 import SimpleITK as sitk
 
-from experiments.evaluation.fingerprints import file_state
 from ldr_tf import imaging
 from ldr_tf.errors import InputError
 from ldr_tf.evaluation import VolumePair
+from ldr_tf.files import file_state
+from ldr_tf.imaging.grid import straight_axes
 from ldr_tf.registration.pair import read_pair
 from ldr_tf.registration.pair_lists import read_pairs
-
-_LETTERS = {"L": (0, 1), "R": (0, -1), "P": (1, 1), "A": (1, -1), "S": (2, 1), "I": (2, -1)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,20 +81,11 @@ class DatasetCases:
 
     def load(self, index):
         """Returns the Case at `index`; InputError where it cannot be read."""
+        from data.evaluation import volume_pair
+
         fixed, moving = [self._reader.read(key) for key in self._keys[index]]
         truth = read_truth(self._truths, *self.ids[index], self.grid)
-        pair = VolumePair(
-            fixed_id=fixed.id,
-            moving_id=moving.id,
-            fixed=fixed.volume,
-            moving=moving.volume,
-            fixed_labels=fixed.segmentation,
-            moving_labels=moving.segmentation,
-            fixed_points=fixed.point,
-            moving_points=moving.point,
-            spacing=self.grid.spacing,
-            true_flow=truth,
-        )
+        pair = volume_pair(fixed, moving, spacing=self.grid.spacing, true_flow=truth)
         labels = moving.segmentation
         scans = {
             "fixed": imaging.to_image(fixed.volume, self.grid),
@@ -167,10 +157,6 @@ class FileCases:
         return Case(pair, grid, None, True, images, tuple(warnings))
 
 
-def _array(image):
-    return None if image is None else imaging.to_array(image)
-
-
 def _points(scans, paths, grid):
     """Returns the landmarks of both sides in voxels of the fixed scan, or None twice."""
     if scans.fixed_points is None or scans.moving_points is None:
@@ -196,7 +182,10 @@ def read_truth(folder, fixed_id, moving_id, grid):
     """
     if folder is None:
         return None
-    name = f"{_plain(moving_id)}_to_{_plain(fixed_id)}.nii.gz"
+    fixed, moving = [
+        imaging.split_ending(name)[0].replace("/", "_") for name in (fixed_id, moving_id)
+    ]
+    name = f"{moving}_to_{fixed}.nii.gz"
     path = os.path.join(folder, name)
     if not os.path.exists(path):
         return None
@@ -206,15 +195,13 @@ def read_truth(folder, fixed_id, moving_id, grid):
     return imaging.displacement_to_flow(field).astype(np.float32)
 
 
+def _array(image):
+    return None if image is None else imaging.to_array(image)
+
+
 def _name_in_list(path, folder):
     name = os.path.relpath(path, folder)
     return path if name.startswith(os.pardir) else name
-
-
-def _plain(name):
-    for ending in (".gz", ".nii", ".mha", ".mhd", ".nrrd"):
-        name = name[: -len(ending)] if name.endswith(ending) else name
-    return name.replace("/", "_")
 
 
 def _warnings(pair, label_values):
@@ -243,8 +230,5 @@ def _one_side(pair, what, fixed):
 
 
 def _grid(size, spacing, orientation):
-    direction = np.zeros((3, 3))
-    for axis, letter in enumerate(orientation):
-        row, sign = _LETTERS[letter]
-        direction[row, axis] = sign
+    direction = straight_axes(orientation)
     return imaging.Grid(tuple(size), tuple(spacing), (0.0,) * 3, tuple(direction.ravel()))

@@ -127,7 +127,7 @@ def cost_scatter(summaries, figure_key, title):
     """
     panels = (
         ("seconds a pair", lambda summary: summary["seconds"]["mean"]),
-        ("parameters", lambda summary: summary["parameters"]),
+        ("parameters", lambda summary: summary["parameters"] or 0),
     )
     colours = colours_of(summaries)
     with rc_context(_STYLE):

@@ -1,7 +1,7 @@
-"""What registers a pair: nothing, a network, a network and refinement, or another program.
+"""What registers a pair: nothing, a model, a model and refinement, or another program.
 
-A method has a `name`, `parameters` (weights of its network), `state()` (what tells it from other
-methods, for the record) and is called with a Case; it gives an Outcome.
+A method has a `name`, `parameters` (the number of its weights, None where unknown) and `state()`
+(what tells it from other methods, for the record). It is called with a Case and gives an Outcome.
 """
 
 import dataclasses
@@ -11,9 +11,9 @@ from typing import Optional
 import numpy as np
 import tensorflow as tf
 
-from experiments.evaluation.memory import PeakMemory
 from ldr_tf import imaging
 from ldr_tf.imaging import to_array
+from ldr_tf.metrics.memory import PeakMemory
 from ldr_tf.ops.warp import warp
 from ldr_tf.registration.refinement import refine_volumes
 from ldr_tf.registration.register import register

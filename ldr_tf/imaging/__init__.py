@@ -9,6 +9,7 @@ Files come in through `read_scan`, `read_labels`, `read_image` and leave through
 from ldr_tf.imaging.affine import METHODS as AFFINE_METHODS
 from ldr_tf.imaging.affine import Alignment, align
 from ldr_tf.imaging.arrays import to_array, to_image
+from ldr_tf.imaging.endings import SCAN_ENDINGS, scan_stem, split_ending
 from ldr_tf.imaging.fields import (
     apply_displacement,
     apply_transform,
@@ -57,6 +58,7 @@ from ldr_tf.imaging.writing import (
 __all__ = [
     "AFFINE_METHODS",
     "POINT_SPACES",
+    "SCAN_ENDINGS",
     "WRITABLE",
     "Alignment",
     "Grid",
@@ -97,6 +99,8 @@ __all__ = [
     "resample_scan",
     "same_grid",
     "scale_intensity",
+    "scan_stem",
+    "split_ending",
     "to_array",
     "to_image",
     "transform_points",

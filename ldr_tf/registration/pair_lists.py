@@ -4,6 +4,7 @@ import csv
 import os
 
 from ldr_tf.errors import InputError
+from ldr_tf.imaging import scan_stem
 from ldr_tf.registration.pair import PairFiles
 
 _REQUIRED = ("fixed", "moving")
@@ -67,13 +68,8 @@ def _pair(row, place, folder, output):
     for name in _REQUIRED:
         if not values[name]:
             raise InputError(f"{place}: has no value for {name}.")
-    name = values.pop("output", "") or f"{_stem(values['moving'])}_to_{_stem(values['fixed'])}"
+    name = (
+        values.pop("output", "") or f"{scan_stem(values['moving'])}_to_{scan_stem(values['fixed'])}"
+    )
     paths = {key: os.path.join(folder, value) if value else None for key, value in values.items()}
     return PairFiles(output=os.path.join(output, name), **paths)
-
-
-def _stem(path):
-    name = os.path.basename(os.path.normpath(path))
-    for ending in (".gz", ".nii", ".mha", ".mhd", ".nrrd", ".hdr", ".img"):
-        name = name[: -len(ending)] if name.lower().endswith(ending) else name
-    return name

@@ -141,6 +141,7 @@ def test_no_half_written_results(dataset, monkeypatch):
         (["--dataset=missing.json"], "missing.json"),
         (["--names=a,b"], "--names"),
         (["--names=identity"], "--names"),
+        (["--run=none", "--names=a,b"], "--run=none"),
         (["--limit=0"], "limit"),
         (["--unheard_of=1"], "unheard_of"),
     ],
@@ -203,15 +204,16 @@ def test_table_shows_what_is_missing_as_a_dash():
         "landmark": math.nan,
         "std_jacobian": 0.1,
         "folds_percent": 0.0,
+        "folds_any_percent": 0.25,
         "correlation": 0.9,
         "seconds": 0.1234,
         "labels": {},
     }
     heading, line = tables.table([row]).splitlines()
     assert " ".join(heading.split()) == (
-        "method Dice Jaccard landmark HD95 mm std|J| folds % seconds parameters"
+        "method Dice Jaccard landmark HD95 mm std|J| folds % any fold % seconds parameters"
     )
-    assert " ".join(line.split()) == "student 0.750 0.600 - - 0.100 0.000 0.123 10"
+    assert " ".join(line.split()) == "student 0.750 0.600 - - 0.100 0.000 0.250 0.123 10"
     assert len(heading) == len(line)
 
 
