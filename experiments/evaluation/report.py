@@ -13,7 +13,9 @@ from experiments.evaluation.tables import by_method, summarize_methods, table_ce
 from ldr_tf.evaluation.figures import (
     BEST,
     BOXES,
+    FIGURES,
     HIGHER,
+    REGULARITY,
     SHOWN_TESTS,
     TABLE,
     figure_of,
@@ -49,6 +51,8 @@ def write_report(rows, cases, methods, folder, about, pictures=True):
         diagrams={name: Markup(svg) for name, svg in _diagrams(groups, summaries).items()},
         comparisons=_comparisons(about["comparisons"]),
         summaries=summaries,
+        regularity=figures_for(REGULARITY),
+        explained=[figure for figure in FIGURES if figure.meaning],
         pictures={
             name: [(title, fixed, moving, _data_uri(path)) for title, fixed, moving, path in shown]
             for name, shown in drawn.items()

@@ -46,7 +46,10 @@ def run_pairs(pairs, setup, output):
         for line in report.notice_lines(result):
             bar.write(f"{head}: {line}", file=sys.stderr)
         after = "-" if result.correlation_after is None else f"{result.correlation_after:.4f}"
-        line = f"{head}: correlation {after}, folds {result.folds_percent:.4f} %"
+        line = (
+            f"{head}: correlation {after}, folds {result.folds_percent:.4f} % "
+            f"({result.folds_any_percent:.4f} % towards any corner)"
+        )
         bar.write(f"{line}, {sum(pair.seconds.values()):.1f} s", file=sys.stdout)
     if os.path.isdir(output):
         _write_results(pairs, failed, output)

@@ -21,6 +21,7 @@ HIGHER, LOWER = "higher", "lower"
 TABLE = "table"  # a column of the table of methods, on the screen and in the report
 BEST = "best"  # the best method's mean stands out there
 BOXES = "boxes"  # a diagram of all pairs in the report
+REGULARITY = "regularity"  # a column of the report's table of the deformations' regularity
 TESTS = "tests"  # methods are compared by statistical tests, in summary.json
 SHOWN_TESTS = "shown tests"  # in the report, too
 VALIDATION = "validation"  # the mean is followed in training
@@ -38,6 +39,7 @@ class Figure(typing.NamedTuple):
         costs, which the caller adds.
       uses: of the words above.
       title: what a diagram calls it; "" for the heading.
+      meaning: a line of the report that explains it, "" where another figure's does.
       counted: whether it is summed over pairs instead of averaged.
     """
 
@@ -48,6 +50,7 @@ class Figure(typing.NamedTuple):
     measure: Optional[Callable]
     uses: frozenset = frozenset()
     title: str = ""
+    meaning: str = ""
     counted: bool = False
 
     def called(self):
@@ -81,6 +84,10 @@ FIGURES = (
         HIGHER,
         lambda found: mean_of_known(found.overlap.dice),
         _uses(TABLE, BEST, BOXES, TESTS, SHOWN_TESTS, VALIDATION),
+        meaning=(
+            "overlap of labels warped by nearest neighbour, mean over labels; a label on neither "
+            "side is left out, one on one side only counts 0"
+        ),
     ),
     Figure(
         "jaccard",
@@ -89,6 +96,7 @@ FIGURES = (
         HIGHER,
         lambda found: mean_of_known(found.overlap.jaccard),
         _uses(TABLE, BEST, VALIDATION),
+        meaning="as Dice, but common voxels as a share of those of either side",
     ),
     Figure(
         "landmark",
@@ -98,6 +106,9 @@ FIGURES = (
         lambda found: found.landmark((1.0, 1.0, 1.0)),
         _uses(TABLE, BEST, BOXES, TESTS, VALIDATION),
         "landmark error, voxels",
+        meaning=(
+            "distance of the carried fixed landmarks to the moving ones, voxels of the fixed grid"
+        ),
     ),
     Figure(
         "hd95_mm",
@@ -107,6 +118,10 @@ FIGURES = (
         lambda found: mean_of_known(found.surface.hd95),
         _uses(TABLE, BEST, BOXES, TESTS, SHOWN_TESTS),
         "HD95, mm",
+        meaning=(
+            "95th percentile of the distances between the surfaces of a label, the larger of both "
+            "directions, mm; labels on one side only are left out"
+        ),
     ),
     Figure(
         "std_jacobian",
@@ -114,8 +129,9 @@ FIGURES = (
         "{:.3f}",
         None,
         lambda found: found.folding.std_jacobian,
-        _uses(TABLE, BOXES, TESTS, VALIDATION),
+        _uses(TABLE, BOXES, TESTS, VALIDATION, REGULARITY),
         "std |J|",
+        meaning="standard deviation of the Jacobian determinant, by forward differences",
     ),
     Figure(
         "folds_percent",
@@ -123,7 +139,8 @@ FIGURES = (
         "{:.3f}",
         LOWER,
         lambda found: found.folding.percent,
-        _uses(TABLE, VALIDATION),
+        _uses(TABLE, VALIDATION, REGULARITY),
+        meaning="voxels whose Jacobian determinant is not above 0 by forward differences",
     ),
     Figure(
         "folds_any_percent",
@@ -131,10 +148,23 @@ FIGURES = (
         "{:.3f}",
         LOWER,
         lambda found: folds_any_percent(np.asarray(found.flow, np.float32)),
-        _uses(TABLE, VALIDATION),
+        _uses(TABLE, VALIDATION, REGULARITY),
         "folds towards any corner, %",
+        meaning=(
+            "voxels whose determinant is not above 0 towards any of their eight corners, by "
+            "differences to the next or the previous voxel along each axis; forward differences "
+            "alone overlook folds"
+        ),
     ),
-    Figure("seconds", "seconds", "{:.3f}", LOWER, None, _uses(TABLE, TESTS)),
+    Figure(
+        "seconds",
+        "seconds",
+        "{:.3f}",
+        LOWER,
+        None,
+        _uses(TABLE, TESTS),
+        meaning="wall clock of the registration alone, files and figures not counted",
+    ),
     Figure(
         "correlation",
         "correlation",
@@ -143,7 +173,14 @@ FIGURES = (
         lambda found: correlation(found.pair.fixed, found.warped),
         _uses(VALIDATION),
     ),
-    Figure("folds", "folds", "{:.0f}", LOWER, lambda found: found.folding.folds),
+    Figure(
+        "folds",
+        "folds",
+        "{:.0f}",
+        LOWER,
+        lambda found: found.folding.folds,
+        _uses(REGULARITY),
+    ),
     Figure(
         "labels_absent",
         "labels on neither side",
@@ -175,6 +212,7 @@ FIGURES = (
         lambda found: found.landmark(found.pair.spacing),
         _uses(TESTS, SHOWN_TESTS),
         "TRE, mm",
+        meaning="the landmark error in mm",
     ),
     Figure(
         "sd_log_jacobian",
@@ -182,8 +220,20 @@ FIGURES = (
         "{:.3f}",
         None,
         lambda found: found.folding.sd_log_jacobian,
+        _uses(REGULARITY),
+        meaning=(
+            "standard deviation of the determinant's logarithm, 1e-9 standing for what is not "
+            "above 0"
+        ),
     ),
-    Figure("min_jacobian", "min|J|", "{:.3f}", HIGHER, lambda found: found.folding.min_jacobian),
+    Figure(
+        "min_jacobian",
+        "min|J|",
+        "{:.3f}",
+        HIGHER,
+        lambda found: found.folding.min_jacobian,
+        _uses(REGULARITY),
+    ),
     Figure(
         "correlation_before",
         "correlation before",

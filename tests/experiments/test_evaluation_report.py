@@ -72,6 +72,7 @@ def test_the_page_is_whole_and_fetches_nothing(call):
     assert summary["commit"] in text and summary["versions"]["tensorflow"] in text
     # Best, median and worst of both runs; Dice is 0, 0.5 and 1 among their pairs.
     assert page.images == len(list((output / "pictures").iterdir())) == 6
+    assert "any fold % : voxels whose determinant" in text or "any fold %: voxels" in text
     assert "best pair, Dice 1.000" in text and "worst pair, Dice 0.000" in text
 
     made = {path: path.stat().st_mtime_ns for path in (output / "pictures").iterdir()}
@@ -142,6 +143,7 @@ def test_table_shows_mean_and_spread():
         "hd95_mm": math.nan,
         "std_jacobian": 0.0,
         "folds_percent": 0.0,
+        "folds_any_percent": 0.0,
         "seconds": 0.0,
         "labels": {},
     }

@@ -222,7 +222,8 @@ def test_without_labels_there_is_no_dice():
     result = register(scan, scan, constant(0.0, 0.0, 0.0))
     assert result.warped_labels is None and result.dice_before is None and result.dice_after is None
     np.testing.assert_allclose(to_array(result.warped), to_array(scan), atol=1e-3)
-    assert result.folds_percent == 0 and result.std_jacobian == pytest.approx(0, abs=1e-5)
+    assert result.folds_percent == result.folds_any_percent == 0
+    assert result.std_jacobian == pytest.approx(0, abs=1e-5)
 
 
 def test_folds_are_counted_in_the_fixed_scans_voxels():
@@ -243,6 +244,9 @@ def test_folds_are_counted_in_the_fixed_scans_voxels():
     assert result.folds_percent == pytest.approx(100 * (slope <= 0).mean())
     assert result.std_jacobian == pytest.approx(slope.std(), rel=1e-3)
     assert 30 < result.folds_percent < 60
+    # Along x alone: a voxel folds where the way to its next or from its previous one does.
+    folds = np.pad(slope <= 0, 1)
+    assert result.folds_any_percent == pytest.approx(100 * (folds[1:] | folds[:-1]).mean())
 
 
 def test_labels_on_another_grid_are_refused():
