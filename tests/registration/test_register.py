@@ -244,9 +244,11 @@ def test_folds_are_counted_in_the_fixed_scans_voxels():
     assert result.folds_percent == pytest.approx(100 * (slope <= 0).mean())
     assert result.std_jacobian == pytest.approx(slope.std(), rel=1e-3)
     assert 30 < result.folds_percent < 60
-    # Along x alone: a voxel folds where the way to its next or from its previous one does.
-    folds = np.pad(slope <= 0, 1)
-    assert result.folds_any_percent == pytest.approx(100 * (folds[1:] | folds[:-1]).mean())
+    # Towards any corner a voxel folds where the way to its next or from its previous one along z
+    # does.
+    folds = np.pad(1 + np.diff(-field[..., 1], axis=2) <= 0, [(0, 0), (0, 0), (1, 1)])
+    either = folds[..., 1:] | folds[..., :-1]
+    assert result.folds_any_percent == pytest.approx(100 * either.mean())
 
 
 def test_labels_on_another_grid_are_refused():
