@@ -1,14 +1,14 @@
-r"""Measures trained networks, and doing nothing, on the pairs of a data set or of a list of files.
+r"""Measures trained networks on the pairs of a data set or of a list of files.
 
     python -m experiments.evaluate --run=RUN [--run=RUN2 ...] --output=DIR \
         --dataset=X.json --subset=2 | --pairs=pairs.csv
 
 Writes DIR/pairs.csv (a row for each method and pair), DIR/labels.csv (a row for each label),
-DIR/summary.json and DIR/report.html, and prints one line a method. The method "identity" is always
-among them: the moving image as it is. Finished rows are recorded at once in DIR/journal.jsonl: the
-same command goes on after an interruption, and measures only what is new or has changed. A pair
-that fails is named and the rest goes on. Exit codes: 0, 2 for bad input (a failed pair too), 1 for
-a failure of ours.
+DIR/summary.json and DIR/report.html, and prints one line for each method. The method "identity",
+the moving image as it is, is always among them. Finished rows are recorded at once in
+DIR/journal.jsonl: the same command goes on after an interruption, and measures only what is new or
+has changed. A pair that fails is named and the rest goes on. Exit codes: 0, 2 for bad input (a
+failed pair too), 1 for a failure of ours.
 
 --pairs takes the list that ldr-register takes (columns fixed, moving, fixed_labels, moving_labels,
 fixed_points, moving_points); every network then works on its own grid, and all is measured on the
@@ -81,7 +81,7 @@ _AFFINE = flags.DEFINE_enum(
 _SPACING = flags.DEFINE_list(
     "spacing",
     None,
-    "Mm a voxel of the data set, one or three numbers; default: what its JSON says, else 1.",
+    "Mm per voxel of the data set, one or three numbers; default: what its JSON says, else 1.",
     flag_values=FLAGS,
 )
 _POINTS_SPACE = flags.DEFINE_enum(
@@ -117,7 +117,11 @@ _REPORT = flags.DEFINE_enum(
     flag_values=FLAGS,
 )
 _WORKERS = flags.DEFINE_integer(
-    "workers", None, "Threads that measure; default: one a core.", lower_bound=1, flag_values=FLAGS
+    "workers",
+    None,
+    "Threads that measure; default: one per core.",
+    lower_bound=1,
+    flag_values=FLAGS,
 )
 _SHARD = flags.DEFINE_string(
     "shard", None, "i/n: only every n-th pair from the i-th on; no tables yet.", flag_values=FLAGS
@@ -133,7 +137,7 @@ def run_names(runs, names):
         names = [os.path.basename(os.path.normpath(run)) for run in runs]
         names = [run if names.count(name) > 1 else name for run, name in zip(runs, names)]
     if len(names) != len(runs):
-        raise InputError(f"--names must hold one name a run, {len(runs)}, not {len(names)}.")
+        raise InputError(f"--names must hold one name per run, {len(runs)}, not {len(names)}.")
     for name in names:
         if not name or name == "identity" or names.count(name) > 1:
             raise InputError(f"--names must differ from each other and 'identity', not {name!r}.")

@@ -41,7 +41,7 @@ def make_baseline(name):
 
 
 class _Baseline:
-    """What both share: they are timed, and end in a displacement field on the fixed grid."""
+    """What both share: they are timed and result in a displacement field on the fixed grid."""
 
     parameters = 0
     module = package = name = ""

@@ -48,7 +48,7 @@ class DatasetCases:
         Args:
           manifest: a `data.manifest.Manifest`.
           subset, paired: see `data.pairs.list_pairs`.
-          spacing: mm a voxel, over what the data set says.
+          spacing: mm per voxel, over what the data set says.
           truths: folder of true displacements, see `read_truth`, or None.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Which differences between methods are more than chance."""
+"""Which differences between methods are unlikely to be chance."""
 
 import itertools
 import math

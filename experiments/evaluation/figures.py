@@ -50,7 +50,7 @@ def colours_of(methods):
 
 
 def pair_boxes(groups, figures):
-    """Draws, for each (figure, title), the values of all pairs as a box a method.
+    """Draws, for each (figure, title), the values of all pairs as a box for each method.
 
     Args:
       groups: {method: rows}.
@@ -119,7 +119,7 @@ def label_boxes(groups, key, title):
 
 
 def cost_scatter(summaries, figure_key, title):
-    """Draws a figure's mean against seconds and parameters, a dot a method, bars one deviation.
+    """Draws a figure's mean, with its deviation, against seconds and parameters, a dot per method.
 
     Args:
       summaries: of `tables.summarize_methods`.
@@ -156,7 +156,7 @@ def cost_scatter(summaries, figure_key, title):
 
 
 def jacobian_lines(groups):
-    """Draws how |J| is distributed over all voxels of all pairs; what folds lies in the shade."""
+    """Draws the distribution of |J| over all voxels of all pairs; folds lie in the shaded part."""
     with rc_context(_STYLE):
         figure = Figure(figsize=(_WIDTH, 3.1), layout="constrained")
         panel = figure.subplots()

@@ -117,7 +117,7 @@ def _data_uri(path):
 
 
 def _config(run):
-    """Returns a run's config.json, a line for each of its parts; "" where there is none."""
+    """Returns a run's config.json, one line for each of its parts; "" without one."""
     try:
         with open(os.path.join(run, "config.json"), encoding="utf-8") as file:
             parts = json.load(file)

@@ -1,7 +1,7 @@
 """The work itself: every method on every pair, recorded, resumed, measured in parallel.
 
-A handful of pairs is registered, one after the other and with the machine to itself, so that the
-seconds are true; then these are measured all at once, a thread each.
+A handful of pairs is registered one after the other, with nothing else running, so that the times
+are right; then all of them are measured at once, one thread each.
 """
 
 import concurrent.futures
@@ -29,7 +29,7 @@ class Runner:
           cases: `cases.DatasetCases` or `cases.FileCases`.
           journal: a Journal.
           originals: see `ldr_tf.evaluation.Measures`.
-          workers: threads that measure; None: one a core.
+          workers: threads that measure; None: one per core.
         """
         self._cases, self._journal = cases, journal
         self._measures = Measures(originals=originals, surfaces=True, histogram=True)

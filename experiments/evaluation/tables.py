@@ -35,7 +35,7 @@ def summarize_methods(rows):
 
 
 def table_cells(rows):
-    """Returns the comparison of the methods as cells: a heading, then a line a method.
+    """Returns the comparison of the methods as cells: a heading, then a line for each method.
 
     A cell is "mean (standard deviation over pairs)", "-" where no pair has the figure.
     """
@@ -86,8 +86,8 @@ def write_results(rows, folder, **about):
 def write_rcn_lines(rows, folder):
     """Writes METHOD.txt for each method: the text lines of the original code's evaluation.
 
-    One line a pair, `id1 id2 dice jacc landmark std|J|`, then a summary, mean (standard deviation).
-    A landmark distance is 0 where there are no landmarks, as in the original; Dice and Jaccard
+    A line for each pair, `id1 id2 dice jacc landmark std|J|`, then a summary, mean (standard
+    deviation). A landmark distance is 0 where there are no landmarks, as in the original; Dice and Jaccard
     are nan where there are no labels, and the summary leaves such pairs out. A "/" in a method's
     name is "_" in the file's.
     """

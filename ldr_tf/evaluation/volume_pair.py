@@ -21,7 +21,7 @@ class VolumePair:
         absent; or None.
       points_present: booleans [n], which landmarks both scans have; None takes those without a
         negative coordinate.
-      spacing: mm a voxel along x, y, z; ones where it is unknown.
+      spacing: mm per voxel along x, y, z; ones where it is unknown.
       true_flow: float32 [x, y, z, 3], voxels: the flow that a perfect registration finds, NaN
         where it is unknown; or None.
 

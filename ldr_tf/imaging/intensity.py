@@ -69,8 +69,8 @@ def foreground_threshold(array):
     """Returns the intensity above which a voxel counts as foreground (head or body).
 
     Halfway between the background and Otsu's threshold (Otsu 1979), which alone would also cut off
-    the dark tissues; the brightest and darkest thousandth are disregarded. Of large volumes every
-    n-th voxel along each axis is looked at.
+    the dark tissues; the brightest and darkest thousandth are disregarded. In large volumes only
+    every n-th voxel along each axis counts.
     """
     step = int(np.ceil((array.size / _ENOUGH) ** (1 / array.ndim)))
     array = array[(slice(None, None, step),) * array.ndim]

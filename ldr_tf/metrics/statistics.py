@@ -1,4 +1,4 @@
-"""Figures of many pairs: mean and spread, and how sure a difference between two methods is."""
+"""Figures of many pairs: mean and spread, and how certain a difference between methods is."""
 
 import typing
 

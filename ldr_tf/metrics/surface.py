@@ -20,7 +20,7 @@ PERCENTILE = 95
 
 
 class SurfaceDistance(typing.NamedTuple):
-    """Numbers, or arrays with one entry a label; NaN where a label is not on both sides.
+    """Numbers, or arrays with one entry per label; NaN where a label is not on both sides.
 
     Attributes:
       hd95: the larger of the two directed 95th percentiles, mm.
@@ -38,7 +38,7 @@ def label_surface_distances(fixed, warped, label_values, spacing=(1.0, 1.0, 1.0)
       fixed: label map [x, y, z], integers.
       warped: the moving label map, warped by nearest neighbour, same shape.
       label_values: the labels to compare, n different integers.
-      spacing: mm a voxel along x, y, z.
+      spacing: mm per voxel along x, y, z.
 
     Returns:
       SurfaceDistance of two float64 arrays [n].

@@ -61,8 +61,8 @@ def affine_flow(matrix, translation, size):
 def jacobian_determinant(flow, corner=(1, 1, 1)):
     """Returns det(d(p + flow(p)) / dp) of the inner voxels by differences towards one corner.
 
-    Inner voxels have every neighbour, so that the corner may be a tensor, chosen in a compiled
-    step. `ldr_tf.metrics.jacobian` measures, with NumPy, the voxels of the border too.
+    Inner voxels have all neighbours: the result has one size for every corner, and the corner may
+    be a tensor in a compiled step. `ldr_tf.metrics.jacobian` (NumPy) covers the border too.
 
     Args:
       flow: [batch, x, y, z, 3], voxels.

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from experiments import evaluate
 from experiments.evaluation import figures, pictures, tables
@@ -151,6 +152,24 @@ def test_table_shows_mean_and_spread():
     _, line = tables.table_cells(rows)
     assert line[:5] == ["a", "0.600 (0.100)", "0.400 (0.000)", "-", "-"]
     assert line[-1] == "-"
+
+
+def test_a_server_does_not_tell_its_parameters():
+    costs = {"jaccard": 0.4, "hd95_mm": 1.0, "std_jacobian": 0.0, "seconds": 0.5, "labels": {}}
+    rows = [row("server", "0", 0.5, **costs, parameters=None)]
+    assert tables.table_cells(rows)[1][-1] == "-"
+    drawn = figures.cost_scatter(tables.summarize_methods(rows), "dice", "Dice")
+    assert drawn.startswith("<svg")
+
+
+def test_boxes_are_tukeys():
+    # Quartiles 2 and 4, whiskers to what lies within 3 of them: 9 is a point of its own.
+    panel = Figure().subplots()
+    figures._box(panel, [3.0, 1.0, 2.0, 4.0, 9.0], 0, 0.5, "#123456")
+    (box,) = panel.patches
+    assert (box.get_x(), box.get_width()) == (2, 2)
+    low, high, median, outside = [list(line.get_xdata()) for line in panel.lines]
+    assert (low, high, median, outside) == ([1, 2], [4, 4], [3, 3], [9])
 
 
 def test_every_method_has_a_colour_of_its_own():
