@@ -20,7 +20,7 @@ from absl import flags
 from experiments.grid_flags import parse_size, parse_spacing
 from experiments.progress import Progress
 from ldr_tf.commands import cli
-from ldr_tf.config import CROPS, FITS, INTENSITIES, ImageConfig
+from ldr_tf.config.image import CROPS, FITS, INTENSITIES, ImageConfig
 
 MR = "mr"
 """The flag's other name of the intensity method "percentile"."""

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from ldr_tf.config import RunConfig, run_config
+from ldr_tf.records import from_settings
+
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 COMMANDS = {"ldr-register": "ldr_tf.commands.register", "ldr-warp": "ldr_tf.commands.warp"}
 
@@ -31,6 +34,12 @@ def test_flags_exist(module, arguments):
     flag_values = importlib.import_module(module).FLAGS
     flag_values.unparse_flags()
     assert flag_values([module, *arguments]) == [module]
+
+
+def test_settings_exist():
+    texts = re.findall(r"--set=(\S+=[^\s`]+)", README.replace("--set=FIELD=VALUE", ""))
+    assert texts
+    run_config(from_settings(RunConfig, texts))
 
 
 def test_files_named_exist():

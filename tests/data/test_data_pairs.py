@@ -5,7 +5,7 @@ import collections
 import pytest
 
 from data.manifest import Manifest
-from data.pairs import list_pairs, training_pairs
+from data.pairs import list_pairs, spread_pairs, training_pairs
 from ldr_tf.errors import InputError
 
 
@@ -133,3 +133,18 @@ def test_drawn_by_fraction_for_brains_and_where_rounding_does_not_fill(others, b
     assert first != ["u", "v"] * 20  # drawn, not dealt in turn
     counts = collections.Counter(p for p in pairs if p[1] in MIXED["v"])
     assert max(counts.values()) - min(counts.values()) <= 1  # epochs hold within the subset
+
+
+def test_spread_pairs_represent_every_scan_and_subset():
+    """Of 22 scans, 22 pairs have each scan once on either side; two subsets take turns."""
+    scans = tuple(f"s{index}" for index in range(22))
+    many = manifest_of({"many": scans, "few": ("p", "q")}, {"2": {"many": 0.9, "few": 0.1}})
+    pairs = spread_pairs(many, "many", 22, seed=3)
+    for side in range(2):
+        assert sorted(pair[side] for pair in pairs) == sorted(scans)
+    assert all(fixed != moving for fixed, moving in pairs)
+    assert spread_pairs(many, "many", 22, seed=3) == pairs != spread_pairs(many, "many", 22, seed=4)
+    both = spread_pairs(many, "2", 6, seed=3)
+    assert [pair[0] in "pq" for pair in both] == [False, True, False, True, False, False]
+    everything = spread_pairs(many, "2", 10**6, seed=3)
+    assert sorted(everything) == sorted(list_pairs(many, "2"))

@@ -112,3 +112,21 @@ def test_resizing_keeps_values_and_scales_flows():
     # halving a ramp takes the middle of each pair of voxels
     ramp = tf.reshape(tf.range(8.0), [1, 8, 1, 1, 1])
     np.testing.assert_allclose(flows.resize(ramp, (4, 1, 1))[0, :, 0, 0, 0], [0.5, 2.5, 4.5, 6.5])
+
+
+def test_averaging_uses_every_voxel():
+    """Eight to two along x: means of four; five to two: of two and a half; longer: linear."""
+    volume = np.zeros((1, 8, 5, 4, 1), "float32")
+    volume[0, :, 0, 0, 0] = np.arange(8)
+    volume[0, 0, :, 1, 0] = [1, 2, 3, 4, 5]
+    small = flows.resize(tf.constant(volume), (2, 5, 4), average=True).numpy()
+    np.testing.assert_allclose(small[0, :, 0, 0, 0], [1.5, 5.5])
+    small = flows.resize(tf.constant(volume), (8, 2, 4), average=True).numpy()
+    np.testing.assert_allclose(small[0, 0, :, 1, 0], [4.5 / 2.5, 10.5 / 2.5], rtol=1e-6)
+    same = [flows.resize(tf.constant(volume), (16, 10, 4), average=a) for a in (True, False)]
+    np.testing.assert_array_equal(*same)
+    with tf.GradientTape() as tape:
+        x = tf.constant(volume)
+        tape.watch(x)
+        total = tf.reduce_sum(flows.resize(x, (2, 2, 2), average=True))
+    assert np.all(tape.gradient(total, x).numpy() > 0)

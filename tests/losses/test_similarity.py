@@ -1,0 +1,85 @@
+"""How unlike images are, against numpy written from the formulas, and by hand."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import ndimage
+
+from ldr_tf.losses import similarity
+
+RNG = np.random.default_rng(5)
+FIXED = RNG.uniform(size=(2, 9, 10, 11, 1)).astype("float32")
+WARPED = (0.5 * FIXED + 0.5 * RNG.uniform(size=FIXED.shape)).astype("float32")
+
+
+def test_correlation_loss_equals_numpy_and_ignores_contrast():
+    wanted = [1 - np.corrcoef(f.ravel(), w.ravel())[0, 1] for f, w in zip(FIXED, WARPED)]
+    loss = similarity.correlation_loss(FIXED, WARPED)
+    np.testing.assert_allclose(loss, wanted, atol=1e-4)
+    np.testing.assert_allclose(similarity.correlation_loss(FIXED, 0.3 * FIXED + 0.2), 0, atol=1e-3)
+
+
+def test_correlation_loss_of_flat_images_is_finite():
+    flat = np.full_like(FIXED, 0.5)
+    np.testing.assert_allclose(similarity.correlation_loss(flat, flat), 1.0)
+    np.testing.assert_allclose(similarity.local_correlation_loss(flat, flat), 1.0, atol=1e-3)
+
+
+@pytest.mark.parametrize("window", [1, 3, 5, 9])
+def test_box_sum_equals_scipy_and_is_its_own_gradient(window):
+    kernel = np.ones((window,) * 3)
+    wanted = ndimage.convolve(FIXED[0, ..., 0].astype(float), kernel, mode="constant")
+    with tf.GradientTape() as tape:
+        volume = tf.constant(FIXED)
+        tape.watch(volume)
+        total = similarity.box_sum(volume, window)
+        loss = tf.reduce_sum(total * WARPED)
+    np.testing.assert_allclose(total[0, ..., 0], wanted, rtol=1e-5)
+    gradient = tape.gradient(loss, volume)
+    np.testing.assert_allclose(gradient, similarity.box_sum(tf.constant(WARPED), window), rtol=1e-5)
+
+
+def test_local_correlation_equals_numpy():
+    fixed, warped = FIXED[0, ..., 0].astype(float), WARPED[0, ..., 0].astype(float)
+    values = []
+    for index in np.ndindex(fixed.shape):
+        part = tuple(slice(max(i - 2, 0), i + 3) for i in index)
+        covariance = np.cov(fixed[part].ravel(), warped[part].ravel(), bias=True)
+        values.append(covariance[0, 1] ** 2 / (covariance[0, 0] * covariance[1, 1]))
+    loss = similarity.local_correlation_loss(FIXED, WARPED, window=5)
+    np.testing.assert_allclose(loss[0], 1 - np.mean(values), atol=3e-3)
+
+
+def two_levels(pattern, size=(1, 8, 8, 8, 1)):
+    """Intensities 0 and 1, which lie on bins, by a boolean [8, 8, 8]."""
+    return np.broadcast_to(pattern[None, ..., None], size).astype("float32")
+
+
+def test_mutual_information_by_hand():
+    """Half of the voxels bright: H = ln 2. The same halves share all, crossed ones nothing."""
+    half = np.arange(8) < 4
+    along_x = np.broadcast_to(half[:, None, None], (8, 8, 8))
+    along_y = np.broadcast_to(half[None, :, None], (8, 8, 8))
+    loss = similarity.mutual_information_loss
+    fixed = two_levels(along_x)
+    np.testing.assert_allclose(loss(fixed, fixed), 0.0, atol=1e-5)
+    np.testing.assert_allclose(loss(fixed, two_levels(~along_x)), 0.0, atol=1e-5)  # any contrast
+    np.testing.assert_allclose(loss(fixed, two_levels(along_y)), 1.0, atol=1e-5)
+    # Three quarters of y bright and independent of x in one half: I worked out from the table.
+    mixed = two_levels(along_x | along_y)
+    joint = np.array([[0.25, 0.25], [0.0, 0.5]])  # rows: fixed dark, bright
+    margins = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
+    wanted = np.sum(joint[joint > 0] * np.log(joint[joint > 0] / margins[joint > 0])) / np.log(2)
+    np.testing.assert_allclose(loss(fixed, mixed), 1 - wanted, atol=1e-5)
+    np.testing.assert_allclose(loss(np.full_like(fixed, 0.5), fixed), 1.0, atol=1e-5)
+
+
+def test_mutual_information_pulls_images_together():
+    """The gradient with respect to a blurred edge's place points towards the fixed edge."""
+    place = tf.constant(3.0)
+    ramp = tf.range(16, dtype=tf.float32)[None, :, None, None, None] * tf.ones([1, 16, 4, 4, 1])
+    fixed = tf.sigmoid(ramp - 5.0)
+    with tf.GradientTape() as tape:
+        tape.watch(place)
+        loss = similarity.mutual_information_loss(fixed, 1.0 - tf.sigmoid(ramp - place))
+    assert float(tape.gradient(loss, place)) < 0.0
