@@ -85,6 +85,8 @@ class Level:
             corner = tf.gather(_CORNERS, tf.cast(count, tf.int32) % len(_CORNERS))
             loss = self.cost(fixed, moving, self._flow(coefficients), coefficients, corner)
         gradient = tape.gradient(loss, coefficients)
+        # Keras' Adam keeps its moments in variables: a compiled step, which serves one pair after
+        # the other, would have to make them anew for each. Here they are the step's own numbers.
         count += 1.0
         first = _BETAS[0] * first + (1 - _BETAS[0]) * gradient
         second = _BETAS[1] * second + (1 - _BETAS[1]) * tf.square(gradient)
