@@ -7,14 +7,12 @@ import math
 
 import numpy as np
 
-from ldr_tf.errors import InputError
 from ldr_tf.imaging import (
     apply_transform,
     displacement_to_flow,
     foreground_threshold,
     grid_of,
     match_points,
-    same_grid,
     to_array,
 )
 from ldr_tf.metrics import folding as metrics
@@ -42,12 +40,6 @@ def foreground_correlation(fixed, *others):
         value = correlation(fixed[known], other[known]) if known.any() else math.nan
         found.append(None if math.isnan(value) else value)
     return found
-
-
-def check_labels(scan, labels, labels_name, scan_name):
-    """Refuses, with InputError, labels that do not lie on their scan's grid; None passes."""
-    if labels is not None and not same_grid(labels, scan):
-        raise InputError(f"{labels_name}: must lie on the grid of {scan_name}, voxel for voxel.")
 
 
 def label_dices(fixed, fixed_labels, moving_labels, warped_labels):

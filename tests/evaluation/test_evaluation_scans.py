@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from ldr_tf.errors import InputError
 from ldr_tf.evaluation import scans
 from ldr_tf.imaging import Grid, Points, flow_to_displacement, to_image, with_affine
 from ldr_tf.metrics import folding, jacobian
@@ -76,11 +75,3 @@ def test_dice_of_labels_before_and_after():
     before, after = scans.label_dices(fixed, fixed, moving, warped)
     assert (before, after) == ({1: 0.5, 2: 0.0}, {1: 1.0, 2: 0.0})
     assert scans.label_dices(fixed, None, moving, warped) == (None, None)
-
-
-def test_labels_must_lie_on_their_scans_grid():
-    image = to_image(np.zeros(SIZE, np.uint8), oblique_grid())
-    scans.check_labels(image, image, "the labels", "the scan")
-    scans.check_labels(image, None, "the labels", "the scan")
-    with pytest.raises(InputError, match="the labels: must lie on the grid of the scan"):
-        scans.check_labels(image, image[1:], "the labels", "the scan")
