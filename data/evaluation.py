@@ -3,11 +3,11 @@
 import functools
 
 from data.volumes import VolumeReader
-from ldr_tf.evaluation import Pair
+from ldr_tf.evaluation import VolumePair
 
 
 def evaluation_pairs(manifest, pairs):
-    """Returns an iterator over pairs as `ldr_tf.evaluation.Pair`, in order.
+    """Returns an iterator over pairs as `ldr_tf.evaluation.VolumePair`, in order.
 
     Args:
       manifest: a Manifest.
@@ -25,16 +25,26 @@ def evaluation_pairs(manifest, pairs):
     def iterate():
         with reader:
             for fixed_key, moving_key in pairs:
-                fixed, moving = read(fixed_key), read(moving_key)
-                yield Pair(
-                    fixed_id=fixed.id,
-                    moving_id=moving.id,
-                    fixed=fixed.volume,
-                    moving=moving.volume,
-                    fixed_labels=fixed.segmentation,
-                    moving_labels=moving.segmentation,
-                    fixed_points=fixed.point,
-                    moving_points=moving.point,
-                )
+                yield volume_pair(read(fixed_key), read(moving_key))
 
     return iterate()
+
+
+def volume_pair(fixed, moving, **known):
+    """Returns two scans of a data set, see `data.volumes.VolumeReader.read`, as a VolumePair.
+
+    Args:
+      fixed, moving: the scans.
+      **known: other fields of the VolumePair, such as `spacing`.
+    """
+    return VolumePair(
+        fixed_id=fixed.id,
+        moving_id=moving.id,
+        fixed=fixed.volume,
+        moving=moving.volume,
+        fixed_labels=fixed.segmentation,
+        moving_labels=moving.segmentation,
+        fixed_points=fixed.point,
+        moving_points=moving.point,
+        **known,
+    )

@@ -11,6 +11,7 @@ import numpy as np
 
 from data import anatomy, brain_anatomy
 from data.shapes import spline_at, spline_on_grid
+from ldr_tf.metrics.jacobian import jacobian_determinant
 
 ANATOMIES = {"trunk": anatomy, "brain": brain_anatomy}
 """Modules with an Anatomy, its LABELS and the spacing(size) that makes it life-size."""
@@ -73,13 +74,6 @@ def make_subject(template_seed, subject_seed, size=64, kind="trunk"):
     points = (_subject_points(template.landmarks(), layers) + 1) * half - 0.5
     points[np.any((points < 0) | (points > np.array(size) - 1), axis=1)] = -1
     return Phantom(volume, labels, (shift * half).astype(np.float32), points.astype(np.float32))
-
-
-def jacobian_determinant(flow):
-    """Returns the determinant of p + flow(p) by forward differences, [x-1, y-1, z-1]."""
-    here = flow[:-1, :-1, :-1]
-    steps = [flow[1:, :-1, :-1], flow[:-1, 1:, :-1], flow[:-1, :-1, 1:]]
-    return np.linalg.det(np.stack([step - here for step in steps], axis=-1) + np.eye(3))
 
 
 def _deformation(generator):

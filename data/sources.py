@@ -7,13 +7,11 @@ import os
 from typing import Optional
 
 from ldr_tf.errors import InputError
+from ldr_tf.imaging.endings import SCAN_ENDINGS, VOXELS, scan_stem, split_ending
 
-SCAN_ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr", ".hdr", ".mgz", ".mgh")
 CSV_COLUMNS = ("image", "labels", "landmarks", "subset", "name", "series")
 
 _LABELS, _LANDMARKS = "_seg", "_landmarks.csv"
-# Voxels of files with a header of their own.
-_COMPANIONS = (".img", ".img.gz", ".raw", ".raw.gz", ".zraw")
 # Files with these endings do not make a folder a DICOM series.
 _NO_SLICES = (".csv", ".txt", ".json", ".md", ".npz", ".npy", ".png", ".jpg", ".pdf", ".h5")
 
@@ -97,25 +95,17 @@ def passed_over(folder, sources):
     for place, folders, names in os.walk(folder, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            known = _split_ending(name)[1] or name.lower().endswith((_LANDMARKS, *_COMPANIONS))
+            known = split_ending(name)[1] or name.lower().endswith((_LANDMARKS, *VOXELS))
             if not known and not name.startswith(".") and place not in series:
                 found.append(os.path.join(place, name))
     return found
-
-
-def _split_ending(name):
-    """Returns (stem, ending) of a scan's file name; the ending is "" for other files."""
-    for ending in SCAN_ENDINGS:
-        if name.lower().endswith(ending):
-            return name[: -len(ending)], ending
-    return name, ""
 
 
 def _images(folder, names, prefix=""):
     """Returns stem -> path of the image files of a folder, refusing two of one stem."""
     found = {}
     for name in sorted(names):
-        stem, ending = _split_ending(name)
+        stem, ending = split_ending(name)
         path = os.path.join(folder, name)
         if ending and not name.startswith("."):
             stem = prefix + stem
@@ -255,4 +245,4 @@ def _source_of_row(path, folder, number, row):
 
 
 def _name_of(path):
-    return _split_ending(os.path.basename(os.path.normpath(path)))[0]
+    return scan_stem(path)

@@ -1,14 +1,14 @@
-r"""Measures trained networks, and doing nothing, on the pairs of a data set or of a list of files.
+r"""Measures trained networks on the pairs of a data set or of a list of files.
 
     python -m experiments.evaluate --run=RUN [--run=RUN2 ...] --output=DIR \
         --dataset=X.json --subset=2 | --pairs=pairs.csv
 
 Writes DIR/pairs.csv (a row for each method and pair), DIR/labels.csv (a row for each label),
-DIR/summary.json and DIR/report.html, and prints one line a method. The method "identity" is always
-among them: the moving image as it is. Finished rows are recorded at once in DIR/journal.jsonl: the
-same command goes on after an interruption, and measures only what is new or has changed. A pair
-that fails is named and the rest goes on. Exit codes: 0, 2 for bad input (a failed pair too), 1 for
-a failure of ours.
+DIR/summary.json and DIR/report.html, and prints one line for each method. The method "identity",
+the moving image as it is, is always among them. Finished rows are recorded at once in
+DIR/journal.jsonl: the same command goes on after an interruption, and measures only what is new or
+has changed. A pair that fails is named and the rest goes on. Exit codes: 0, 2 for bad input (a
+failed pair too), 1 for a failure of ours.
 
 --pairs takes the list that ldr-register takes (columns fixed, moving, fixed_labels, moving_labels,
 fixed_points, moving_points); every network then works on its own grid, and all is measured on the
@@ -30,7 +30,8 @@ FLAGS = cli.new_flags()
 _RUN = flags.DEFINE_multi_string(
     "run",
     [],
-    "Run folder of a network, or model folder of experiments.export; repeat the flag for several.",
+    "Run folder of a network, a shipped model's name, model folder of experiments.export, or "
+    "grpc://HOST:PORT/NAME; repeat the flag for several.",
     flag_values=FLAGS,
 )
 _NAMES = flags.DEFINE_list(
@@ -80,7 +81,7 @@ _AFFINE = flags.DEFINE_enum(
 _SPACING = flags.DEFINE_list(
     "spacing",
     None,
-    "Mm a voxel of the data set, one or three numbers; default: what its JSON says, else 1.",
+    "Mm per voxel of the data set, one or three numbers; default: what its JSON says, else 1.",
     flag_values=FLAGS,
 )
 _POINTS_SPACE = flags.DEFINE_enum(
@@ -116,7 +117,11 @@ _REPORT = flags.DEFINE_enum(
     flag_values=FLAGS,
 )
 _WORKERS = flags.DEFINE_integer(
-    "workers", None, "Threads that measure; default: one a core.", lower_bound=1, flag_values=FLAGS
+    "workers",
+    None,
+    "Threads that measure; default: one per core.",
+    lower_bound=1,
+    flag_values=FLAGS,
 )
 _SHARD = flags.DEFINE_string(
     "shard", None, "i/n: only every n-th pair from the i-th on; no tables yet.", flag_values=FLAGS
@@ -127,12 +132,12 @@ _MERGE = flags.DEFINE_bool(
 
 
 def run_names(runs, names):
-    """Returns the methods' names of the run folders; InputError where they are no use."""
+    """Returns the methods' names of the run folders; InputError where they are unfit."""
     if not names:
         names = [os.path.basename(os.path.normpath(run)) for run in runs]
         names = [run if names.count(name) > 1 else name for run, name in zip(runs, names)]
     if len(names) != len(runs):
-        raise InputError(f"--names must hold one name a run, {len(runs)}, not {len(names)}.")
+        raise InputError(f"--names must hold one name per run, {len(runs)}, not {len(names)}.")
     for name in names:
         if not name or name == "identity" or names.count(name) > 1:
             raise InputError(f"--names must differ from each other and 'identity', not {name!r}.")
@@ -179,28 +184,20 @@ def _cases():
 
 def _methods(names):
     """Returns the methods in the order of the tables, all of their files and packages there."""
-    import ldr_tf
     from experiments.evaluation.baselines import make_baseline
-    from experiments.evaluation.fingerprints import file_state
     from experiments.evaluation.methods import Identity, NetworkMethod
-    from ldr_tf.models import loading
-    from ldr_tf.runs.checkpoints import latest_checkpoint
+    from ldr_tf.models import load_model
 
     quiet_xla()
     others = [make_baseline(name) for name in _BASELINE.value]
     methods = [Identity()]
     for name, path in zip(names, _RUN.value):
-        exported = loading.version_folder(path)
-        if exported:
-            network = loading.ServedNetwork(exported)
-            state = file_state(os.path.join(exported, "variables", "variables.index"))
-        else:
-            network = ldr_tf.load_run(path)
-            checkpoint = latest_checkpoint(path)
-            state = file_state(f"{checkpoint}.index" if checkpoint else path)
+        model = load_model(path)
+        if model is None:
+            raise InputError(f"--run={path}: must be a model; what does nothing is there anyway.")
         for steps in dict.fromkeys((0, _REFINE_STEPS.value)):
             label = f"{name} + {steps} steps" if steps else name
-            methods.append(NetworkMethod(label, network, state, steps, _AFFINE.value))
+            methods.append(NetworkMethod(label, model, steps, _AFFINE.value))
     return methods + others
 
 

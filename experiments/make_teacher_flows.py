@@ -12,7 +12,6 @@ to flows; nothing but arrays is let out of them. The same command goes on where 
 
 import functools
 import hashlib
-import json
 import os
 import sys
 
@@ -122,31 +121,27 @@ def _predict(manifest, pairs, ids):
     from data.flows import FlowWriter
     from data.manifest import scan_id
     from data.volumes import VolumeReader
-    from ldr_tf import records
-    from ldr_tf.evaluation import Predictor
-    from ldr_tf.runs.checkpoints import load_run
+    from ldr_tf.models import load_model
 
     with VolumeReader(manifest) as reader:
         reader.check(dict.fromkeys(key for pair in pairs for key in pair))
-    teacher = load_run(_TEACHER.value)
-    size = teacher.config.image_size
-    if tuple(size) != tuple(manifest.image_size):
+    teacher = load_model(_TEACHER.value)
+    if teacher is None:
+        raise InputError("--teacher must be a model.")
+    size = manifest.image_size
+    if tuple(teacher.network.image_size) != tuple(size):
         raise InputError(
-            f"{_TEACHER.value}: was trained at {size}, the data set holds {manifest.image_size}."
+            f"{_TEACHER.value}: was trained at {teacher.network.image_size}, the data set holds "
+            f"{size}."
         )
-    described = json.dumps(records.to_dict(teacher.run_config), sort_keys=True).encode()
-    digest = hashlib.sha256(described)
-    for value in teacher.get_weights():
-        digest.update(np.ascontiguousarray(value))
     about = {
         "source": "network",
-        "teacher_sha256": digest.hexdigest(),
+        "teacher_sha256": teacher.fingerprint,
         "scans_sha256": _digest_of(ids),
         "subset": _SUBSET.value,
         "paired": _PAIRED.value,
         "refine_steps": _REFINE_STEPS.value,
     }
-    predict = Predictor(teacher)
     with FlowWriter(_OUTPUT.value, size, about) as writer, VolumeReader(manifest) as reader:
         keys = {(scan_id(f), scan_id(m)): (f, m) for f, m in pairs}
         left = {names: pair for names, pair in keys.items() if not writer.has(*names)}
@@ -156,21 +151,24 @@ def _predict(manifest, pairs, ids):
         digest = functools.lru_cache(maxsize=None)(reader.digest)
         with Progress(len(keys), "pair", len(keys) - len(left)) as progress:
             for names, (fixed, moving) in left.items():
-                flow = _refined(predict(read(fixed), read(moving)).flow, read(fixed), read(moving))
+                volumes = read(fixed), read(moving)
+                flow = _refined(teacher.flow(*volumes), *volumes, manifest.image)
                 writer.write(*names, flow, (digest(fixed), digest(moving)))
                 progress.advance()
     return len(keys)
 
 
-def _refined(flow, fixed, moving):
-    """Returns a flow refined on its pair of volumes, uint8, as --refine_steps says."""
+def _refined(flow, fixed, moving, image):
+    """Returns a flow refined on its pair of volumes, uint8, as --refine_steps says.
+
+    `image` is the data set's ImageConfig or None.
+    """
     if not _REFINE_STEPS.value:
         return flow
-    from ldr_tf.conventions import INTENSITY_MAX
-    from ldr_tf.registration.refinement import RefinementConfig, refine
+    from ldr_tf.registration.refinement import refine_volumes
 
-    volumes = [np.float32(volume) / np.float32(INTENSITY_MAX) for volume in (fixed, moving)]
-    return refine(*volumes, flow, RefinementConfig(_REFINE_STEPS.value))
+    spacing, ct = (image.spacing, image.intensity == "ct_abdomen") if image else (None, False)
+    return refine_volumes(fixed, moving, flow, _REFINE_STEPS.value, spacing=spacing, ct=ct)[0]
 
 
 def main(argv=None):

@@ -18,6 +18,12 @@
 INTENSITY_MAX = 255.0
 """Intensities in files lie in 0..INTENSITY_MAX, inside the networks in 0..1."""
 
+
+def unit_intensity(volume):
+    """Returns a float32 array or tensor of intensities of files as the networks want them: 0..1."""
+    return volume / INTENSITY_MAX
+
+
 SPATIAL_RANK = 3
 AXES = (1, 2, 3)
 """The spatial axes of a batched volume."""

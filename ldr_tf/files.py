@@ -9,6 +9,9 @@ import tempfile
 
 from ldr_tf.errors import InputError
 
+_DETACHED = (".hdr", ".img", ".mhd", ".nhdr")
+"""Endings of files that hold a scan together with another one of the same stem."""
+
 
 def check_output_folder(folder):
     """Refuses, with InputError and before any work, what is no folder to write into.
@@ -22,6 +25,29 @@ def check_output_folder(folder):
         raise InputError(f"{folder}: must be a folder, but {existing} is a file.")
     if not os.access(existing, os.W_OK):
         raise InputError(f"{folder}: cannot be written, the folder {existing} is not writable.")
+
+
+def file_state(path):
+    """Returns what tells that a file, or a folder of files (a DICOM series), was written anew.
+
+    Where a scan takes a header and a file of voxels, all files of that stem count together.
+
+    Returns:
+      {"bytes": of all, "modified": the latest time of change in ns}; {} of what is missing.
+    """
+    folder, name = os.path.split(os.path.abspath(path))
+    stem, ending = os.path.splitext(name)
+    paths = [path]
+    if os.path.isdir(path):
+        paths += [entry.path for entry in os.scandir(path)]
+    elif ending.lower() in _DETACHED and os.path.isdir(folder):
+        paths += [e.path for e in os.scandir(folder) if e.name.startswith(stem + ".")]
+    paths = sorted({os.path.abspath(each) for each in paths if os.path.exists(each)})
+    found = [os.stat(each) for each in paths]
+    if not found:
+        return {}
+    sizes, times = zip(*[(state.st_size, state.st_mtime_ns) for state in found])
+    return {"bytes": sum(sizes), "modified": max(times)}
 
 
 @contextlib.contextmanager

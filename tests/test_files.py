@@ -6,6 +6,7 @@ import pytest
 
 from ldr_tf import files
 from ldr_tf.errors import InputError
+from ldr_tf.files import file_state
 
 
 def test_success_replaces_what_was_there(tmp_path):
@@ -36,3 +37,15 @@ def test_output_folders_are_looked_at_first(tmp_path):
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(InputError, match="is a file"):
             files.check_output_folder(path)
+
+
+def test_the_state_of_a_folder_and_of_a_scan_in_two_files(tmp_path):
+    for name in ("scan.hdr", "scan.img", "scan.txt", "other.img", "plain.nii"):
+        (tmp_path / name).write_bytes(b"four")
+    assert file_state(tmp_path / "plain.nii")["bytes"] == 4
+    assert file_state(tmp_path / "scan.hdr") == file_state(tmp_path / "scan.img")
+    before = file_state(tmp_path), file_state(tmp_path / "scan.hdr")
+    (tmp_path / "scan.img").write_bytes(b"five.")
+    after = file_state(tmp_path), file_state(tmp_path / "scan.hdr")
+    assert all(b["bytes"] + 1 == a["bytes"] for b, a in zip(before, after))
+    assert file_state(tmp_path / "none") == {}

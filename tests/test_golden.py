@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 
 from ldr_tf.config import LossConfig
-from ldr_tf.evaluation import Pair, evaluate_pair
+from ldr_tf.evaluation import Measures, VolumePair, evaluate_pair
 from ldr_tf.losses import regularization
 from ldr_tf.losses.reconstruction import reconstruction_loss
 from ldr_tf.losses.similarity import correlation_loss
@@ -141,7 +141,7 @@ def test_losses_of_every_stage(case):
 @pytest.mark.parametrize("case", CASES)
 def test_metrics(case):
     golden, network, _, registration = answer(case)
-    pair = Pair(
+    pair = VolumePair(
         "fixed",
         "moving",
         golden["fixed"],
@@ -151,7 +151,7 @@ def test_metrics(case):
         golden["point_fixed"][0],
         golden["point_moving"][0],
     )
-    row = evaluate_pair(network, pair, {"mask": 255}, originals=True)
+    row = evaluate_pair(network, pair, {"mask": 255}, Measures(originals=True))
     assert_number(row["original_dice"], golden["dice_score"][0])
     assert_number(row["original_jaccard"], golden["jacc_score"][0])
     assert_number(row["original_landmark"], golden["landmark_dist"][0])

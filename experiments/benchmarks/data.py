@@ -129,14 +129,13 @@ def _memory(counts):
 
 def show_memory(path):
     """Reads as many pairs as the data set has scans; prints [MB after 20 pairs, MB at most]."""
-    import resource
-
     from data.manifest import read_manifest
     from data.pipeline import TrainingData
     from ldr_tf.config import DataConfig
+    from ldr_tf.metrics.memory import peak_of_process
 
     def largest():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return peak_of_process() / 2**20
 
     manifest = read_manifest(path)
     batches = iter(TrainingData(manifest, DataConfig(), 1, seed=1).batches())

@@ -61,7 +61,7 @@ def _row(grows, size, batch, cascades, rounds, threads):
 
 def show(size, batch, cascades, rounds, threads):
     """Measures one row; prints seconds of the first and of the median call, and MB."""
-    from ldr_tf.training.devices import peak_memory
+    from ldr_tf.metrics.memory import peak_memory
 
     inference.pin(int(threads) or None)
     before = peak_memory()

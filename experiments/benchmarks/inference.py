@@ -233,7 +233,7 @@ def _memory(name, size, form, batch=1):
 
 def show_memory(settings, size, form, batch="1"):
     """Registers three times; prints the MB at most, less those after the import."""
-    from ldr_tf.training.devices import peak_memory
+    from ldr_tf.metrics.memory import peak_memory
 
     before = peak_memory()
     volumes = pair(int(size), int(batch))

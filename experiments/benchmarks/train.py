@@ -196,7 +196,7 @@ def _memory(name, config):
 
 def show_memory(name, config):
     """Calls one function three times; prints the MB at most, less those after the import."""
-    from ldr_tf.training.devices import peak_memory
+    from ldr_tf.metrics.memory import peak_memory
 
     before = peak_memory()
     function = Subjects(run_config(json.loads(config))).functions()[name]

@@ -12,7 +12,7 @@ FIGURES = {"dice": "Dice", "folds_percent": "folds %", "std_jacobian": "std of J
 
 
 def arm_rows(pairs, runs):
-    """Returns a row an arm.
+    """Returns a row for each arm.
 
     Args:
       pairs: a frame of evaluation's pairs.csv.

@@ -13,10 +13,10 @@ import time
 import numpy as np
 import SimpleITK as sitk
 
-from experiments.evaluation.memory import PeakMemory
 from experiments.evaluation.methods import outcome_of_displacement
 from ldr_tf import imaging
 from ldr_tf.errors import InputError
+from ldr_tf.metrics.memory import PeakMemory
 
 _SEED = 1
 
@@ -41,7 +41,7 @@ def make_baseline(name):
 
 
 class _Baseline:
-    """What both share: they are timed, and end in a displacement field on the fixed grid."""
+    """What both share: they are timed and result in a displacement field on the fixed grid."""
 
     parameters = 0
     module = package = name = ""

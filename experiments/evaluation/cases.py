@@ -8,12 +8,13 @@ from typing import Optional
 import numpy as np
 import SimpleITK as sitk
 
-from experiments.evaluation.fingerprints import file_state
 from ldr_tf import imaging
 from ldr_tf.errors import InputError
-from ldr_tf.evaluation import Pair
-
-_LETTERS = {"L": (0, 1), "R": (0, -1), "P": (1, 1), "A": (1, -1), "S": (2, 1), "I": (2, -1)}
+from ldr_tf.evaluation import VolumePair
+from ldr_tf.files import file_state
+from ldr_tf.imaging.grid import straight_axes
+from ldr_tf.registration.pair import read_pair
+from ldr_tf.registration.pair_lists import read_pairs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Case:
       warnings: sentences about what cannot be measured.
     """
 
-    pair: Pair
+    pair: VolumePair
     grid: imaging.Grid
     image: Optional[object]
     from_files: bool
@@ -47,7 +48,7 @@ class DatasetCases:
         Args:
           manifest: a `data.manifest.Manifest`.
           subset, paired: see `data.pairs.list_pairs`.
-          spacing: mm a voxel, over what the data set says.
+          spacing: mm per voxel, over what the data set says.
           truths: folder of true displacements, see `read_truth`, or None.
 
         Raises:
@@ -80,20 +81,11 @@ class DatasetCases:
 
     def load(self, index):
         """Returns the Case at `index`; InputError where it cannot be read."""
+        from data.evaluation import volume_pair
+
         fixed, moving = [self._reader.read(key) for key in self._keys[index]]
         truth = read_truth(self._truths, *self.ids[index], self.grid)
-        pair = Pair(
-            fixed_id=fixed.id,
-            moving_id=moving.id,
-            fixed=fixed.volume,
-            moving=moving.volume,
-            fixed_labels=fixed.segmentation,
-            moving_labels=moving.segmentation,
-            fixed_points=fixed.point,
-            moving_points=moving.point,
-            spacing=self.grid.spacing,
-            true_flow=truth,
-        )
+        pair = volume_pair(fixed, moving, spacing=self.grid.spacing, true_flow=truth)
         labels = moving.segmentation
         scans = {
             "fixed": imaging.to_image(fixed.volume, self.grid),
@@ -111,13 +103,11 @@ class FileCases:
     spacing = None
 
     def __init__(self, path, points_space="LPS", truths=None):
-        """Reads the list alone, as `ldr_tf.commands.batch.read_pairs` does.
+        """Reads the list alone, see `ldr_tf.registration.pair_lists.read_pairs`.
 
         Raises:
           InputError: naming the list and the line; two lines with the same scans.
         """
-        from ldr_tf.commands.batch import read_pairs
-
         self._pairs = read_pairs(path, "")
         self._space, self._truths = points_space, truths
         folder = os.path.dirname(path) or "."
@@ -134,59 +124,48 @@ class FileCases:
 
     def state(self, index):
         """Returns what tells the pair's data from other data."""
-        pair = dataclasses.asdict(self._pairs[index])
-        files = {name: file for name, file in pair.items() if file and name != "output"}
-        return [self._space, {name: file_state(file) for name, file in files.items()}]
+        paths = self._pairs[index]
+        return [self._space, paths.inputs, paths.state()]
 
     def load(self, index):
         """Returns the Case at `index`; InputError where it cannot be read."""
         paths = self._pairs[index]
-        fixed, moving = imaging.read_scan(paths.fixed), imaging.read_scan(paths.moving)
-        labels = {"fixed": None, "moving": None}
-        for side, scan in (("fixed", fixed), ("moving", moving)):
-            path = getattr(paths, f"{side}_labels")
-            if path:
-                labels[side] = imaging.read_labels(path)
-                if not imaging.same_grid(labels[side], scan):
-                    raise InputError(f"{path}: must lie on the grid of its scan.")
+        scans = read_pair(paths, self._space)
+        fixed, moving, moving_labels = scans.fixed, scans.moving, scans.moving_labels
         grid = imaging.grid_of(fixed)
-        moving_labels = labels["moving"]
         if moving_labels is not None:
             moving_labels = imaging.apply_transform(moving_labels, fixed, None, "nearest")
-        points = self._points(paths, grid)
-        pair = Pair(
+        points = _points(scans, paths, grid)
+        pair = VolumePair(
             *self.ids[index],
             fixed=imaging.to_array(fixed),
             moving=imaging.to_array(
                 imaging.apply_transform(sitk.Cast(moving, sitk.sitkFloat32), fixed)
             ),
-            fixed_labels=None if labels["fixed"] is None else imaging.to_array(labels["fixed"]),
-            moving_labels=None if moving_labels is None else imaging.to_array(moving_labels),
+            fixed_labels=_array(scans.fixed_labels),
+            moving_labels=_array(moving_labels),
             fixed_points=points[0],
             moving_points=points[1],
             points_present=None if points[0] is None else np.ones(len(points[0]), bool),
             spacing=grid.spacing,
             true_flow=read_truth(self._truths, *self.ids[index], grid),
         )
-        scans = {"fixed": fixed, "moving": moving, "moving_labels": labels["moving"]}
+        images = {"fixed": fixed, "moving": moving, "moving_labels": scans.moving_labels}
         warnings = list(_warnings(pair, None))
         if bool(paths.fixed_points) != bool(paths.moving_points):
             warnings.append(_one_side(pair, "landmarks", bool(paths.fixed_points)))
-        return Case(pair, grid, None, True, scans, tuple(warnings))
+        return Case(pair, grid, None, True, images, tuple(warnings))
 
-    def _points(self, paths, grid):
-        """Returns the landmarks of both sides in voxels of the fixed scan, or None twice."""
-        if not (paths.fixed_points and paths.moving_points):
-            return None, None
-        both = [
-            imaging.read_points(path, self._space)
-            for path in (paths.fixed_points, paths.moving_points)
-        ]
-        try:
-            _, fixed, moving = imaging.match_points(*both)
-        except InputError as error:
-            raise InputError(f"{paths.fixed_points}, {paths.moving_points}: {error}") from error
-        return grid.indices(fixed), grid.indices(moving)
+
+def _points(scans, paths, grid):
+    """Returns the landmarks of both sides in voxels of the fixed scan, or None twice."""
+    if scans.fixed_points is None or scans.moving_points is None:
+        return None, None
+    try:
+        _, fixed, moving = imaging.match_points(scans.fixed_points, scans.moving_points)
+    except InputError as error:
+        raise InputError(f"{paths.fixed_points}, {paths.moving_points}: {error}") from error
+    return grid.indices(fixed), grid.indices(moving)
 
 
 def read_truth(folder, fixed_id, moving_id, grid):
@@ -203,7 +182,10 @@ def read_truth(folder, fixed_id, moving_id, grid):
     """
     if folder is None:
         return None
-    name = f"{_plain(moving_id)}_to_{_plain(fixed_id)}.nii.gz"
+    fixed, moving = [
+        imaging.split_ending(name)[0].replace("/", "_") for name in (fixed_id, moving_id)
+    ]
+    name = f"{moving}_to_{fixed}.nii.gz"
     path = os.path.join(folder, name)
     if not os.path.exists(path):
         return None
@@ -213,15 +195,13 @@ def read_truth(folder, fixed_id, moving_id, grid):
     return imaging.displacement_to_flow(field).astype(np.float32)
 
 
+def _array(image):
+    return None if image is None else imaging.to_array(image)
+
+
 def _name_in_list(path, folder):
     name = os.path.relpath(path, folder)
     return path if name.startswith(os.pardir) else name
-
-
-def _plain(name):
-    for ending in (".gz", ".nii", ".mha", ".mhd", ".nrrd"):
-        name = name[: -len(ending)] if name.endswith(ending) else name
-    return name.replace("/", "_")
 
 
 def _warnings(pair, label_values):
@@ -250,8 +230,5 @@ def _one_side(pair, what, fixed):
 
 
 def _grid(size, spacing, orientation):
-    direction = np.zeros((3, 3))
-    for axis, letter in enumerate(orientation):
-        row, sign = _LETTERS[letter]
-        direction[row, axis] = sign
+    direction = straight_axes(orientation)
     return imaging.Grid(tuple(size), tuple(spacing), (0.0,) * 3, tuple(direction.ravel()))

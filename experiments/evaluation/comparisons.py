@@ -1,12 +1,11 @@
-"""Which differences between methods are more than chance."""
+"""Which differences between methods are unlikely to be chance."""
 
 import itertools
 import math
 
 from experiments.evaluation.tables import by_method
+from ldr_tf.evaluation.figures import TESTS, figures_for
 from ldr_tf.metrics.statistics import compare, holm
-
-FIGURES = ("dice", "hd95_mm", "landmark", "tre_mm", "std_jacobian", "seconds")
 
 
 def compare_methods(rows):
@@ -22,7 +21,7 @@ def compare_methods(rows):
         for name, group in by_method(rows).items()
     }
     found = []
-    for figure in FIGURES:
+    for figure in [figure.name for figure in figures_for(TESTS)]:
         lines = []
         for first, second in itertools.combinations(tables, 2):
             pairs = [pair for pair in tables[first] if pair in tables[second]]

@@ -1,4 +1,4 @@
-"""What is needed to do an evaluation again: versions, commit, machine."""
+"""What one must know to repeat an evaluation: versions, commit, machine."""
 
 import importlib.metadata
 import os

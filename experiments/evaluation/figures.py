@@ -6,6 +6,7 @@ import math
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.cbook import boxplot_stats
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -49,7 +50,7 @@ def colours_of(methods):
 
 
 def pair_boxes(groups, figures):
-    """Draws, for each (figure, title), the values of all pairs as a box a method.
+    """Draws, for each (figure, title), the values of all pairs as a box for each method.
 
     Args:
       groups: {method: rows}.
@@ -118,7 +119,7 @@ def label_boxes(groups, key, title):
 
 
 def cost_scatter(summaries, figure_key, title):
-    """Draws a figure's mean against seconds and parameters, a dot a method, bars one deviation.
+    """Draws a figure's mean, with its deviation, against seconds and parameters, a dot per method.
 
     Args:
       summaries: of `tables.summarize_methods`.
@@ -126,7 +127,7 @@ def cost_scatter(summaries, figure_key, title):
     """
     panels = (
         ("seconds a pair", lambda summary: summary["seconds"]["mean"]),
-        ("parameters", lambda summary: summary["parameters"]),
+        ("parameters", lambda summary: summary["parameters"] or 0),
     )
     colours = colours_of(summaries)
     with rc_context(_STYLE):
@@ -155,7 +156,7 @@ def cost_scatter(summaries, figure_key, title):
 
 
 def jacobian_lines(groups):
-    """Draws how |J| is distributed over all voxels of all pairs; what folds lies in the shade."""
+    """Draws the distribution of |J| over all voxels of all pairs; folds lie in the shaded part."""
     with rc_context(_STYLE):
         figure = Figure(figsize=(_WIDTH, 3.1), layout="constrained")
         panel = figure.subplots()
@@ -183,20 +184,19 @@ def _box(panel, values, place, wide, colour, points=False):
     if not values:
         return
     values = np.sort(values)
-    low, median, high = np.percentile(values, [25, 50, 75])
-    reach = 1.5 * (high - low)
-    inside = values[(values >= low - reach) & (values <= high + reach)]
+    (box,) = boxplot_stats(values)
+    low, high = box["q1"], box["q3"]
     panel.barh(
         place, high - low, wide, left=low, facecolor=colour + "55", edgecolor=colour, linewidth=0.9
     )
-    panel.plot([inside[0], low], [place] * 2, color=colour, lw=0.9)
-    panel.plot([high, inside[-1]], [place] * 2, color=colour, lw=0.9)
-    panel.plot([median] * 2, [place - wide / 2, place + wide / 2], color=colour, lw=1.8)
+    panel.plot([box["whislo"], low], [place] * 2, color=colour, lw=0.9)
+    panel.plot([high, box["whishi"]], [place] * 2, color=colour, lw=0.9)
+    panel.plot([box["med"]] * 2, [place - wide / 2, place + wide / 2], color=colour, lw=1.8)
     if points and len(values) <= _MANY_PAIRS:
         spread = np.linspace(-0.28, 0.28, len(values)) * wide if len(values) > 1 else np.zeros(1)
         panel.plot(values, place + spread, ".", ms=3.5, color=colour, alpha=0.7)
     else:
-        outside = values[(values < inside[0]) | (values > inside[-1])]
+        outside = box["fliers"]
         panel.plot(outside, [place] * len(outside), ".", ms=2.5, color=colour)
 
 

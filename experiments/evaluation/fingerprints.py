@@ -2,17 +2,6 @@
 
 import hashlib
 import json
-import os
-
-
-def file_state(path):
-    """Returns path, size and time of change of a file or folder; what is missing has none."""
-    path = os.path.abspath(path)
-    try:
-        found = os.stat(path)
-    except OSError:
-        return [path]
-    return [path, found.st_size, found.st_mtime_ns]
 
 
 def fingerprint(*states):

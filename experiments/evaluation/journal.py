@@ -1,4 +1,4 @@
-"""The record of finished work: one line of JSON a pair and method, so that a killed call goes on.
+"""The record of finished work, from which a killed call goes on: a line of JSON per pair and method.
 
 A row is used again only where its key, a fingerprint of data, weights and settings, is the same.
 """

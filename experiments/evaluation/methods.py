@@ -1,7 +1,7 @@
-"""What registers a pair: nothing, a network, a network and refinement, or another program.
+"""What registers a pair: nothing, a model, a model and refinement, or another program.
 
-A method has a `name`, `parameters` (weights of its network), `state()` (what tells it from other
-methods, for the record) and is called with a Case; it gives an Outcome.
+A method has a `name`, `parameters` (the number of its weights, None where unknown) and `state()`
+(what tells it from other methods, for the record). It is called with a Case and gives an Outcome.
 """
 
 import dataclasses
@@ -11,13 +11,11 @@ from typing import Optional
 import numpy as np
 import tensorflow as tf
 
-from experiments.evaluation.memory import PeakMemory
 from ldr_tf import imaging
-from ldr_tf.conventions import INTENSITY_MAX
-from ldr_tf.evaluation import Predictor
 from ldr_tf.imaging import to_array
+from ldr_tf.metrics.memory import PeakMemory
 from ldr_tf.ops.warp import warp
-from ldr_tf.registration.refinement import RefinementConfig, refine
+from ldr_tf.registration.refinement import refine_volumes
 from ldr_tf.registration.register import register
 
 IDENTITY = "identity"
@@ -58,20 +56,20 @@ class Identity:
 
 
 class NetworkMethod:
-    """A run's or an export's network, with refinement on the pair where `refine_steps` is above 0.
+    """A model, with refinement on the pair where `refine_steps` is above 0.
 
-    On arrays of a data set the network runs on the data set's grid. Scans from files, and a data
-    set whose grid is not the run's own (another voxel size, or a size to which the network is
-    not bound), go through `ldr_tf.register`: prepared as the run's config says,
-    registered on the run's grid, carried back.
+    On arrays of a data set the model runs on the data set's grid. Scans from files, and a data
+    set whose grid is not the model's own (another voxel size, or a size that it does not take),
+    go through `ldr_tf.register`: prepared as the model's config says, registered on its grid,
+    carried back.
     """
 
-    def __init__(self, name, network, run_state, refine_steps=0, affine="auto"):
+    def __init__(self, name, model, refine_steps=0, affine="auto"):
         self.name = name
-        self.parameters = network.count_params()
-        self._network, self._state = network, [run_state, refine_steps, affine]
-        self._predict = Predictor(network)
-        self._steps, self._affine = refine_steps, affine
+        self.parameters = model.parameters
+        self._model, self._steps, self._affine = model, refine_steps, affine
+        self._state = [model.fingerprint, refine_steps, affine]
+        self._sizes = set()  # of which all is traced and compiled
         self._warm = False
 
     def state(self):
@@ -82,37 +80,41 @@ class NetworkMethod:
             return self._registered(case, self._affine)
         if self._other_grid(case):
             return self._registered(case, "none")
-        pair = case.pair
-        self._predict.warm_up(pair.fixed, pair.moving)
+        if case.grid.size not in self._sizes:
+            self._on_arrays(case, 0)
+            self._sizes.add(case.grid.size)
         with PeakMemory() as memory:
-            cpu = time.process_time()
-            flow, warped, seconds = self._predict(pair.fixed, pair.moving)
-            if self._steps:
-                start = time.perf_counter()
-                flow, warped = _refined(pair, flow, self._steps)
-                seconds += time.perf_counter() - start
-            cpu = time.process_time() - cpu
+            cpu, start = time.process_time(), time.perf_counter()
+            flow, warped = self._on_arrays(case, self._steps)
+            seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
         return Outcome(flow, warped, None, seconds, cpu, memory.megabytes)
 
     def _other_grid(self, case):
-        network = self._network.run_config.network
-        free_size = getattr(self._network, "free_size", network.affine_stem == "none")
-        if not free_size and tuple(network.image_size) != tuple(case.grid.size):
+        if not self._model.takes(case.grid.size):
             return True
-        known = self._network.run_config.image.spacing, case.image and case.image.spacing
+        known = self._model.image.spacing, case.image and case.image.spacing
         return all(known) and not np.allclose(*known, rtol=0.01)
+
+    def _on_arrays(self, case, steps):
+        """Returns flow and warped image on the data set's own grid."""
+        fixed, moving = case.pair.fixed, case.pair.moving
+        flow = self._model.flow(fixed, moving)
+        if steps:
+            ct = case.image is not None and case.image.intensity == "ct_abdomen"
+            spacing = case.grid.spacing
+            flow, _ = refine_volumes(fixed, moving, flow, steps, spacing=spacing, ct=ct)
+        moving = tf.constant(moving[None, ..., None], tf.float32)
+        return flow, warp(moving, tf.constant(flow[None])).numpy()[0, ..., 0]
 
     def _registered(self, case, affine):
         scans = [case.scans[name] for name in ("fixed", "moving")]
         if not self._warm:
-            register(*scans, self._network, affine=affine)
+            register(*scans, self._model, affine=affine)
             self._warm = True
         labels = case.scans["moving_labels"]
         with PeakMemory() as memory:
             cpu = time.process_time()
-            result = register(
-                *scans, self._network, labels, affine=affine, refine_steps=self._steps
-            )
+            result = register(*scans, self._model, labels, affine=affine, refine_steps=self._steps)
             cpu = time.process_time() - cpu
         seconds = sum(s for stage, s in result.seconds.items() if stage != "measure")
         labels = None if result.warped_labels is None else to_array(result.warped_labels)
@@ -137,13 +139,3 @@ def outcome_of_displacement(case, displacement, **costs):
             imaging.apply_transform(scans["moving_labels"], scans["fixed"], transform, "nearest")
         )
     return Outcome(flow, warped, labels, **costs)
-
-
-def _refined(pair, flow, steps):
-    fixed, moving = [
-        np.asarray(volume, np.float32) / np.float32(INTENSITY_MAX)
-        for volume in (pair.fixed, pair.moving)
-    ]
-    flow = refine(fixed, moving, flow, RefinementConfig(steps=steps))
-    warped = warp(tf.constant(moving[None, ..., None]), tf.constant(flow[None]))
-    return flow, warped.numpy()[0, ..., 0]

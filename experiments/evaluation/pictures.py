@@ -11,13 +11,14 @@ from experiments.evaluation.tables import plain_name
 from experiments.progress import Progress
 from ldr_tf import imaging
 from ldr_tf.errors import InputError
+from ldr_tf.evaluation.figures import HIGHER, figure_of
 from ldr_tf.files import atomic_path
-from ldr_tf.metrics.folding import determinants
+from ldr_tf.metrics.jacobian import jacobian_determinant
 from ldr_tf.registration.preview import write_preview
 
 _FOLDER = "pictures"
 _QUALITY = 88
-_RANKED_BY = (("dice", "Dice", 1), ("landmark", "landmark error", -1), ("correlation", "r", 1))
+_RANKED_BY = ("dice", "landmark", "correlation")
 
 
 def chosen_rows(rows):
@@ -25,18 +26,21 @@ def chosen_rows(rows):
 
     By Dice, or where no row has it by the landmarks' error, or by correlation.
     """
-    measures = [m for m in _RANKED_BY if not all(math.isnan(row[m[0]]) for row in rows)]
-    if not measures:
+    keys = [key for key in _RANKED_BY if not all(math.isnan(row[key]) for row in rows)]
+    if not keys:
         return []
-    key, name, sign = measures[0]
+    key, figure = keys[0], figure_of(keys[0])
     known = [row for row in rows if not math.isnan(row[key])]
-    ranked = sorted(known, key=lambda row: -sign * row[key])
+    ranked = sorted(known, key=lambda row: row[key], reverse=figure.better == HIGHER)
     picks = {0: "best", len(ranked) - 1: "worst"}
     if len(ranked) == 1:
         picks = {0: "only"}
     elif len(ranked) > 2:
         picks = {0: "best", (len(ranked) - 1) // 2: "median", len(ranked) - 1: "worst"}
-    return [(f"{word} pair, {name} {ranked[i][key]:.3f}", ranked[i]) for i, word in picks.items()]
+    return [
+        (f"{word} pair, {figure.called()} {ranked[i][key]:.3f}", ranked[i])
+        for i, word in picks.items()
+    ]
 
 
 def draw_pictures(groups, cases, methods, folder):
@@ -87,7 +91,7 @@ def _file_name(row):
 
 def _draw(case, method, row, path):
     outcome = method(case)
-    jacobian = np.pad(determinants(outcome.flow), [(0, 1)] * 3, mode="edge")
+    jacobian = np.pad(jacobian_determinant(outcome.flow), [(0, 1)] * 3, mode="edge")
     result = types.SimpleNamespace(
         displacement=imaging.flow_to_displacement(outcome.flow, case.grid),
         jacobian=imaging.to_image(jacobian, case.grid),

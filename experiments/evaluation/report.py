@@ -9,17 +9,19 @@ from markupsafe import Markup
 
 from experiments.evaluation import figures
 from experiments.evaluation.pictures import draw_pictures
-from experiments.evaluation.tables import TABLE_COLUMNS, by_method, summarize_methods, table_cells
-from ldr_tf.files import atomic_path
-
-_PAIR_FIGURES = (
-    ("dice", "Dice"),
-    ("hd95_mm", "HD95, mm"),
-    ("landmark", "landmark error, voxels"),
-    ("std_jacobian", "std |J|"),
+from experiments.evaluation.tables import by_method, summarize_methods, table_cells
+from ldr_tf.evaluation.figures import (
+    BEST,
+    BOXES,
+    FIGURES,
+    HIGHER,
+    REGULARITY,
+    SHOWN_TESTS,
+    TABLE,
+    figure_of,
+    figures_for,
 )
-_COMPARED = {"dice": "Dice", "hd95_mm": "HD95, mm", "tre_mm": "TRE, mm"}
-_HIGHER_IS_BETTER = {"dice": True, "jaccard": True, "landmark": False, "hd95_mm": False}
+from ldr_tf.files import atomic_path
 
 
 def write_report(rows, cases, methods, folder, about, pictures=True):
@@ -49,6 +51,8 @@ def write_report(rows, cases, methods, folder, about, pictures=True):
         diagrams={name: Markup(svg) for name, svg in _diagrams(groups, summaries).items()},
         comparisons=_comparisons(about["comparisons"]),
         summaries=summaries,
+        regularity=figures_for(REGULARITY),
+        explained=[figure for figure in FIGURES if figure.meaning],
         pictures={
             name: [(title, fixed, moving, _data_uri(path)) for title, fixed, moving, path in shown]
             for name, shown in drawn.items()
@@ -62,14 +66,14 @@ def write_report(rows, cases, methods, folder, about, pictures=True):
 
 def _diagrams(groups, summaries):
     found = {
-        "pairs": figures.pair_boxes(groups, _PAIR_FIGURES),
+        "pairs": figures.pair_boxes(groups, [(f.name, f.called()) for f in figures_for(BOXES)]),
         "label_dice": figures.label_boxes(groups, "dice", "Dice"),
         "jacobian": figures.jacobian_lines(groups) if len(groups) > 1 else "",
         "costs": "",
     }
-    for key, title in (("dice", "Dice"), ("correlation", "correlation")):
+    for key in ("dice", "correlation"):
         if any(summary[key]["count"] for summary in summaries.values()):
-            found["costs"] = figures.cost_scatter(summaries, key, title)
+            found["costs"] = figures.cost_scatter(summaries, key, figure_of(key).called())
             break
     return found
 
@@ -78,10 +82,12 @@ def _table(rows, summaries):
     """Returns the heading and, for each method, cells (mean, spread, whether the best)."""
     heading, *lines = table_cells(rows)
     best = {}
-    for place, (_, figure, _) in enumerate(TABLE_COLUMNS, 1):
-        means = {name: s[figure]["mean"] for name, s in summaries.items() if s[figure]["count"]}
-        if figure in _HIGHER_IS_BETTER and len(means) > 1:
-            pick = max if _HIGHER_IS_BETTER[figure] else min
+    columns = figures_for(TABLE)
+    for place, figure in enumerate(columns, 1):
+        known = {name: s[figure.name] for name, s in summaries.items() if s[figure.name]["count"]}
+        means = {name: values["mean"] for name, values in known.items()}
+        if BEST in figure.uses and len(means) > 1:
+            pick = max if figure.better == HIGHER else min
             best[place] = pick(means, key=means.get)
     shown = []
     for line in lines:
@@ -92,16 +98,16 @@ def _table(rows, summaries):
         ]
         shown.append((line[0], cells))
     # What no method has needs no column.
-    kept = [any(cells[i][0] != "-" for _, cells in shown) for i in range(len(TABLE_COLUMNS) + 1)]
+    kept = [any(cells[i][0] != "-" for _, cells in shown) for i in range(len(columns) + 1)]
     shown = [(name, [cell for cell, keep in zip(cells, kept) if keep]) for name, cells in shown]
     return heading[:1] + [word for word, keep in zip(heading[1:], kept) if keep], shown
 
 
 def _comparisons(comparisons):
     return [
-        {**line, "title": _COMPARED[line["figure"]]}
+        {**line, "title": figure_of(line["figure"]).called()}
         for line in comparisons
-        if line["figure"] in _COMPARED
+        if SHOWN_TESTS in figure_of(line["figure"]).uses
     ]
 
 
@@ -111,7 +117,7 @@ def _data_uri(path):
 
 
 def _config(run):
-    """Returns a run's config.json, a line for each of its parts; "" where there is none."""
+    """Returns a run's config.json, one line for each of its parts; "" without one."""
     try:
         with open(os.path.join(run, "config.json"), encoding="utf-8") as file:
             parts = json.load(file)

@@ -1,4 +1,4 @@
-"""Everything that is written when all rows are there."""
+"""Writes the results once all rows are there."""
 
 import shlex
 
@@ -11,7 +11,7 @@ def about(flag_values, rows, unknown_spacing, **known):
     Args:
       flag_values: of the command; those that were given make its line.
       rows: of the evaluation.
-      unknown_spacing: whether mm are voxels, because nobody told their size.
+      unknown_spacing: whether "mm" are voxels, since the data set does not give their size.
       **known: what else is to be said.
     """
     given = [flag_values[name].serialize() for name in sorted(flag_values)]

@@ -1,7 +1,7 @@
 """The work itself: every method on every pair, recorded, resumed, measured in parallel.
 
-A handful of pairs is registered, one after the other and with the machine to itself, so that the
-seconds are true; then these are measured all at once, a thread each.
+A handful of pairs is registered one after the other, with nothing else running, so that the times
+are right; then all of them are measured at once, one thread each.
 """
 
 import concurrent.futures
@@ -11,7 +11,7 @@ import ldr_tf
 from experiments.evaluation.fingerprints import fingerprint
 from experiments.progress import Progress
 from ldr_tf.errors import InputError
-from ldr_tf.evaluation import Measures, measure
+from ldr_tf.evaluation import FIGURES, Measures, measure
 
 _VERSION = 1
 """Of the figures: to be raised when one changes its meaning, so that old rows are not reused."""
@@ -29,7 +29,7 @@ class Runner:
           cases: `cases.DatasetCases` or `cases.FileCases`.
           journal: a Journal.
           originals: see `ldr_tf.evaluation.Measures`.
-          workers: threads that measure; None: one a core.
+          workers: threads that measure; None: one per core.
         """
         self._cases, self._journal = cases, journal
         self._measures = Measures(originals=originals, surfaces=True, histogram=True)
@@ -74,9 +74,9 @@ class Runner:
 
     def _key(self, method, index):
         state = self._cases.state(index)
-        return fingerprint(
-            _VERSION, ldr_tf.__version__, method.state(), state, self._measures.originals
-        )
+        names = [figure.name for figure in FIGURES]
+        code = [_VERSION, ldr_tf.__version__, names]
+        return fingerprint(*code, method.state(), state, self._measures.originals)
 
     def _advance(self, method, indices, pool, progress):
         registered = []

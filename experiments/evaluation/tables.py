@@ -6,47 +6,15 @@ import math
 import os
 import statistics
 
+from ldr_tf.evaluation import summarize
+from ldr_tf.evaluation.figures import FIGURES, LABEL_FIGURES, TABLE, figures_for
 from ldr_tf.files import atomic_path, write_json
 
-ROW_COLUMNS = [
-    "method",
-    "fixed",
-    "moving",
-    "dice",
-    "jaccard",
-    "landmark",
-    "std_jacobian",
-    "folds_percent",
-    "seconds",
-    "correlation",
-    "folds",
-    "labels_absent",
-    "parameters",
-    "labels_missing",
-    "hd95_mm",
-    "surface_mm",
-    "tre_mm",
-    "sd_log_jacobian",
-    "min_jacobian",
-    "correlation_before",
-    "endpoint_mm",
-    "cpu_seconds",
-    "peak_memory_mb",
-]
-TABLE_COLUMNS = (  # heading, figure, format
-    ("Dice", "dice", "{:.3f}"),
-    ("Jaccard", "jaccard", "{:.3f}"),
-    ("landmark", "landmark", "{:.2f}"),
-    ("HD95 mm", "hd95_mm", "{:.2f}"),
-    ("std|J|", "std_jacobian", "{:.3f}"),
-    ("folds %", "folds_percent", "{:.3f}"),
-    ("seconds", "seconds", "{:.3f}"),
-)
+ROW_COLUMNS = ["method", "fixed", "moving", *[figure.name for figure in FIGURES], "parameters"]
 SECONDS_NOTE = (
     "seconds: wall clock of one pair in memory, nothing else running; a network is warmed up "
     "first, what a refinement compiles counts"
 )
-_COST_FIGURES = ("cpu_seconds", "peak_memory_mb")
 _COMMAND_ONLY = ("labels", "label_figures", "jacobian_histogram", "warnings", "key")
 
 
@@ -59,28 +27,22 @@ def by_method(rows):
 
 
 def summarize_methods(rows):
-    """Returns `ldr_tf.evaluation.summarize` of each method's rows, with costs and "parameters"."""
-    from ldr_tf.evaluation import summarize
-    from ldr_tf.metrics.statistics import mean_and_std
-
-    found = {}
-    for name, group in by_method(rows).items():
-        costs = {
-            figure: mean_and_std([row.get(figure, math.nan) for row in group])
-            for figure in _COST_FIGURES
-        }
-        found[name] = {"parameters": group[0]["parameters"], **summarize(group), **costs}
-    return found
+    """Returns `ldr_tf.evaluation.summarize` of each method's rows, with "parameters"."""
+    return {
+        name: {"parameters": group[0]["parameters"], **summarize(group)}
+        for name, group in by_method(rows).items()
+    }
 
 
 def table_cells(rows):
-    """Returns the comparison of the methods as cells: a heading, then a line a method.
+    """Returns the comparison of the methods as cells: a heading, then a line for each method.
 
     A cell is "mean (standard deviation over pairs)", "-" where no pair has the figure.
     """
-    lines = [["method"] + [heading for heading, _, _ in TABLE_COLUMNS] + ["parameters"]]
+    columns = figures_for(TABLE)
+    lines = [["method", *[figure.heading for figure in columns], "parameters"]]
     for name, summary in summarize_methods(rows).items():
-        cells = [_mean_and_spread(summary[figure], form) for _, figure, form in TABLE_COLUMNS]
+        cells = [_mean_and_spread(summary[figure.name], figure.form) for figure in columns]
         parameters = f"{summary['parameters']:,}" if summary["parameters"] else "-"
         lines.append([name, *cells, parameters])
     return lines
@@ -115,7 +77,7 @@ def write_results(rows, folder, **about):
         for row in rows
         for label, figures in row["label_figures"].items()
     ]
-    columns = [*names, "label", "dice", "jaccard", "hd95_mm", "surface_mm"]
+    columns = [*names, "label", *LABEL_FIGURES]
     _write_csv(os.path.join(folder, "labels.csv"), columns, labels)
     summary = {**about, "methods": summarize_methods(rows)}
     write_json(os.path.join(folder, "summary.json"), _without_nan(summary))
@@ -124,8 +86,8 @@ def write_results(rows, folder, **about):
 def write_rcn_lines(rows, folder):
     """Writes METHOD.txt for each method: the text lines of the original code's evaluation.
 
-    One line a pair, `id1 id2 dice jacc landmark std|J|`, then a summary, mean (standard deviation).
-    A landmark distance is 0 where there are no landmarks, as in the original; Dice and Jaccard
+    A line for each pair, `id1 id2 dice jacc landmark std|J|`, then a summary, mean (standard
+    deviation). A landmark distance is 0 where there are no landmarks, as in the original; Dice and Jaccard
     are nan where there are no labels, and the summary leaves such pairs out. A "/" in a method's
     name is "_" in the file's.
     """

@@ -17,9 +17,11 @@ command keeps its flags in a `FlagValues` of its own, so that several can live i
 
 import os
 import sys
+import typing
 
 from absl import flags
 
+from ldr_tf import records
 from ldr_tf.commands.quiet import quiet_tensorflow
 from ldr_tf.errors import InputError
 
@@ -30,6 +32,28 @@ FAILURE = 1
 def new_flags():
     """Returns the empty flag set of one command."""
     return flags.FlagValues()
+
+
+def define_record(record, flag_values):
+    """Defines a flag for each field of a record, see `ldr_tf.records.setting`."""
+    for row in records.describe(record):
+        kind = (typing.get_args(row.kind) or (row.kind,))[0]
+        words = (row.name, row.default)
+        if row.about["choices"] is not None:
+            choices = list(row.about["choices"])
+            flags.DEFINE_enum(*words, choices, row.about["meaning"], flag_values=flag_values)
+        elif kind is bool:
+            flags.DEFINE_bool(*words, row.about["meaning"], flag_values=flag_values)
+        elif kind is int:
+            bounds = row.about["least"], row.about["most"]
+            flags.DEFINE_integer(*words, row.about["meaning"], *bounds, flag_values=flag_values)
+        else:
+            flags.DEFINE_string(*words, row.about["meaning"], flag_values=flag_values)
+
+
+def read_record(record, flag_values):
+    """Returns the record that the flags of `define_record` make."""
+    return record(**{row.name: flag_values[row.name].value for row in records.describe(record)})
 
 
 def main(run, flag_values, description, argv=None, more_help=""):

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import json
 import os
 import shutil
 import tempfile
@@ -12,71 +13,86 @@ from ldr_tf import imaging
 from ldr_tf.commands import report
 from ldr_tf.errors import InputError
 from ldr_tf.files import check_output_folder, write_json
+from ldr_tf.records import Record, setting
+from ldr_tf.registration.options import RegistrationOptions
+from ldr_tf.registration.pair import read_pair
 
 SUMMARY = "summary.json"
 _OPTIONAL = ("warped_labels.nii.gz", "jacobian.nii.gz", "inverse_displacement.nii.gz")
 
 
 @dataclasses.dataclass(frozen=True)
-class Pair:
-    """Paths of what belongs to one registration; None where not given."""
+class FileOptions(Record):
+    """How files are read and which are written; each field is a flag of ldr-register."""
 
-    fixed: str
-    moving: str
-    output: str
-    fixed_labels: Optional[str] = None
-    moving_labels: Optional[str] = None
-    fixed_points: Optional[str] = None
-    moving_points: Optional[str] = None
+    points_space: str = setting("LPS", "axes of the landmark files", choices=imaging.POINT_SPACES)
+    jacobian: bool = setting(False, "write jacobian.nii.gz")
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-    """How pairs are registered; see the flags of ldr-register."""
+class Setup:
+    """How pairs are registered.
 
-    model: str
-    affine: str = "auto"
-    refine_steps: Optional[int] = None
-    diffeomorphic: bool = False
-    jacobian: bool = False
-    inverse: bool = False
-    points_space: str = "LPS"
-    fast: str = "none"
+    Attributes:
+      model: a `ldr_tf.models.RegistrationModel`, None without one.
+      options: how.
+      files: what is written.
+    """
+
+    model: Optional[object]
+    options: RegistrationOptions
+    files: FileOptions
+
+    def recorded(self, paths, state):
+        """Returns what tells one registration from another, as summary.json holds it.
+
+        Args:
+          paths: a PairFiles.
+          state: of its files, `PairFiles.state`.
+        """
+        settings = {**dataclasses.asdict(self.options), **dataclasses.asdict(self.files)}
+        return {
+            "inputs": paths.inputs,
+            "input_files": state,
+            "settings": settings,
+            "model": self.model and report.model_summary(self.model),
+        }
 
 
-def check_pair(pair):
+def check_pair(paths):
     """Refuses, with InputError and before any work, what cannot go well."""
-    check_output_folder(pair.output)
-    if pair.fixed_labels and not pair.moving_labels:
+    check_output_folder(paths.output)
+    if paths.fixed_labels and not paths.moving_labels:
         raise InputError("--fixed_labels serves to compute Dice and needs --moving_labels too.")
-    if bool(pair.fixed_points) != bool(pair.moving_points):
+    if bool(paths.fixed_points) != bool(paths.moving_points):
         raise InputError("--fixed_points and --moving_points serve together only.")
 
 
-def read_pair(pair, settings):
-    """Returns what the pair's files hold, by name, None where absent; all checked."""
-    data = {"fixed": imaging.read_scan(pair.fixed), "moving": imaging.read_scan(pair.moving)}
-    for side in ("fixed", "moving"):
-        scan, labels = getattr(pair, side), getattr(pair, f"{side}_labels")
-        points = getattr(pair, f"{side}_points")
-        data[f"{side}_labels"] = imaging.read_labels(labels) if labels else None
-        if labels and not imaging.same_grid(data[f"{side}_labels"], data[side]):
-            raise InputError(f"{labels}: labels must lie on the grid of their scan {scan}.")
-        space = settings.points_space
-        data[f"{side}_points"] = imaging.read_points(points, space) if points else None
-        if points:
-            imaging.check_inside(data[f"{side}_points"], data[side], points, f"the scan {scan}")
-    return data
+class ReadPair:
+    """A pair, checked and read.
+
+    Attributes:
+      paths: its PairFiles.
+      state: of its files, from before they were read.
+      scans: the ScanPair.
+      seconds: {"read": ...}, to which the seconds of what follows may be added.
+    """
+
+    def __init__(self, paths, points_space):
+        """Reads; InputError says what does not go well."""
+        start = time.perf_counter()
+        check_pair(paths)
+        self.paths, self.state = paths, paths.state()
+        self.scans = read_pair(paths, points_space)
+        self.seconds = {"read": since(start)}
 
 
-def register_pair(pair, settings, data, model, seconds, observer=None):
-    """Registers what `read_pair` returned and writes the pair's folder.
+def register_pair(pair, setup, observer=None):
+    """Registers a pair and writes its folder.
 
     Args:
-      pair, settings: the Pair and the Settings.
-      data: of `read_pair`.
-      model: a network or None.
-      seconds: of what was done before, by name; those of all stages are added.
+      pair: a ReadPair; the seconds of all stages are added to its own.
+      setup: a Setup.
       observer: of the refinement's steps, see `ldr_tf.register`.
 
     Returns:
@@ -84,34 +100,36 @@ def register_pair(pair, settings, data, model, seconds, observer=None):
     """
     from ldr_tf.registration.register import register
 
-    result = register(
-        model=model,
-        affine=settings.affine,
-        refine_steps=settings.refine_steps,
-        diffeomorphic=settings.diffeomorphic,
-        inverse=settings.inverse,
-        observer=observer,
-        **data,
-    )
+    scans, seconds, output = vars(pair.scans), pair.seconds, os.path.abspath(pair.paths.output)
+    result = register(**scans, model=setup.model, options=setup.options, observer=observer)
     seconds.update(result.seconds)
-    with _temporary_folder(os.path.abspath(pair.output)) as folder:
+    with _temporary_folder(output) as folder:
         start = time.perf_counter()
-        _write_images(folder, result, settings)
+        _write_images(folder, result, setup.files)
         seconds["write"] = since(start)
-        _write_preview(folder, data, result, seconds)
-        summary = recorded(pair, settings)
-        summary.update(report.summary(model, result, seconds))
-        write_json(os.path.join(folder, SUMMARY), summary)
+        _write_preview(folder, pair.scans, result, seconds)
+        summary = setup.recorded(pair.paths, pair.state)
+        write_json(os.path.join(folder, SUMMARY), {**summary, **report.summary(result, seconds)})
         names = sorted(os.listdir(folder))
-        _move(folder, os.path.abspath(pair.output))
+        _move(folder, output)
     return result, names
 
 
-def recorded(pair, settings):
-    """Returns what tells one registration from another: its files and settings."""
-    inputs = dataclasses.asdict(pair)
-    del inputs["output"]
-    return {"inputs": inputs, "settings": dataclasses.asdict(settings)}
+def read_summary(paths):
+    """Returns what the summary.json of a pair's folder says, {} where there is none."""
+    try:
+        with open(os.path.join(paths.output, SUMMARY), encoding="utf-8") as file:
+            summary = json.load(file)
+    except (OSError, ValueError):
+        return {}
+    return summary if isinstance(summary, dict) else {}
+
+
+def is_finished(paths, setup):
+    """Tells whether the pair's folder holds the result of these very files, model and options."""
+    summary = read_summary(paths)
+    wanted = json.loads(json.dumps(setup.recorded(paths, paths.state())))
+    return all(key in summary and summary[key] == value for key, value in wanted.items())
 
 
 def since(start):
@@ -119,11 +137,11 @@ def since(start):
     return round(time.perf_counter() - start, 3)
 
 
-def _write_images(folder, result, settings):
+def _write_images(folder, result, options):
     images = {"warped": result.warped, "displacement": result.displacement}
     if result.warped_labels is not None:
         images["warped_labels"] = result.warped_labels
-    if settings.jacobian:
+    if options.jacobian:
         images["jacobian"] = result.jacobian
     if result.inverse is not None:
         images["inverse_displacement"] = result.inverse
@@ -132,11 +150,11 @@ def _write_images(folder, result, settings):
     imaging.write_transform(result.alignment.transform, os.path.join(folder, "affine.tfm"))
 
 
-def _write_preview(folder, data, result, seconds):
+def _write_preview(folder, scans, result, seconds):
     from ldr_tf.registration.preview import write_preview
 
     start = time.perf_counter()
-    write_preview(os.path.join(folder, "preview.png"), data["fixed"], data["moving"], result)
+    write_preview(os.path.join(folder, "preview.png"), scans.fixed, scans.moving, result)
     seconds["preview"] = since(start)
 
 

@@ -35,12 +35,14 @@ import SimpleITK as sitk
 from absl import flags
 from tqdm import tqdm
 
-from ldr_tf import imaging
 from ldr_tf.commands import batch, cli, report
-from ldr_tf.commands.pair import Pair, Settings, check_pair, read_pair, register_pair, since
+from ldr_tf.commands.pair import FileOptions, ReadPair, Setup, register_pair, since
 from ldr_tf.commands.quiet import quiet_xla
 from ldr_tf.errors import InputError
 from ldr_tf.files import check_output_folder
+from ldr_tf.registration.options import RegistrationOptions
+from ldr_tf.registration.pair import PairFiles
+from ldr_tf.registration.pair_lists import read_pairs
 
 FLAGS = cli.new_flags()
 _MODEL = flags.DEFINE_string(
@@ -70,42 +72,14 @@ _PATHS = {
 _PAIRS = flags.DEFINE_string(
     "pairs", None, "CSV file of many pairs, instead of --fixed and --moving", flag_values=FLAGS
 )
-_AFFINE = flags.DEFINE_enum(
-    "affine",
-    "auto",
-    list(imaging.AFFINE_METHODS),
-    "affine step first: none; moments (a shift that brings the centres of mass together); full "
-    "(rigid, then affine by mutual information); auto: none where head or body already overlap by "
-    "a Dice of 0.85, else full",
-    flag_values=FLAGS,
-)
-_REFINE_STEPS = flags.DEFINE_integer(
-    "refine_steps",
-    None,
-    "steps of refinement on the pair itself, after the network (default: 0; with --model=none 100)",
-    lower_bound=0,
-    flag_values=FLAGS,
-)
-_DIFFEOMORPHIC = flags.DEFINE_bool(
-    "diffeomorphic", False, "refine by a velocity field: no folds", flag_values=FLAGS
-)
+cli.define_record(RegistrationOptions, FLAGS)
+cli.define_record(FileOptions, FLAGS)
 _FAST = flags.DEFINE_enum(
     "fast",
     "none",
     ["none", "bfloat16"],
     "bfloat16: compute the network in that precision; on processors with instructions for it about "
     "twice as fast, with a flow some hundredths of a voxel off",
-    flag_values=FLAGS,
-)
-_JACOBIAN = flags.DEFINE_bool("jacobian", False, "write jacobian.nii.gz", flag_values=FLAGS)
-_INVERSE = flags.DEFINE_bool(
-    "inverse", False, "write inverse_displacement.nii.gz, report its residual", flag_values=FLAGS
-)
-_POINTS_SPACE = flags.DEFINE_enum(
-    "points_space",
-    "LPS",
-    list(imaging.POINT_SPACES),
-    "axes of the landmark files",
     flag_values=FLAGS,
 )
 _TIMEOUT = flags.DEFINE_float(
@@ -126,56 +100,41 @@ _TLS_CA = flags.DEFINE_string(
 def run():
     """Registers the pair or the pairs; returns the exit code."""
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    settings = Settings(
-        model=_MODEL.value,
-        affine=_AFFINE.value,
-        refine_steps=_REFINE_STEPS.value,
-        diffeomorphic=_DIFFEOMORPHIC.value,
-        jacobian=_JACOBIAN.value,
-        inverse=_INVERSE.value,
-        points_space=_POINTS_SPACE.value,
-        fast=_FAST.value,
-    )
+    options = cli.read_record(RegistrationOptions, FLAGS)
+    options.steps(alone=_MODEL.value == "none")  # before any work
     given = {name: flag.value for name, flag in _PATHS.items() if flag.value}
-    if _DIFFEOMORPHIC.value and not _REFINE_STEPS.value and _MODEL.value != "none":
-        raise InputError("--diffeomorphic is a kind of refinement and needs --refine_steps.")
     if _PAIRS.value:
-        return _run_pairs(settings, given)
+        return _run_pairs(options, given)
     for name in ("fixed", "moving"):
         if name not in given:
             raise InputError(f"--{name} is needed (or --pairs for a list of pairs).")
-    return _run_pair(settings, Pair(output=_OUTPUT.value, **given))
+    return _run_pair(options, PairFiles(output=_OUTPUT.value, **given))
 
 
-def _run_pairs(settings, given):
+def _run_pairs(options, given):
     if given:
         raise InputError(f"--pairs has its own columns; --{next(iter(given))} must not be given.")
     check_output_folder(_OUTPUT.value)
-    pairs = batch.read_pairs(_PAIRS.value, _OUTPUT.value)
-    return batch.run_pairs(pairs, settings, _load(settings), _OUTPUT.value)
+    pairs = read_pairs(_PAIRS.value, _OUTPUT.value)
+    return batch.run_pairs(pairs, _setup(options), _OUTPUT.value)
 
 
-def _run_pair(settings, pair):
-    seconds, start = {}, time.perf_counter()
-    check_pair(pair)
-    data = read_pair(pair, settings)
-    seconds["read"] = since(start)
+def _run_pair(options, paths):
+    pair = ReadPair(paths, FLAGS["points_space"].value)
     # TensorFlow takes seconds to import: bad scans have been refused by now.
     start = time.perf_counter()
     import tensorflow  # noqa: F401
 
-    seconds["import_tensorflow"], start = since(start), time.perf_counter()
-    model = _load(settings)
-    seconds["load_model"] = since(start)
-    steps = settings.refine_steps or 0
+    pair.seconds["import_tensorflow"], start = since(start), time.perf_counter()
+    setup = _setup(options)
+    pair.seconds["load_model"] = since(start)
+    steps = options.steps(alone=setup.model is None)
     with tqdm(total=steps, unit="step", leave=False, disable=not _shows(steps)) as bar:
-        result, names = register_pair(
-            pair, settings, data, model, seconds, lambda step, loss: bar.update()
-        )
-    for warning in result.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
-    print("written:", *[os.path.join(pair.output, name) for name in names], sep="\n  ")
-    print(*report.lines(result, seconds), sep="\n")
+        result, names = register_pair(pair, setup, lambda step, loss: bar.update())
+    for line in report.notice_lines(result):
+        print(line, file=sys.stderr)
+    print("written:", *[os.path.join(paths.output, name) for name in names], sep="\n  ")
+    print(*report.lines(result, pair.seconds), sep="\n")
     return 0
 
 
@@ -183,14 +142,15 @@ def _shows(steps):
     return steps > 0 and sys.stderr.isatty()
 
 
-def _load(settings):
+def _setup(options):
     quiet_xla()
     from ldr_tf.models import load_model
     from ldr_tf.models.server import Connection
 
-    precision = "float32" if settings.fast == "none" else "mixed_bfloat16"
+    precision = "float32" if _FAST.value == "none" else "mixed_bfloat16"
     connection = Connection(_TIMEOUT.value, _RETRIES.value, _TLS_CA.value)
-    return load_model(settings.model, precision, connection)
+    model = load_model(_MODEL.value, precision, connection)
+    return Setup(model, options, cli.read_record(FileOptions, FLAGS))
 
 
 def main(argv=None):

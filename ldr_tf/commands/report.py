@@ -9,20 +9,24 @@ import SimpleITK as sitk
 import ldr_tf
 
 
-def summary(model, result, seconds):
-    """Returns the content of summary.json but for the inputs and settings."""
+def model_summary(model):
+    """Returns what summary.json says of a RegistrationModel."""
+    return {
+        "name": model.name,
+        "network": model.network.base_network,
+        "cascades": model.network.cascades,
+        "image_size": model.network.image_size,
+        "precision": model.precision,
+        "fingerprint": model.fingerprint,
+    }
+
+
+def summary(result, seconds):
+    """Returns the content of summary.json but for what tells one registration from another."""
     import tensorflow as tf
 
-    network = None
-    if model is not None:
-        network = {
-            "network": model.run_config.network.base_network,
-            "cascades": model.run_config.network.cascades,
-            "image_size": model.run_config.network.image_size,
-        }
     alignment = result.alignment
     return {
-        "model": network,
         "affine": {
             "method": alignment.method,
             "note": alignment.note,
@@ -39,9 +43,10 @@ def summary(model, result, seconds):
         "dice": _before_and_after(result.dice_before, result.dice_after),
         "landmarks_mm": _before_and_after(result.landmarks_before, result.landmarks_after),
         "folds_percent": result.folds_percent,
+        "folds_any_percent": result.folds_any_percent,
         "std_jacobian": result.std_jacobian,
         "inverse_residual_mm": result.inverse_residual,
-        "warnings": list(result.warnings),
+        "notices": [dataclasses.asdict(notice) for notice in result.notices],
         "seconds": seconds,
         "versions": {
             "ldr_tf": ldr_tf.__version__,
@@ -51,6 +56,11 @@ def summary(model, result, seconds):
             "python": platform.python_version(),
         },
     }
+
+
+def notice_lines(result):
+    """Returns the lines that tell what must be said of an answer."""
+    return [f"{notice.level}: {notice.text}" for notice in result.notices]
 
 
 def lines(result, seconds):
@@ -70,7 +80,10 @@ def lines(result, seconds):
                 f"mean {name} of {len(after)} {unit}: {_number(mean(before))} before, "
                 f"{_number(mean(after))} after"
             )
-    found.append(f"folds: {result.folds_percent:.4f} %")
+    found.append(
+        f"folds: {result.folds_percent:.4f} % by forward differences, "
+        f"{result.folds_any_percent:.4f} % towards any corner of a voxel"
+    )
     if result.inverse_residual is not None:
         parts = ", ".join(f"{k} {_number(v)}" for k, v in result.inverse_residual.items())
         found.append(f"inverse, residual in mm (lost in percent): {parts}")

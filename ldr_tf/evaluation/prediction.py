@@ -1,4 +1,4 @@
-"""A network as something that is timed, pair by pair."""
+"""Runs a network on pairs and times it."""
 
 import time
 import typing

@@ -9,6 +9,7 @@ Files come in through `read_scan`, `read_labels`, `read_image` and leave through
 from ldr_tf.imaging.affine import METHODS as AFFINE_METHODS
 from ldr_tf.imaging.affine import Alignment, align
 from ldr_tf.imaging.arrays import to_array, to_image
+from ldr_tf.imaging.endings import SCAN_ENDINGS, scan_stem, split_ending
 from ldr_tf.imaging.fields import (
     apply_displacement,
     apply_transform,
@@ -16,7 +17,6 @@ from ldr_tf.imaging.fields import (
     displacement_to_flow,
     displacement_transform,
     flow_to_displacement,
-    jacobian_determinant,
     with_affine,
 )
 from ldr_tf.imaging.foreground import crop_box, foreground_box
@@ -43,11 +43,10 @@ from ldr_tf.imaging.reading import (
 from ldr_tf.imaging.resampling import (
     inside_scan,
     prepare_image,
-    prepare_volume,
     resample,
     resample_scan,
 )
-from ldr_tf.imaging.working_grid import foreground_grid, network_grid, refinement_grid
+from ldr_tf.imaging.working_grid import foreground_grid, is_fine, network_grid, refinement_grid
 from ldr_tf.imaging.writing import (
     WRITABLE,
     check_file_place,
@@ -59,6 +58,7 @@ from ldr_tf.imaging.writing import (
 __all__ = [
     "AFFINE_METHODS",
     "POINT_SPACES",
+    "SCAN_ENDINGS",
     "WRITABLE",
     "Alignment",
     "Grid",
@@ -83,12 +83,11 @@ __all__ = [
     "intensity_range",
     "invert",
     "is_ct",
-    "jacobian_determinant",
+    "is_fine",
     "match_points",
     "network_grid",
     "orientation_of",
     "prepare_image",
-    "prepare_volume",
     "read_displacement",
     "read_image",
     "read_labels",
@@ -100,6 +99,8 @@ __all__ = [
     "resample_scan",
     "same_grid",
     "scale_intensity",
+    "scan_stem",
+    "split_ending",
     "to_array",
     "to_image",
     "transform_points",

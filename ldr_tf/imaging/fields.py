@@ -135,31 +135,6 @@ def _along_axes(field, grid, across):
     return result
 
 
-def jacobian_determinant(field):
-    """Returns the Jacobian determinant of the mapping p + d(p), by forward differences.
-
-    Args:
-      field: a displacement field, mm, LPS, on any grid; the axes' directions are heeded.
-
-    Returns:
-      float32 [x - 1, y - 1, z - 1]; 1 where nothing moves, not above 0 at a fold.
-    """
-    view = sitk.GetArrayViewFromImage(field)
-    # Columns of direction x spacing are the steps in mm to the next voxel along each axis.
-    steps = (np.reshape(field.GetDirection(), (3, 3)) * field.GetSpacing()).astype(np.float32)
-    volume = np.linalg.det(steps.astype(np.float64)).astype(np.float32)
-    result = np.empty([size - 1 for size in view.shape[:3]], np.float32)
-    for index in range(len(result)):
-        here, above = view[index].astype(np.float32), view[index + 1].astype(np.float32)
-        origin = here[:-1, :-1]
-        a = np.moveaxis(here[:-1, 1:] - origin + steps[:, 0], -1, 0)
-        b = np.moveaxis(here[1:, :-1] - origin + steps[:, 1], -1, 0)
-        c = np.moveaxis(above[:-1, :-1] - origin + steps[:, 2], -1, 0)
-        cross = (b[1] * c[2] - b[2] * c[1], b[2] * c[0] - b[0] * c[2], b[0] * c[1] - b[1] * c[0])
-        result[index] = sum(x * y for x, y in zip(a, cross)) / volume
-    return result.transpose(2, 1, 0)
-
-
 def displacement_transform(field):
     """Returns the SimpleITK transform of a displacement field, which itself stays as it is."""
     return sitk.DisplacementFieldTransform(sitk.Cast(field, sitk.sitkVectorFloat64))

@@ -8,7 +8,6 @@ from ldr_tf.errors import InputError
 from ldr_tf.imaging.arrays import to_image
 from ldr_tf.imaging.grid import Grid
 
-ENDINGS = (".mgz", ".mgh")
 _TO_LPS = np.diag([-1.0, -1.0, 1.0])
 
 

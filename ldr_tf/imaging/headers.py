@@ -14,12 +14,10 @@ import zlib
 import numpy as np
 
 from ldr_tf.errors import InputError
+from ldr_tf.imaging.endings import META, NIFTI, NRRD
 
-_NIFTI = (".nii", ".nii.gz", ".hdr", ".img", ".img.gz")
 _NIFTI_FLOATS = {16: "f4", 64: "f8"}
 _BLOCK = 1 << 20
-_META = (".mha", ".mhd")
-_NRRD = (".nrrd", ".nhdr")
 _META_BYTES = {
     "MET_CHAR": 1,
     "MET_UCHAR": 1,
@@ -45,11 +43,11 @@ def check_file(path):
     check_exists(path)
     name = path.lower()
     try:
-        if name.endswith(_NIFTI):
+        if name.endswith(NIFTI):
             _check_nifti(path)
-        elif name.endswith(_META):
+        elif name.endswith(META):
             _check_meta(path)
-        elif name.endswith(_NRRD):
+        elif name.endswith(NRRD):
             _check_nrrd(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error

@@ -1,10 +1,12 @@
 """Intensities as the networks want them: whole numbers 0..255."""
 
 import numpy as np
+import SimpleITK as sitk
 
 from ldr_tf.conventions import INTENSITY_MAX
 
-_ENOUGH = 2**21
+_ENOUGH = 2**21  # voxels, for a threshold
+_BINS = 256
 _CT_ABDOMEN = (-160.0, 240.0)
 _AIR = -500.0
 """Hounsfield units; only air and lungs lie below, and no other kind of scan reaches so low."""
@@ -67,17 +69,16 @@ def foreground_threshold(array):
     """Returns the intensity above which a voxel counts as foreground (head or body).
 
     Halfway between the background and Otsu's threshold (Otsu 1979), which alone would also cut off
-    the dark tissues; the brightest and darkest thousandth are disregarded. Of large volumes every
-    n-th voxel along each axis is looked at.
+    the dark tissues; the brightest and darkest thousandth are disregarded. In large volumes only
+    every n-th voxel along each axis counts.
     """
     step = int(np.ceil((array.size / _ENOUGH) ** (1 / array.ndim)))
     array = array[(slice(None, None, step),) * array.ndim]
     low, high = np.percentile(array, (0.1, 99.9))
-    counts, edges = np.histogram(np.clip(array, low, high), bins=256)
-    middles = (edges[:-1] + edges[1:]) / 2
-    weight = np.cumsum(counts) / counts.sum()
-    mean = np.cumsum(counts * middles) / counts.sum()
-    split = weight * (1 - weight)
-    between = np.where(split > 0, (mean[-1] * weight - mean) ** 2 / np.maximum(split, 1e-12), 0.0)
-    otsu = edges[1:][np.argmax(between)]
-    return float(low + (otsu - low) / 2) if high > low else float(low)
+    if high <= low:
+        return float(low)
+    line = np.clip(array, low, high).astype(np.float32).reshape(1, -1)
+    otsu = sitk.OtsuThresholdImageFilter()
+    otsu.SetNumberOfHistogramBins(_BINS)
+    otsu.Execute(sitk.GetImageFromArray(line))
+    return float(low + (otsu.GetThreshold() - low) / 2)

@@ -7,7 +7,7 @@ import SimpleITK as sitk
 
 from ldr_tf.errors import InputError
 from ldr_tf.imaging.dicom import read_series
-from ldr_tf.imaging.freesurfer import ENDINGS as _FREESURFER
+from ldr_tf.imaging.endings import FREESURFER
 from ldr_tf.imaging.freesurfer import read_freesurfer
 from ldr_tf.imaging.headers import check_file
 
@@ -50,7 +50,7 @@ def read_image(path, series=None, uneven="refuse"):
     check_file(path)
     if os.path.isdir(path):
         image = read_series(path, series, uneven)
-    elif path.lower().endswith(_FREESURFER):
+    elif path.lower().endswith(FREESURFER):
         image = read_freesurfer(path)
     else:
         image = _read(path)

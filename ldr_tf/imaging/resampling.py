@@ -4,7 +4,6 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from ldr_tf.conventions import INTENSITY_MAX
 from ldr_tf.imaging.arrays import to_array, to_image
 from ldr_tf.imaging.intensity import scale_intensity
 
@@ -57,11 +56,6 @@ def prepare_image(image, grid, image_config, transform=None):
       value goes on, air in a CT.
     """
     return scale_intensity(resample_scan(image, grid, transform), image_config.intensity)
-
-
-def prepare_volume(image, grid, image_config, transform=None):
-    """As `prepare_image`, in 0..1."""
-    return prepare_image(image, grid, image_config, transform) / np.float32(INTENSITY_MAX)
 
 
 def resample_scan(image, grid, transform=None):

@@ -15,7 +15,7 @@ _WORK_STEP = 8
 _FINER = 0.75
 
 
-def network_grid(fixed, image_config, size, free_size=False, labelled=None):
+def network_grid(fixed, image_config, size, free_size=False, labelled=None, box=None):
     """Returns the grid on which a network sees a fixed scan.
 
     With `image_config.spacing` its axes point exactly as `image_config.orientation` says, so that
@@ -34,6 +34,7 @@ def network_grid(fixed, image_config, size, free_size=False, labelled=None):
       free_size: whether the network takes any size; with a spacing, a side on which the
         foreground does not fit then grows by a multiple of 32.
       labelled: first and last index of the box around the scan's labels, for the crop "labels".
+      box: what `foreground_box` says of the scan, where that is known already.
     """
     source = grid_of(fixed)
     _, direction = network_axes(source, image_config.orientation)
@@ -48,7 +49,7 @@ def network_grid(fixed, image_config, size, free_size=False, labelled=None):
         extent = taken @ ((high - low + 1) * source.spacing)
         centre = source.points((low + high) / 2)
     elif image_config.crop != "none":
-        centre, extent = _foreground_region(fixed, direction)
+        centre, extent = _foreground_region(fixed, direction, box)
     if image_config.spacing is None:
         spacing = extent / size
         if image_config.fit == "isotropic":
@@ -63,7 +64,7 @@ def network_grid(fixed, image_config, size, free_size=False, labelled=None):
         offset, needed = np.zeros(3), extent
         cut = extent > (size + 2) * spacing
         if cut.any():
-            middle, needed = _foreground_region(fixed, direction)
+            middle, needed = _foreground_region(fixed, direction, box)
             offset = direction.T @ (middle - source.centre)
         if free_size:
             size = np.where(cut, _grown(size, needed / spacing), size)
@@ -77,20 +78,23 @@ def network_grid(fixed, image_config, size, free_size=False, labelled=None):
     )
 
 
-def foreground_grid(fixed):
+def foreground_grid(fixed, box=None):
     """Returns a grid for work without a network: over the fixed scan's foreground.
 
     Its axes are the scan's own, turned towards L, P, S. The spacing is 2 mm, coarser where that
     would make more than some 1.4 million voxels, finer for things so small that it would make less
     than 64 voxels a side, never finer than the scan. Sides are multiples of 8, so that scans of a
     kind share few sizes, for each of which functions are compiled.
+
+    Args:
+      fixed: the scan, a SimpleITK image.
+      box: what `foreground_box` says of it, where that is known already.
     """
     source = grid_of(fixed)
     order, direction = network_axes(source, "LPS")
-    low, high = foreground_box(fixed)
+    low, high = foreground_box(fixed) if box is None else box
     extent = ((high - low + 1) * source.spacing)[order]
-    edge = float(np.prod(extent) ** (1 / 3))
-    spacing = max(min(_WORK_SPACING, edge / 64), edge / _WORK_EDGE, min(source.spacing))
+    spacing = _work_spacing(extent, source)
     size = (np.ceil(extent / spacing / _WORK_STEP - 1e-6) * _WORK_STEP).astype(int)
     origin = source.points((low + high) / 2) - direction @ ((size - 1) / 2 * spacing)
     return Grid(
@@ -101,23 +105,48 @@ def foreground_grid(fixed):
     )
 
 
-def refinement_grid(fixed, moving):
-    """Returns the grid on which two scans are refined, and whether it is fine.
+def refinement_grid(fixed, moving, box=None):
+    """Returns the grid on which two scans are refined.
 
     That of `foreground_grid`; where the voxels of both scans are smaller than that (the cube roots
     of their volumes at most three quarters of its spacing), with each of its voxels cut in eight.
+
+    Args:
+      fixed, moving: the scans, SimpleITK images.
+      box: what `foreground_box` says of the fixed scan, where that is known already.
     """
-    grid = foreground_grid(fixed)
-    edges = [np.prod(scan.GetSpacing()) ** (1 / 3) for scan in (fixed, moving)]
-    if max(edges) > _FINER * grid.spacing[0]:
-        return grid, False
+    grid = foreground_grid(fixed, box)
+    if max(_edge(scan.GetSpacing()) for scan in (fixed, moving)) > _FINER * grid.spacing[0]:
+        return grid
     origin = grid.points([[-0.25] * 3])[0]
     return Grid(
         tuple(2 * size for size in grid.size),
         tuple(spacing / 2 for spacing in grid.spacing),
         tuple(float(mm) for mm in origin),
         grid.direction,
-    ), True
+    )
+
+
+def is_fine(grid, fixed, box=None):
+    """Whether a grid's voxels are finer than the spacing with which work on a scan begins.
+
+    At most three quarters of that of `foreground_grid`, whose arguments the others are.
+    """
+    low, high = foreground_box(fixed) if box is None else box
+    source = grid_of(fixed)
+    extent = (high - low + 1) * source.spacing
+    return bool(_edge(grid.spacing) <= _FINER * _work_spacing(extent, source))
+
+
+def _work_spacing(extent, source):
+    """Returns the spacing, mm, for a region of some extent along the axes of a scan's grid."""
+    edge = _edge(extent)
+    return max(min(_WORK_SPACING, edge / 64), edge / _WORK_EDGE, min(source.spacing))
+
+
+def _edge(sides):
+    """Returns the side of the cube that is as large as a box."""
+    return float(np.prod(sides) ** (1 / 3))
 
 
 def _grown(size, needed):
@@ -131,8 +160,10 @@ def _grown(size, needed):
     return size + (np.ceil(missing / step - 1e-6) * step).astype(int)
 
 
-def _foreground_region(image, direction):
+def _foreground_region(image, direction, box=None):
     """Returns the box around head or body along the columns of `direction`, a 3x3 matrix.
+
+    `box` is what `foreground_box` says of the image, where that is known already.
 
     Returns:
       Its centre (mm, LPS) and its sides (mm). Of an oblique scan it is the box around what is seen
@@ -147,6 +178,6 @@ def _foreground_region(image, direction):
             tuple(int(n) for n in size), (_COARSE,) * 3, tuple(origin), tuple(direction.ravel())
         )
         image = resample(image, straight, default=float(to_array(image).min()))
-        grid, taken = grid_of(image), np.eye(3)
-    low, high = foreground_box(image)
+        grid, taken, box = grid_of(image), np.eye(3), None
+    low, high = foreground_box(image) if box is None else box
     return grid.points((low + high) / 2), taken @ ((high - low + 1) * grid.spacing)

@@ -1,1 +1,1 @@
-"""Measures of a registration's quality: pure functions of arrays, one pair at a time."""
+"""Measures of a registration: its quality, by pure functions of one pair's arrays; its memory."""

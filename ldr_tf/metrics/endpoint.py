@@ -11,7 +11,7 @@ def endpoint_error(flow, truth, spacing=(1.0, 1.0, 1.0)):
     Args:
       flow: [x, y, z, 3], voxels.
       truth: the same; voxels where any component is NaN are left out.
-      spacing: mm a voxel along x, y, z.
+      spacing: mm per voxel along x, y, z.
 
     Raises:
       ValueError: the shapes differ.

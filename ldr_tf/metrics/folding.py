@@ -1,11 +1,13 @@
-"""Regularity of a deformation, from the Jacobian determinant |J| of the mapping p + flow(p)."""
+"""Regularity of a deformation, from the Jacobian determinant |J| of the mapping p + flow(p).
+
+|J| is the same in mm as in voxels: the size of the voxels cancels out.
+"""
 
 import typing
 
 import numpy as np
-import tensorflow as tf
 
-from ldr_tf.ops.flow import jacobian_determinant
+from ldr_tf.metrics.jacobian import folded_voxels
 
 LOG_FLOOR = 1e-9
 """What stands for a |J| that is not above 0 in the logarithm."""
@@ -32,34 +34,38 @@ class Folding(typing.NamedTuple):
     min_jacobian: float
 
 
-def determinants(flow):
-    """Returns |J| of one flow, float32 [x - 1, y - 1, z - 1].
-
-    Args:
-      flow: [x, y, z, 3], voxels, array or tensor; at least 2 voxels along each axis. |J| comes
-        from forward differences, so the last layer of each axis has none. It is the same in mm:
-        the size of the voxels cancels out.
-    """
-    return jacobian_determinant(tf.cast(flow, tf.float32)[tf.newaxis]).numpy()[0]
-
-
-def folding(flow):
-    """Returns the Folding of one flow; see `determinants`."""
-    return describe(determinants(flow))
-
-
 def describe(determinant):
     """Returns the Folding of an array of |J|, any shape."""
     above = determinant > 0
-    folds = int(np.count_nonzero(~above))
     logarithm = np.log(np.where(above, determinant, LOG_FLOOR), dtype=np.float64)
     return Folding(
-        folds=folds,
-        percent=100.0 * folds / determinant.size,
-        std_jacobian=float(np.std(determinant, dtype=np.float64)),
+        folds=int(np.count_nonzero(~above)),
+        percent=folds_percent(determinant),
+        std_jacobian=std_jacobian(determinant),
         sd_log_jacobian=float(np.std(logarithm)),
         min_jacobian=float(np.min(determinant)),
     )
+
+
+def std_jacobian(determinant):
+    """Returns the population standard deviation of an array of |J|."""
+    return float(np.std(determinant, dtype=np.float64))
+
+
+def folds_percent(determinant):
+    """Returns the percentage, 0..100, of an array of |J| that is not above 0."""
+    return 100.0 * np.count_nonzero(~(determinant > 0)) / determinant.size
+
+
+def folds_any_percent(displacement, steps=None):
+    """Returns the percentage, 0..100, of all voxels that fold towards any of their eight corners.
+
+    Forward differences alone, as in `Folding.percent`, overlook most folds of a rough flow.
+
+    Args:
+      displacement, steps: see `ldr_tf.metrics.jacobian.folded_voxels`.
+    """
+    return 100.0 * float(np.mean(folded_voxels(displacement, steps)))
 
 
 def jacobian_histogram(determinant):

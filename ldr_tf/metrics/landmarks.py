@@ -1,7 +1,7 @@
 """Distance between corresponding landmarks after registration, in voxels or mm.
 
-A landmark travels with the flow, from the fixed to the moving image: its error is the distance
-from p + flow(p) to the moving image's landmark (target registration error, TRE: Fitzpatrick et
+The flow carries a landmark from the fixed to the moving image: its error is the distance from
+p + flow(p) to the moving image's landmark (target registration error, TRE: Fitzpatrick et
 al., IEEE TMI 1998). A negative coordinate marks an absent landmark.
 """
 
@@ -17,7 +17,7 @@ def landmark_distances(flow, fixed_points, moving_points, spacing=(1.0, 1.0, 1.0
     Args:
       flow: [x, y, z, 3], voxels, array or tensor; sampled trilinearly, clamped to the volume.
       fixed_points, moving_points: [n, 3], voxels.
-      spacing: mm a voxel along x, y, z; ones give voxels.
+      spacing: mm per voxel along x, y, z; ones give voxels.
       present: booleans [n]; None: a landmark with a negative coordinate is absent.
 
     Returns:

@@ -1,7 +1,7 @@
 """Overlap of segmentations: Dice 2 |A and B| / (|A| + |B|), Jaccard |A and B| / |A or B|.
 
 All functions take one pair, as NumPy arrays, and return NumPy numbers. A label that is on neither
-side has no overlap to speak of: NaN, to be left out of means.
+side has no overlap: it is NaN, and means leave it out.
 """
 
 import typing
@@ -20,7 +20,7 @@ _LOOK_UP = 65535
 
 
 class Overlap(typing.NamedTuple):
-    """Dice and Jaccard, each in 0..1 or NaN: numbers, or arrays with one entry a label."""
+    """Dice and Jaccard, each in 0..1 or NaN: numbers, or arrays with one entry per label."""
 
     dice: np.ndarray
     jaccard: np.ndarray

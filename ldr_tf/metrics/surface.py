@@ -1,12 +1,12 @@
 """Distances between the surfaces of segmentations, in mm.
 
-The surface of a label are its voxels of which one of the six neighbours has another label or lies
-outside the volume. From each surface voxel of one side the distance to the nearest one of the
-other side is taken, both ways, from voxel centre to voxel centre.
+A voxel belongs to the surface of its label if one of its six neighbours has another label or lies
+outside the volume. Each surface voxel of one side has a distance to the nearest one of the other
+side, from voxel centre to voxel centre; both directions are measured.
 
 Sources: Huttenlocher et al., IEEE TPAMI 1993 (Hausdorff); Heimann et al., IEEE TMI 2009 (average
-symmetric surface distance). The percentile is taken each way, the larger one counts, as in
-Learn2Reg and MONAI.
+symmetric surface distance). The percentile is taken in each direction and the larger one counts, as
+in Learn2Reg and MONAI.
 """
 
 import typing
@@ -20,7 +20,7 @@ PERCENTILE = 95
 
 
 class SurfaceDistance(typing.NamedTuple):
-    """Numbers, or arrays with one entry a label; NaN where a label is not on both sides.
+    """Numbers, or arrays with one entry per label; NaN where a label is not on both sides.
 
     Attributes:
       hd95: the larger of the two directed 95th percentiles, mm.
@@ -38,7 +38,7 @@ def label_surface_distances(fixed, warped, label_values, spacing=(1.0, 1.0, 1.0)
       fixed: label map [x, y, z], integers.
       warped: the moving label map, warped by nearest neighbour, same shape.
       label_values: the labels to compare, n different integers.
-      spacing: mm a voxel along x, y, z.
+      spacing: mm per voxel along x, y, z.
 
     Returns:
       SurfaceDistance of two float64 arrays [n].
@@ -62,20 +62,6 @@ def label_surface_distances(fixed, warped, label_values, spacing=(1.0, 1.0, 1.0)
         found[int(value)] = distances
     table = [found[int(value)] for value in label_values]
     return SurfaceDistance(*np.array(table, np.float64).reshape(-1, 2).T)
-
-
-def mask_surface_distances(first, second, spacing=(1.0, 1.0, 1.0)):
-    """Returns the distances of every surface voxel of two masks to the other one's surface.
-
-    Args:
-      first, second: booleans [x, y, z], neither empty.
-      spacing: mm a voxel along x, y, z.
-
-    Returns:
-      Two float64 arrays, mm: from the first to the second, and back, in the order of memory.
-    """
-    everything = (slice(None),) * 3
-    return _both_ways(*[_surface(mask, everything, True, spacing) for mask in (first, second)])
 
 
 def _surface(labels, box, value, spacing):

@@ -1,10 +1,9 @@
-"""A network on a TensorFlow Serving server, called over gRPC as if it were here."""
+"""A model on a TensorFlow Serving server, called over gRPC as if it were here."""
 
 import dataclasses
 import json
 import re
 import time
-from types import SimpleNamespace
 from typing import Optional
 
 import numpy as np
@@ -13,6 +12,7 @@ import tensorflow as tf
 from ldr_tf.config import run_config
 from ldr_tf.conventions import INTENSITY_MAX
 from ldr_tf.errors import InputError
+from ldr_tf.models.model import RegistrationModel
 from ldr_tf.serving.kit import predict_request
 
 SCHEMES = ("grpc://", "grpcs://")
@@ -48,18 +48,12 @@ class Connection:
     tls_ca: Optional[str] = None
 
 
-class RemoteNetwork:
+class ServerModel(RegistrationModel):
     """An exported network on a server; takes volumes of the very size in its config.
 
-    Its signature `describe` tells the config. Volumes go as uint8 where they are whole steps of
-    1/255, a quarter of the bytes, else as float32.
-
-    Attributes:
-      run_config: the RunConfig that the server tells.
-      free_size: False.
+    Its signature `describe` tells the config. Volumes go as uint8 where they are whole numbers, a
+    quarter of the bytes, else as float32.
     """
-
-    free_size = False
 
     def __init__(self, address, connection=None):
         """Connects.
@@ -79,51 +73,49 @@ class RemoteNetwork:
         self._model, version = found["model"], found["version"]
         self._version = None if version is None else int(version)
         self._channel, self._predict = _open(address, found["server"], self._connection)
-        self.run_config = self._read_config()
+        config, self._answering = self._describe()
+        super().__init__(address, config, free_size=False)
 
-    def __call__(self, fixed, moving):
-        """Returns an object with the `flow` [1, x, y, z, 3], float32, voxels, of two volumes.
+    @property
+    def parameters(self):
+        return None  # the server does not tell
 
-        Args:
-          fixed, moving: [1, x, y, z, 1] in 0..1.
+    def _weights(self):
+        return [np.int64(self._answering)]  # its version is all that the server tells of them
 
-        Raises:
-          InputError: the server cannot be reached, answers too late, or refuses.
-        """
-        volumes = {"fixed": np.asarray(fixed), "moving": np.asarray(moving)}
-        levels = {name: _levels(volume) for name, volume in volumes.items()}
-        exact = all(level is not None for level in levels.values())
-        if exact:
-            tensors = levels
-        else:
-            scale = np.float32(INTENSITY_MAX)
-            tensors = {name: volume * scale for name, volume in volumes.items()}
-        signature = "register_uint8" if exact else "serving_default"
-        flow = self._ask(signature, tensors, "flow").astype(np.float32)
-        wanted = (*volumes["fixed"].shape[:-1], 3)
+    def _flow(self, fixed, moving):
+        volumes = {"fixed": fixed, "moving": moving}
+        signature = "serving_default"
+        if all(_is_whole(volume) for volume in volumes.values()):
+            volumes = {name: volume.astype(np.uint8) for name, volume in volumes.items()}
+            signature = "register_uint8"
+        flow, _ = self._ask(signature, volumes, "flow")
+        flow, wanted = flow.astype(np.float32), (*fixed.shape[:-1], 3)
         if flow.shape != wanted or not np.isfinite(flow).all():
             raise InputError(
                 f"{self._address}: answered with a flow of shape {flow.shape} that is not "
                 f"{wanted} finite numbers."
             )
-        return SimpleNamespace(flow=flow)
+        return flow
 
     def close(self):
         """Ends the connection."""
         self._channel.close()
 
-    def _read_config(self):
-        text = self._ask("describe", {"index": np.zeros(1, np.int32)}, "config")
+    def _describe(self):
+        """Returns the RunConfig, and the number of the version that answers."""
+        text, version = self._ask("describe", {"index": np.zeros(1, np.int32)}, "config")
         try:
-            return run_config(json.loads(text.ravel()[0]))
+            config = run_config(json.loads(text.ravel()[0]))
         except (ValueError, IndexError) as error:
             raise InputError(
                 f"{self._address}: describes itself in a way that this version of ldr_tf does "
                 f"not understand ({error})."
             ) from error
+        return config, version
 
     def _ask(self, signature, arrays, output):
-        """Returns one output of a signature, as an array."""
+        """Returns one output of a signature, as an array, and the version that gave it."""
         tensors = {name: tf.make_tensor_proto(array) for name, array in arrays.items()}
         request = predict_request(self._model, signature, tensors, [output])
         if self._version is not None:
@@ -132,7 +124,7 @@ class RemoteNetwork:
         if output not in answer.outputs:
             raise InputError(f"{self._address}: answered without {output!r}; is it our export?")
         try:
-            return tf.make_ndarray(answer.outputs[output])
+            return tf.make_ndarray(answer.outputs[output]), answer.model_spec.version.value
         except (ValueError, TypeError) as error:
             raise InputError(f"{self._address}: answered with a damaged {output!r}.") from error
 
@@ -198,13 +190,10 @@ def _read_certificates(path):
     return content
 
 
-def _levels(volume):
-    """Returns a volume in 0..1 as uint8 in 0..255, None where it is not made of those."""
-    scale = np.float32(INTENSITY_MAX)
-    levels = np.rint(volume * scale)
-    if not np.isfinite(levels).all() or levels.min() < 0 or levels.max() > INTENSITY_MAX:
-        return None
-    return levels.astype(np.uint8) if np.array_equal(levels / scale, volume) else None
+def _is_whole(volume):
+    """Whether a volume can be sent as uint8: made of whole numbers 0..255."""
+    inside = volume.min() >= 0 and volume.max() <= INTENSITY_MAX
+    return inside and np.array_equal(np.rint(volume), volume)
 
 
 def _details(error):

@@ -58,32 +58,19 @@ def affine_flow(matrix, translation, size):
     return tf.einsum("bij,xyzj->bxyzi", matrix, offsets) + translation[:, None, None, None, :]
 
 
-def jacobian_determinant(flow):
-    """Returns det(d(p + flow(p)) / dp) by forward differences on the voxel grid.
+def jacobian_determinant(flow, corner=(1, 1, 1)):
+    """Returns det(d(p + flow(p)) / dp) of the inner voxels by differences towards one corner.
+
+    Inner voxels have all neighbours: the result has one size for every corner, and the corner may
+    be a tensor in a compiled step. `ldr_tf.metrics.jacobian` (NumPy) covers the border too.
 
     Args:
       flow: [batch, x, y, z, 3], voxels.
+      corner: [3], for x, y, z 1: differences to the next voxel, 0: to the one before; (1, 1, 1)
+        are forward differences.
 
     Returns:
-      [batch, x - 1, y - 1, z - 1]; 1 where nothing moves, not above 0 at a fold.
-    """
-    check_flow(flow, "flow")
-    origin = flow[:, :-1, :-1, :-1]
-    a = flow[:, 1:, :-1, :-1] - origin + tf.constant([1.0, 0.0, 0.0])
-    b = flow[:, :-1, 1:, :-1] - origin + tf.constant([0.0, 1.0, 0.0])
-    c = flow[:, :-1, :-1, 1:] - origin + tf.constant([0.0, 0.0, 1.0])
-    return tf.reduce_sum(a * tf.linalg.cross(b, c), axis=-1)
-
-
-def one_sided_jacobian(flow, ahead):
-    """Returns det(d(p + flow(p)) / dp) of the inner voxels by differences to one side.
-
-    Args:
-      flow: [batch, x, y, z, 3], voxels.
-      ahead: [3], for x, y, z 1: differences to the next voxel, 0: to the one before.
-
-    Returns:
-      [batch, x - 2, y - 2, z - 2].
+      [batch, x - 2, y - 2, z - 2]; 1 where nothing moves, not above 0 at a fold.
     """
     check_flow(flow, "flow")
     here = flow[:, 1:-1, 1:-1, 1:-1]
@@ -94,7 +81,7 @@ def one_sided_jacobian(flow, ahead):
         forward = flow[tuple(inner)] - here
         inner[axis] = slice(None, -2)
         backward = here - flow[tuple(inner)]
-        share = tf.cast(ahead[axis - 1], flow.dtype)
+        share = tf.cast(corner[axis - 1], flow.dtype)
         differences.append(share * forward + (1 - share) * backward + tf.eye(3)[axis - 1])
     a, b, c = differences
     return tf.reduce_sum(a * tf.linalg.cross(b, c), axis=-1)

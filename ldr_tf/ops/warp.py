@@ -43,12 +43,6 @@ def warp(image, flow, compiled=True):
     return plain_warp.warp(image, flow, spatial_size(image))
 
 
-def warp_zero_border(image, flow, compiled=True):
-    """As `warp`, but the volume is surrounded by zeros, one voxel away from its edge."""
-    _check(image, flow)
-    return sample_zero_border(image, identity_grid(spatial_size(flow)) + flow, compiled)
-
-
 def warp_nearest(image, flow):
     """As `warp`, but takes the nearest voxel; for labels of any type."""
     _check(image, flow)

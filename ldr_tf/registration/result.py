@@ -6,6 +6,7 @@ from typing import Optional
 import SimpleITK as sitk
 
 from ldr_tf.imaging import Alignment
+from ldr_tf.notices import Notice
 from ldr_tf.registration.refinement import RefinementConfig
 
 
@@ -38,8 +39,10 @@ class RegistrationResult:
         labels of both scans.
       landmarks_before, landmarks_after: error of each landmark, mm, by name, or None.
       folds_percent: voxels of the fixed grid whose Jacobian determinant is not above 0, percent.
+      folds_any_percent: the same, of the voxels that fold towards any of their eight corners, see
+        `ldr_tf.metrics.folding.folds_any_percent`; forward differences alone overlook folds.
       std_jacobian: standard deviation of that determinant.
-      warnings: sentences about what may be wrong.
+      notices: what must be said of the answer, `ldr_tf.notices.Notice`.
       seconds: of each stage, in order.
     """
 
@@ -59,6 +62,7 @@ class RegistrationResult:
     landmarks_before: Optional[dict[str, float]]
     landmarks_after: Optional[dict[str, float]]
     folds_percent: float
+    folds_any_percent: float
     std_jacobian: float
-    warnings: tuple[str, ...]
+    notices: tuple[Notice, ...]
     seconds: dict[str, float]

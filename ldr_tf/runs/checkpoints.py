@@ -113,7 +113,7 @@ def pack_run(run, folder, card):
       InputError: as `load_run`; the folder exists; a weight does not fit half precision.
     """
     if os.path.exists(folder):
-        raise InputError(f"{folder}: exists already; choose another --output.")
+        raise InputError(f"{folder}: exists already; it must be a folder that is not there yet.")
     network = load_run(run)
     os.makedirs(os.path.dirname(os.path.abspath(folder)), exist_ok=True)
     with atomic_path(folder) as temporary:

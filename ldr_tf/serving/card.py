@@ -121,5 +121,5 @@ def _training_data(config):
     pairs = ", neighbouring pairs" if config.data.paired else ""
     return (
         f"{config.data.dataset}, subset {config.data.subset}: {source}{pairs}, "
-        f"{config.optimisation.steps} steps of {config.training.batch_size}{taught}"
+        f"{config.optimisation.steps} steps of {config.optimisation.batch_size}{taught}"
     )

@@ -45,7 +45,7 @@ def export(run, output, version=1, *, xla=False, half_flow=False, overwrite=Fals
     """
     target = os.path.join(output, str(version))
     if os.path.lexists(target) and not overwrite:
-        raise InputError(f"{target}: exists already; choose another version, or --overwrite.")
+        raise InputError(f"{target}: exists already; choose another version, or overwrite it.")
     check_output_folder(output)
     network = load_run(run, compiled_warp=xla)
     config = public_config(network.run_config)

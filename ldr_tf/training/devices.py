@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from ldr_tf.errors import InputError
+from ldr_tf.metrics.memory import peak_memory  # noqa: F401 (the loop asks the devices)
 
 
 def make_strategy(name):
@@ -88,12 +89,3 @@ def agree(strategy, asked):
         lambda _: tf.constant(float(asked))
     )
     return float(strategy.reduce(tf.distribute.ReduceOp.SUM, votes, axis=None)) > 0
-
-
-def peak_memory():
-    """Returns the most bytes held so far: of the first GPU, without one of the process."""
-    if tf.config.list_physical_devices("GPU"):
-        return tf.config.experimental.get_memory_info("GPU:0")["peak"]
-    with open("/proc/self/status", encoding="ascii") as file:
-        lines = dict(line.split(":", 1) for line in file)
-    return int(lines["VmHWM"].split()[0]) * 1024  # getrusage would count the parent's too

@@ -8,8 +8,7 @@ import pytest
 import SimpleITK as sitk
 
 from ldr_tf import config as configs
-from ldr_tf.commands import batch, register
-from ldr_tf.errors import InputError
+from ldr_tf.commands import register
 
 
 class FakeNetwork:
@@ -17,6 +16,9 @@ class FakeNetwork:
         network=configs.NetworkConfig(image_size=(16, 16, 16)),
         image=configs.ImageConfig("LPS", (2.0, 2.0, 2.0)),
     )
+
+    def get_weights(self):
+        return []
 
     def __call__(self, fixed, moving):
         return SimpleNamespace(flow=np.zeros((*fixed.shape[:4], 3), np.float32))
@@ -62,6 +64,7 @@ def test_every_pair_has_its_folder_and_one_model_serves_all(case, capsys):
     assert len(case.loaded) == 1
     rows = results(case)
     assert [row["status"] for row in rows] == ["finished"] * 2
+    assert [row["warnings"] for row in rows] == [""] * 2
     assert float(rows[0]["correlation_after"]) > float(rows[1]["correlation_after"]) > 0.2
     printed = capsys.readouterr().out
     assert "1/2 b_to_a: correlation" in printed and "2 registered, 0 finished before" in printed
@@ -80,6 +83,34 @@ def test_finished_pairs_are_skipped_others_are_not(case, capsys):
     assert case.call(GOOD, "--affine=none") == 0
     assert "2 registered, 0 finished before" in capsys.readouterr().out
     assert json.loads((out / "second" / "summary.json").read_text())["settings"]["affine"] == "none"
+
+
+def again(case, capsys, *flags):
+    capsys.readouterr()
+    assert case.call(GOOD, *flags) == 0
+    return capsys.readouterr().out.splitlines()[-1].split(",")[0]
+
+
+def test_other_files_and_other_weights_are_other_registrations(case, capsys, monkeypatch):
+    assert case.call(GOOD) == 0
+    assert again(case, capsys) == "0 registered"
+    # One of three scans is written anew, of the same size; both pairs have the first one.
+    for name, pairs in (("c", 1), ("a", 2)):
+        path = case.folder / "scans" / f"{name}.nii.gz"
+        os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
+        assert again(case, capsys) == f"{pairs} registered"
+    monkeypatch.setattr(FakeNetwork, "get_weights", lambda self: [np.ones(3)])
+    assert again(case, capsys) == "2 registered"
+    assert again(case, capsys) == "0 registered"
+
+
+def test_a_summary_of_an_older_form_is_not_finished(case, capsys):
+    assert case.call(GOOD) == 0
+    path = case.folder / "out" / "second" / "summary.json"
+    summary = json.loads(path.read_text())
+    del summary["input_files"]
+    path.write_text(json.dumps({**summary, "warnings": []}))
+    assert again(case, capsys) == "1 registered"
 
 
 def test_a_bad_pair_is_named_and_the_rest_goes_on(case, capsys):
@@ -127,12 +158,3 @@ def test_bad_lists_are_refused_before_any_work(case, capsys, text, word):
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and "pairs.csv" in err and word in err
     assert not (case.folder / "out").exists() and not case.loaded
-
-
-def test_paths_are_seen_from_the_lists_folder(tmp_path):
-    (tmp_path / "p.csv").write_text("fixed,moving,moving_labels\nx/a.nii.gz,/y/dicom/,l.nii\n")
-    (pair,) = batch.read_pairs(str(tmp_path / "p.csv"), "out")
-    assert pair.fixed == str(tmp_path / "x" / "a.nii.gz") and pair.moving == "/y/dicom/"
-    assert pair.output == os.path.join("out", "dicom_to_a") and pair.fixed_labels is None
-    with pytest.raises(InputError, match="none"):
-        batch.read_pairs(str(tmp_path / "none.csv"), "out")

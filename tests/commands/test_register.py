@@ -27,6 +27,9 @@ class FakeNetwork:
         image=configs.ImageConfig("LIA", (2.0, 2.0, 2.0)),
     )
 
+    def get_weights(self):
+        return []
+
     def __call__(self, fixed, moving):
         return SimpleNamespace(flow=np.zeros((*fixed.shape[:4], 3), np.float32) + (2, 0, 0))
 
@@ -85,7 +88,7 @@ def test_everything_is_written_and_right(case, capsys):
     summary = json.loads((out / "summary.json").read_text())
     assert summary["similarity"]["after"] > 0.99 > summary["similarity"]["before"]
     assert summary["dice"]["after"]["3"] > 0.95 > summary["dice"]["before"]["3"]
-    assert summary["folds_percent"] == 0
+    assert summary["folds_percent"] == summary["folds_any_percent"] == 0
     assert {"read", "network", "write"} <= set(summary["seconds"])
     assert {"tensorflow", "SimpleITK", "ldr_tf"} <= set(summary["versions"])
     printed = capsys.readouterr().out
@@ -154,7 +157,7 @@ def spoil(case, what):
     elif what == "points of one scan":
         return {"fixed_points": case.folder / "p.csv"}, "--moving_points"
     elif what == "diffeomorphic":
-        return {"diffeomorphic": "true"}, "--refine_steps"
+        return {"diffeomorphic": "true"}, "refine_steps"
     elif what == "no moving scan":
         return {"moving": ""}, "--moving"
     elif what == "pairs and fixed":
@@ -311,4 +314,24 @@ def test_a_warning_can_be_read(case, monkeypatch, capsys):
     assert case.call() == 0
     err = capsys.readouterr().err
     assert err.startswith("warning: ") and "another anatomy" in err
-    assert json.loads((case.folder / "out" / "summary.json").read_text())["warnings"]
+    summary = json.loads((case.folder / "out" / "summary.json").read_text())
+    assert [(n["code"], n["level"]) for n in summary["notices"]] == [
+        ("size-unlike-training", "warning")
+    ]
+    assert summary["notices"][0]["text"] in err
+
+
+def test_what_was_really_used_is_recorded(case, capsys):
+    assert case.call("--inverse", "--fast=bfloat16") == 0
+    summary = json.loads((case.folder / "out" / "summary.json").read_text())
+    assert summary["model"]["precision"] == "mixed_bfloat16"
+    assert summary["settings"] == {
+        "affine": "none",
+        "refine_steps": None,
+        "diffeomorphic": False,
+        "inverse": True,
+        "points_space": "LPS",
+        "jacobian": False,
+    }
+    assert case.call("--fast=bfloat16", model="none") == 2
+    assert "bfloat16 is for networks of run folders" in capsys.readouterr().err

@@ -7,7 +7,6 @@ import math
 import h5py
 import pytest
 
-import ldr_tf
 from experiments import evaluate
 from experiments.evaluation import tables
 from ldr_tf.config import RunConfig
@@ -142,6 +141,7 @@ def test_no_half_written_results(dataset, monkeypatch):
         (["--dataset=missing.json"], "missing.json"),
         (["--names=a,b"], "--names"),
         (["--names=identity"], "--names"),
+        (["--run=none", "--names=a,b"], "--run=none"),
         (["--limit=0"], "limit"),
         (["--unheard_of=1"], "unheard_of"),
     ],
@@ -162,7 +162,7 @@ def test_no_run(dataset, capsys):
 
 
 def test_folder_that_is_no_run(dataset, capsys, monkeypatch):
-    monkeypatch.delitem(ldr_tf.__dict__, "load_run")  # the real one
+    monkeypatch.undo()  # the real load_run
     code, output = call(dataset, run=str(dataset.parent))
     assert code == 2
     assert str(dataset.parent) in capsys.readouterr().err
@@ -170,7 +170,7 @@ def test_folder_that_is_no_run(dataset, capsys, monkeypatch):
 
 
 def test_run_without_a_checkpoint(dataset, capsys, monkeypatch):
-    monkeypatch.delitem(ldr_tf.__dict__, "load_run")  # the real one
+    monkeypatch.undo()  # the real load_run
     write_config(str(dataset.parent / "untrained"), RunConfig())
     code, output = call(dataset, run=str(dataset.parent / "untrained"))
     assert code == 2
@@ -204,21 +204,22 @@ def test_table_shows_what_is_missing_as_a_dash():
         "landmark": math.nan,
         "std_jacobian": 0.1,
         "folds_percent": 0.0,
+        "folds_any_percent": 0.25,
         "correlation": 0.9,
         "seconds": 0.1234,
         "labels": {},
     }
     heading, line = tables.table([row]).splitlines()
     assert " ".join(heading.split()) == (
-        "method Dice Jaccard landmark HD95 mm std|J| folds % seconds parameters"
+        "method Dice Jaccard landmark HD95 mm std|J| folds % any fold % seconds parameters"
     )
-    assert " ".join(line.split()) == "student 0.750 0.600 - - 0.100 0.000 0.123 10"
+    assert " ".join(line.split()) == "student 0.750 0.600 - - 0.100 0.000 0.250 0.123 10"
     assert len(heading) == len(line)
 
 
 def test_lines_of_the_original_code(dataset, runs, tmp_path, monkeypatch):
     network = runs["runs/student"]
-    monkeypatch.setattr(ldr_tf, "load_run", lambda path: network, raising=False)
+    monkeypatch.setattr("ldr_tf.runs.checkpoints.load_run", lambda path, **_: network)
     output = tmp_path / "results"
     command = ["evaluate", "--run=net", f"--dataset={dataset}", f"--output={output}"]
     assert evaluate.main([*command, "--format=rcn", "--report=none"]) == 0
@@ -239,7 +240,7 @@ def test_lines_of_pairs_without_labels_and_of_runs_of_one_name(
     dataset, runs, tmp_path, monkeypatch
 ):
     network = runs["runs/student"]
-    monkeypatch.setattr(ldr_tf, "load_run", lambda path: network, raising=False)
+    monkeypatch.setattr("ldr_tf.runs.checkpoints.load_run", lambda path, **_: network)
     with h5py.File(dataset.parent / "scans.h5", "a") as file:
         del file["2"]["segmentation"], file["2"]["point"]
     output = tmp_path / "results"

@@ -9,7 +9,7 @@ from scipy import ndimage
 from experiments.evaluation.baselines import BASELINES, make_baseline
 from experiments.evaluation.cases import Case
 from ldr_tf.errors import InputError
-from ldr_tf.evaluation import Pair
+from ldr_tf.evaluation import VolumePair
 from ldr_tf.imaging import Grid, to_image
 
 SIZE, SPACING = (48, 44, 40), (1.0, 1.2, 1.5)
@@ -35,7 +35,9 @@ def test_a_known_shift_is_found(name, tmp_path, monkeypatch):
     direction = np.array([[1, 0, 0], [0, 0, -1], [0, -1, 0]], float)
     grid = Grid(SIZE, SPACING, (5.0, -3.0, 7.0), tuple(direction.ravel()))
     images = {"fixed": to_image(fixed, grid), "moving": to_image(moving, grid)}
-    case = Case(Pair("a", "b", fixed, moving), grid, None, False, {**images, "moving_labels": None})
+    case = Case(
+        VolumePair("a", "b", fixed, moving), grid, None, False, {**images, "moving_labels": None}
+    )
     outcome = make_baseline(name)(case)
     inside = outcome.flow[16:32, 14:30, 14:26]
     np.testing.assert_allclose(inside.mean(axis=(0, 1, 2)), SHIFT, atol=0.4)

@@ -106,7 +106,7 @@ def test_labels_on_another_grid_than_their_scan(scans, fake_runs, capsys):
     code, output = call(scans, path)
     assert code == 2
     message = capsys.readouterr().err
-    assert "c_seg.nii.gz: must lie on the grid of its scan" in message
+    assert "c_seg.nii.gz: labels must lie on the grid of their scan" in message
     assert not (output / "pairs.csv").exists()
 
 

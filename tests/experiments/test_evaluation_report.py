@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from experiments import evaluate
 from experiments.evaluation import figures, pictures, tables
@@ -72,6 +73,7 @@ def test_the_page_is_whole_and_fetches_nothing(call):
     assert summary["commit"] in text and summary["versions"]["tensorflow"] in text
     # Best, median and worst of both runs; Dice is 0, 0.5 and 1 among their pairs.
     assert page.images == len(list((output / "pictures").iterdir())) == 6
+    assert "any fold % : voxels whose determinant" in text or "any fold %: voxels" in text
     assert "best pair, Dice 1.000" in text and "worst pair, Dice 0.000" in text
 
     made = {path: path.stat().st_mtime_ns for path in (output / "pictures").iterdir()}
@@ -142,6 +144,7 @@ def test_table_shows_mean_and_spread():
         "hd95_mm": math.nan,
         "std_jacobian": 0.0,
         "folds_percent": 0.0,
+        "folds_any_percent": 0.0,
         "seconds": 0.0,
         "labels": {},
     }
@@ -149,6 +152,24 @@ def test_table_shows_mean_and_spread():
     _, line = tables.table_cells(rows)
     assert line[:5] == ["a", "0.600 (0.100)", "0.400 (0.000)", "-", "-"]
     assert line[-1] == "-"
+
+
+def test_a_server_does_not_tell_its_parameters():
+    costs = {"jaccard": 0.4, "hd95_mm": 1.0, "std_jacobian": 0.0, "seconds": 0.5, "labels": {}}
+    rows = [row("server", "0", 0.5, **costs, parameters=None)]
+    assert tables.table_cells(rows)[1][-1] == "-"
+    drawn = figures.cost_scatter(tables.summarize_methods(rows), "dice", "Dice")
+    assert drawn.startswith("<svg")
+
+
+def test_boxes_are_tukeys():
+    # Quartiles 2 and 4, whiskers to what lies within 3 of them: 9 is a point of its own.
+    panel = Figure().subplots()
+    figures._box(panel, [3.0, 1.0, 2.0, 4.0, 9.0], 0, 0.5, "#123456")
+    (box,) = panel.patches
+    assert (box.get_x(), box.get_width()) == (2, 2)
+    low, high, median, outside = [list(line.get_xdata()) for line in panel.lines]
+    assert (low, high, median, outside) == ([1, 2], [4, 4], [3, 3], [9])
 
 
 def test_every_method_has_a_colour_of_its_own():

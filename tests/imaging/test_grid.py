@@ -11,6 +11,7 @@ from ldr_tf.imaging import (
     foreground_grid,
     grid_of,
     inside_scan,
+    is_fine,
     network_grid,
     orientation_of,
     prepare_image,
@@ -249,14 +250,15 @@ def test_fine_scans_are_refined_on_half_the_spacing():
     image = to_image(array, Grid(array.shape, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), LIA))
     work = foreground_grid(image)
     assert work.spacing == (2.0, 2.0, 2.0) and not np.mod(work.size, 8).any()
-    grid, fine = refinement_grid(image, image)
-    assert fine and grid.size == tuple(2 * n for n in work.size) and grid.spacing == (1.0,) * 3
+    grid = refinement_grid(image, image)
+    assert is_fine(grid, image) and not is_fine(work, image)
+    assert grid.size == tuple(2 * n for n in work.size) and grid.spacing == (1.0,) * 3
     # Eight voxels have their middle where the one they come from has its own.
     eight = grid.points(2 * np.array([3, 4, 5]) + np.array(list(np.ndindex(2, 2, 2))))
     np.testing.assert_allclose(eight.mean(0), work.points([[3, 4, 5]])[0], atol=1e-9)
     # One of both is not finer than three quarters of 2 mm: there is nothing more to see.
     thick = sitk.BinShrink(image, [2, 2, 1])
-    assert refinement_grid(image, thick) == refinement_grid(thick, image) == (work, False)
+    assert refinement_grid(image, thick) == refinement_grid(thick, image) == work
 
 
 def test_where_a_scan_lies_on_a_grid():

@@ -18,6 +18,22 @@ def test_threshold_lies_between_background_and_dark_tissue():
     assert -990 < foreground_threshold(head() - 1000) < -820
 
 
+def test_threshold_of_two_values_lies_a_quarter_between_or_below():
+    # Otsu's lies anywhere between two values, here at the end of the lower one's histogram bin, or
+    # beyond; ours is half as far from the lower one.
+    array = np.repeat([100.0, 356.0], 4000).reshape(20, 20, 20)
+    assert 100 < foreground_threshold(array) <= 228
+    np.testing.assert_array_equal(array > foreground_threshold(array), array == 356)
+    assert foreground_threshold(array.astype(np.int16)) == foreground_threshold(array)
+    assert foreground_threshold(np.full((3, 3, 3), 7)) == 7
+
+
+def test_large_volumes_are_looked_at_in_part():
+    small = head()
+    large = small.repeat(8, 0).repeat(8, 1).repeat(8, 2)
+    assert foreground_threshold(large) == pytest.approx(foreground_threshold(small), abs=5)
+
+
 def test_percentile_keeps_zero_and_brings_the_foregrounds_995th_to_255():
     array = head()
     scaled = scale_intensity(array, "percentile")

@@ -3,8 +3,19 @@
 import numpy as np
 import pytest
 
-from ldr_tf.imaging import Grid, flow_to_displacement, jacobian_determinant
-from ldr_tf.metrics.folding import HISTOGRAM_EDGES, determinants, folding, jacobian_histogram
+from ldr_tf.metrics.folding import (
+    HISTOGRAM_EDGES,
+    describe,
+    folds_any_percent,
+    folds_percent,
+    jacobian_histogram,
+    std_jacobian,
+)
+from ldr_tf.metrics.jacobian import jacobian_determinant
+
+
+def folding(flow):
+    return describe(jacobian_determinant(flow))
 
 
 def grid(size):
@@ -98,7 +109,7 @@ def test_uniform_scaling_has_no_spread():
 
 def test_histogram_counts_every_voxel_once():
     flow = stretched([0.52, 0.52, 2.03, -5.0, 9.0])
-    counts = jacobian_histogram(determinants(flow))
+    counts = jacobian_histogram(jacobian_determinant(flow))
     assert counts.sum() == 5 * 2 * 2
     places = {index: count for index, count in enumerate(counts) if count}
     # Bins of 0.05 from -1 on: 0.52 in the 30th, 2.03 in the 60th, the rest in the outermost.
@@ -106,11 +117,16 @@ def test_histogram_counts_every_voxel_once():
     assert HISTOGRAM_EDGES[30] == pytest.approx(0.5)
 
 
-def test_anisotropic_voxels_and_turned_axes_change_nothing():
-    # The same mapping as ITK's field in mm, measured by differences in physical space.
-    grid = Grid((9, 8, 7), (0.5, 1.2, 3.0), (4.0, 5.0, 6.0), (0, -1, 0, 1, 0, 0, 0, 0, 1))
-    flow = np.random.default_rng(1).normal(size=(9, 8, 7, 3)) * 0.6
-    in_mm = jacobian_determinant(flow_to_displacement(flow, grid))
-    assert np.count_nonzero(in_mm <= 0) > 0
-    np.testing.assert_allclose(determinants(flow), in_mm, atol=1e-4)
-    assert folding(flow).folds == np.count_nonzero(in_mm <= 0)
+def test_the_figures_by_themselves_are_those_of_the_description():
+    determinant = jacobian_determinant(stretched([0.5, 2.0, -1.0]))
+    described = describe(determinant)
+    assert folds_percent(determinant) == described.percent == pytest.approx(100 / 3)
+    assert std_jacobian(determinant) == described.std_jacobian
+
+
+def test_folds_towards_any_corner_are_a_share_of_all_voxels():
+    # One edge of four along x folds; the voxels at both of its ends do, towards each other.
+    flow = stretched([1.0, -1.0, 1.0, 1.0])
+    assert folding(flow).percent == 25
+    assert folds_any_percent(flow) == pytest.approx(100 * 2 / 5)
+    assert folds_any_percent(np.zeros((4, 5, 6, 3), np.float32)) == 0

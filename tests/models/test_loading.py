@@ -1,6 +1,5 @@
 """Every kind of model that a name may stand for."""
 
-import json
 import shutil
 
 import numpy as np
@@ -9,10 +8,10 @@ import SimpleITK as sitk
 import tensorflow as tf
 
 import ldr_tf
-from ldr_tf.config import NetworkConfig, public_config
+from ldr_tf.config import NetworkConfig, RunConfig, public_config
 from ldr_tf.errors import InputError
 from ldr_tf.imaging import to_array
-from ldr_tf.models import load_model
+from ldr_tf.models import as_model, load_model
 from ldr_tf.networks.cascade import CascadeNetwork
 from ldr_tf.runs import checkpoints
 from ldr_tf.serving.export import export
@@ -25,41 +24,80 @@ def exported(student_run, tmp_path_factory):
     return folder
 
 
+@pytest.fixture
+def pair(volumes):
+    """Fixed and moving, float32 [32, 32, 32] in 0..255."""
+    return [255 * volume[0, ..., 0] for volume in volumes]
+
+
 def test_none():
     assert load_model("none") is None
+    assert as_model(None) is None and as_model("none") is None
 
 
-def test_bfloat16_is_for_networks_that_bear_it(student_run, monkeypatch, volumes):
+def test_a_run_answers_as_its_network(student_run, volumes, pair):
+    model, network = load_model(str(student_run)), ldr_tf.load_run(str(student_run))
+    flow = model.flow(*pair)
+    assert flow.dtype == np.float32 and flow.shape == (32, 32, 32, 3)
+    wanted = network(*map(tf.constant, volumes)).flow[0]
+    np.testing.assert_allclose(flow, wanted, atol=1e-5)
+    assert (model.network, model.image) == (network.config, network.run_config.image)
+    assert model.parameters == network.count_params() and model.precision == "float32"
+    assert model.free_size and model.takes((17, 30, 16))
+    with pytest.raises(ValueError, match="of one size"):
+        model.flow(pair[0], pair[1][1:])
+    with pytest.raises(ValueError, match="of one size"):
+        model.flow(*volumes)
+
+
+def test_a_network_and_a_path_are_models_too(student_run, pair):
+    network, model = ldr_tf.load_run(str(student_run)), load_model(str(student_run))
+    for other in (as_model(network), as_model(student_run)):
+        assert other.fingerprint == model.fingerprint
+        np.testing.assert_array_equal(other.flow(*pair), model.flow(*pair))
+    assert as_model(model) is model
+
+
+def test_the_fingerprint_changes_with_the_weights_and_the_config(student_run):
+    one, other = (ldr_tf.load_run(str(student_run)) for _ in range(2))
+    variable = other.variables[0]
+    variable.assign_add(tf.ones_like(variable) / 1024)
+    changed = ldr_tf.load_run(str(student_run))
+    changed.run_config = public_config(changed.run_config)
+    assert len({as_model(network).fingerprint for network in (one, other, changed)}) == 3
+
+
+def test_bfloat16_is_for_networks_that_bear_it(student_run, exported, monkeypatch, pair):
     run, coarse = (
         load_model(str(student_run), precision) for precision in ("float32", "mixed_bfloat16")
     )
-    tensors = [tf.constant(volume) for volume in volumes]
-    errors = np.abs(coarse(*tensors).flow - run(*tensors).flow)
+    assert coarse.precision == "mixed_bfloat16"
+    errors = np.abs(coarse.flow(*pair) - run.flow(*pair))
     assert 0.0 < errors.max() < 0.05
     other = CascadeNetwork(NetworkConfig("VoxelMorph", image_size=(16, 16, 16)))
+    other.run_config = RunConfig(network=other.config)
     monkeypatch.setattr(checkpoints, "load_run", lambda name, precision: other)
-    assert load_model("a") is other
+    assert load_model("a").network == other.config
     with pytest.raises(InputError, match=r"^a: bfloat16 is for .*, not for VoxelMorph"):
         load_model("a", "mixed_bfloat16")
+    for name in (str(exported), "none", "grpc://localhost:1/model"):
+        with pytest.raises(InputError, match=f"^{name}: bfloat16 is for networks of run folders"):
+            load_model(name, "mixed_bfloat16")
 
 
-def test_an_exported_model_answers_as_its_run(exported, student_run, volumes):
+def test_an_exported_model_answers_as_its_run(exported, student_run, pair):
     run, served = load_model(str(student_run)), load_model(str(exported))
-    assert served.run_config == public_config(run.run_config)
-    assert served.count_params() == run.count_params()
-    tensors = [tf.constant(volume) for volume in volumes]
-    np.testing.assert_allclose(served(*tensors).flow, run(*tensors).flow, atol=1e-4)
-    np.testing.assert_allclose(served(*tensors).warped, run(*tensors).warped, atol=1e-4)
+    assert (served.network, served.image) == (run.network, run.image)
+    assert served.parameters == run.parameters
+    assert not served.free_size and served.takes((32, 32, 32)) and not served.takes((32, 32, 48))
+    np.testing.assert_allclose(served.flow(*pair), run.flow(*pair), atol=1e-4)
 
 
 def test_the_highest_version_counts(exported, tmp_path):
     for version in ("9", "10"):
         shutil.copytree(exported / "9", tmp_path / version)
-    path = tmp_path / "10" / "assets.extra" / "config.json"
-    config = json.loads(path.read_text())
-    path.write_text(json.dumps({**config, "data": {**config["data"], "subset": "the tenth"}}))
-    assert load_model(str(tmp_path)).run_config.data.subset == "the tenth"
-    assert load_model(str(tmp_path / "9")).run_config.data.subset == config["data"]["subset"]
+    assert load_model(str(tmp_path)).name == str(tmp_path / "10")
+    assert load_model(str(tmp_path / "9")).name == str(tmp_path / "9")
 
 
 def test_registration_by_an_exported_model(exported, student_run):

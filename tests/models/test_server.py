@@ -9,11 +9,10 @@ import pytest
 import SimpleITK as sitk
 import tensorflow as tf
 
-import ldr_tf
-from experiments import serve_client
 from ldr_tf.commands import register
 from ldr_tf.errors import InputError
-from ldr_tf.models.server import Connection, RemoteNetwork
+from ldr_tf.models import load_model
+from ldr_tf.models.server import Connection, ServerModel
 from ldr_tf.serving.export import export
 from tests.servers import NAME, make_run
 
@@ -27,8 +26,8 @@ def server(serve, moving_export):
 
 @pytest.fixture
 def pair(levels):
-    """Fixed and moving, [1, 32, 32, 32, 1], 0..1, whole steps of 1/255."""
-    return [volume[:1].astype("float32") / np.float32(255) for volume in levels]
+    """Fixed and moving, float32 [32, 32, 32], whole numbers 0..255."""
+    return [volume[0, ..., 0].astype("float32") for volume in levels]
 
 
 @pytest.fixture
@@ -50,46 +49,48 @@ def displacement(folder):
 
 
 def test_it_answers_as_the_run(server, moving_run, pair):
-    remote = RemoteNetwork(f"grpc://{server.address}/{NAME}", QUICK)
-    network = ldr_tf.load_run(str(moving_run))
-    assert remote.config.network == network.config.network
-    wanted = network(*map(tf.constant, pair)).flow
-    np.testing.assert_allclose(remote(*pair).flow, wanted, atol=1e-4)
+    model = ServerModel(f"grpc://{server.address}/{NAME}", QUICK)
+    run = load_model(str(moving_run))
+    assert (model.network, model.image) == (run.network, run.image)
+    assert model.parameters is None and not model.free_size
+    flow = model.flow(*pair)
+    np.testing.assert_allclose(flow, run.flow(*pair), atol=1e-4)
     assert server.asked == ["describe", "register_uint8"]
-    remote(pair[0] + np.float32(1e-3), pair[1])
+    model.flow(pair[0] + np.float32(0.25), pair[1])
     assert server.asked[-1] == "serving_default"
-    remote.close()
+    model.close()
+
+
+def test_another_version_is_another_model(server, monkeypatch):
+    one, same, other = (ServerModel(f"grpc://{server.address}/{NAME}", QUICK) for _ in range(3))
+    other._answering = 7
+    assert one.fingerprint == same.fingerprint != other.fingerprint
 
 
 def test_a_flow_of_half_precision(serve, moving_run, pair, tmp_path):
     server = serve({"half": export(str(moving_run), str(tmp_path / "half"), half_flow=True)})
-    remote = RemoteNetwork(f"grpc://{server.address}/half", QUICK)
-    wanted = ldr_tf.load_run(str(moving_run))(*map(tf.constant, pair)).flow
-    flow = remote(*pair).flow
+    flow = ServerModel(f"grpc://{server.address}/half", QUICK).flow(*pair)
     assert flow.dtype == np.float32
+    wanted = load_model(str(moving_run)).flow(*pair)
     np.testing.assert_allclose(flow, wanted, rtol=2**-11, atol=1e-4)
 
 
-def test_both_commands_do_what_the_run_does(server, moving_run, scans, tmp_path):
-    more = [*scans, "--affine=none"]
-    address = f"--model=grpc://{server.address}/{NAME}"
-    client = ["serve_client", f"--server={server.address}", f"--model_name={NAME}"]
-    calls = {
-        "run": (register, ["ldr-register", f"--model={moving_run}"]),
-        "address": (register, ["ldr-register", address, "--retries=1"]),
-        "client": (serve_client, [*client, "--timeout", "20"]),
-    }
-    for name, (command, words) in calls.items():
-        assert command.main([*words, *more, f"--output={tmp_path / name}"]) == 0
-    wanted = displacement(tmp_path / "run")
+def register_at(server, scans, output, *flags, name=NAME):
+    address = f"--model=grpc://{server.address}/{name}"
+    return register.main(["ldr-register", address, *scans, f"--output={output}", *flags])
+
+
+def test_the_command_does_what_the_run_does(server, moving_run, scans, tmp_path):
+    here, there = tmp_path / "here", tmp_path / "there"
+    words = [f"--model={moving_run}", *scans, "--affine=none", f"--output={here}"]
+    assert register.main(["ldr-register", *words]) == 0
+    assert register_at(server, scans, there, "--affine=none", "--retries=1") == 0
+    wanted = displacement(here)
     assert np.abs(wanted).max() > 1
-    for name in ("address", "client"):
-        np.testing.assert_allclose(displacement(tmp_path / name), wanted, atol=2e-3)
-        assert set(p.name for p in (tmp_path / name).iterdir()) == set(
-            p.name for p in (tmp_path / "run").iterdir()
-        )
-        summary = json.loads((tmp_path / name / "summary.json").read_text())
-        assert summary["model"]["cascades"] == 2
+    np.testing.assert_allclose(displacement(there), wanted, atol=2e-3)
+    assert {path.name for path in there.iterdir()} == {path.name for path in here.iterdir()}
+    summary = json.loads((there / "summary.json").read_text())
+    assert summary["model"]["cascades"] == 2 and summary["model"]["precision"] == "float32"
 
 
 def killed_while_answering(server):
@@ -119,8 +120,7 @@ def hold_registrations(server):
 def test_killed_in_the_middle_of_a_call(server, scans, tmp_path, capfd):
     hold_registrations(server)
     thread = killed_while_answering(server)
-    words = ["serve_client", f"--server={server.address}", f"--model_name={NAME}", "--retries=1"]
-    assert serve_client.main([*words, *scans, f"--output={tmp_path / 'out'}"]) == 2
+    assert register_at(server, scans, tmp_path / "out", "--retries=1") == 2
     thread.join()
     said = capfd.readouterr().err
     assert f"grpc://{server.address}/{NAME}: the server cannot be reached or went away" in said
@@ -138,30 +138,29 @@ def test_restarted_within_the_retries(serve, server, moving_export, scans, tmp_p
 
     thread = threading.Thread(target=restart)
     thread.start()
-    words = ["serve_client", f"--server={server.address}", f"--model_name={NAME}", "--retries=6"]
-    assert serve_client.main([*words, *scans, f"--output={tmp_path / 'out'}"]) == 0
+    assert register_at(server, scans, tmp_path / "out", "--retries=6") == 0
     thread.join()
     assert (tmp_path / "out" / "warped.nii.gz").exists()
 
 
 def test_too_late(server, pair):
-    remote = RemoteNetwork(f"grpc://{server.address}/{NAME}", Connection(timeout=0.5))
+    remote = ServerModel(f"grpc://{server.address}/{NAME}", Connection(timeout=0.5))
     server.gate.clear()
     with pytest.raises(InputError, match=r"did not answer within 0\.5 s"):
-        remote(*pair)
+        remote.flow(*pair)
 
 
 def test_what_the_server_refuses(server, pair):
     with pytest.raises(InputError, match="has no such model"):
-        RemoteNetwork(f"grpc://{server.address}/another", QUICK)
-    remote = RemoteNetwork(f"grpc://{server.address}/{NAME}", QUICK)
+        ServerModel(f"grpc://{server.address}/another", QUICK)
+    remote = ServerModel(f"grpc://{server.address}/{NAME}", QUICK)
     with pytest.raises(InputError, match=r"refused the request \(.*fixed must be \[batch, 32"):
-        remote(*[volume[:, :16] for volume in pair])
+        remote.flow(*[volume[:16] for volume in pair])
 
 
 def test_answers_of_another_kind(server, pair, monkeypatch):
     predict_pb2 = pytest.importorskip("tensorflow_serving.apis.predict_pb2")
-    remote = RemoteNetwork(f"grpc://{server.address}/{NAME}", QUICK)
+    remote = ServerModel(f"grpc://{server.address}/{NAME}", QUICK)
     flow = np.zeros((1, 32, 32, 32, 3), "float32")
     for array, words in (
         (flow[..., :2], r"shape \(1, 32, 32, 32, 2\)"),
@@ -173,7 +172,7 @@ def test_answers_of_another_kind(server, pair, monkeypatch):
             answer.outputs["flow"].CopyFrom(tf.make_tensor_proto(array))
         monkeypatch.setattr(remote, "_predict", lambda *_, given=answer, **__: given)
         with pytest.raises(InputError, match=words):
-            remote(*pair)
+            remote.flow(*pair)
 
 
 def test_a_model_that_is_no_export_of_ours(serve, tmp_path):
@@ -182,7 +181,7 @@ def test_a_model_that_is_no_export_of_ours(serve, tmp_path):
     tf.saved_model.save(module, str(tmp_path), signatures={"serving_default": double})
     server = serve({"other": tmp_path})
     with pytest.raises(InputError, match=r"^grpc://.*/other: the server answered "):
-        RemoteNetwork(f"grpc://{server.address}/other", QUICK)
+        ServerModel(f"grpc://{server.address}/other", QUICK)
 
 
 @pytest.mark.parametrize(
@@ -205,7 +204,7 @@ def test_bad_addresses(address, words, tmp_path, scans, capfd):
 def test_without_the_package_it_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "tensorflow_serving.apis", None)
     with pytest.raises(InputError, match=r"ldr_tf\[serving\]"):
-        RemoteNetwork("grpc://localhost:1/model")
+        ServerModel("grpc://localhost:1/model")
 
 
 def test_certificates(serve, moving_export, pair, tmp_path):
@@ -215,13 +214,13 @@ def test_certificates(serve, moving_export, pair, tmp_path):
     server = serve({NAME: moving_export}, credentials=credentials)
     address = f"grpcs://localhost:{server.port}/{NAME}"
     trusting = Connection(timeout=20, retries=0, tls_ca=str(certificate))
-    assert RemoteNetwork(address, trusting)(*pair).flow.shape == (1, 32, 32, 32, 3)
+    assert ServerModel(address, trusting).flow(*pair).shape == (32, 32, 32, 3)
     with pytest.raises(InputError, match="cannot be reached"):
-        RemoteNetwork(address, Connection(retries=0))
+        ServerModel(address, Connection(retries=0))
     with pytest.raises(InputError, match="holds no certificate"):
-        RemoteNetwork(address, Connection(tls_ca=str(key)))
+        ServerModel(address, Connection(tls_ca=str(key)))
     with pytest.raises(InputError, match="cannot be read"):
-        RemoteNetwork(address, Connection(tls_ca=str(tmp_path / "none.pem")))
+        ServerModel(address, Connection(tls_ca=str(tmp_path / "none.pem")))
 
 
 def make_certificate(folder):
@@ -246,19 +245,18 @@ def test_real_message_sizes(serve, tmp_path):
     server = serve({"big": export(str(run), str(tmp_path / "big"))})
     rng = np.random.default_rng(0)
     volumes = rng.integers(0, 256, (2, 1, 128, 128, 128, 1), dtype=np.uint8)
-    pair = [volume.astype(np.float32) / np.float32(255) for volume in volumes]
-    remote = RemoteNetwork(f"grpc://{server.address}/big", Connection(retries=0))
-    wanted = ldr_tf.load_run(str(run))(*map(tf.constant, pair)).flow.numpy()
-    for shift in (0, 1e-3):  # as uint8, 4 MiB, and as float32, 16 MiB; 24 MiB come back
-        flow = remote(pair[0] + np.float32(shift), pair[1]).flow
+    pair = [volume[0, ..., 0].astype(np.float32) for volume in volumes]
+    remote = ServerModel(f"grpc://{server.address}/big", Connection(retries=0))
+    wanted = load_model(str(run)).flow(*pair)
+    for shift in (0, 0.25):  # as uint8, 4 MiB, and as float32, 16 MiB; 24 MiB come back
+        flow = remote.flow(pair[0] + np.float32(shift), pair[1])
         assert flow.nbytes == 24 * 2**20
         # Random weights make flows of tens of voxels, which float32 keeps to some 1e-6 of them.
         np.testing.assert_allclose(flow, wanted, rtol=1e-5, atol=1e-4 if not shift else 1.0)
     assert server.asked == ["describe", "register_uint8", "serving_default"]
 
     scans = write_scans(tmp_path, [volume[0, ..., 0] for volume in volumes])
-    more = [*scans, "--affine=none", "--model_name=big", f"--output={tmp_path / 'remote'}"]
-    assert serve_client.main(["serve_client", f"--server={server.address}", *more]) == 0
+    assert register_at(server, scans, tmp_path / "remote", "--affine=none", name="big") == 0
     more = [*scans, "--affine=none", f"--model={run}", f"--output={tmp_path / 'here'}"]
     assert register.main(["ldr-register", *more]) == 0
     here, there = displacement(tmp_path / "here"), displacement(tmp_path / "remote")

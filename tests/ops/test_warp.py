@@ -24,7 +24,8 @@ def ramp(size, slope=(1.0, 10.0, 100.0)):
 def test_equals_the_original_code(compiled):
     clamped = warps.warp(IMAGE, FLOW, compiled)[:, ::2, ::2, ::2]
     np.testing.assert_allclose(clamped, GOLDEN["warped_clamp"], atol=1e-4)
-    bordered = warps.warp_zero_border(IMAGE, FLOW, compiled)[:, ::2, ::2, ::2]
+    positions = warps.identity_grid(IMAGE.shape[1:4]) + FLOW
+    bordered = warps.sample_zero_border(IMAGE, positions, compiled)[:, ::2, ::2, ::2]
     np.testing.assert_allclose(bordered, GOLDEN["warped_zero_padding"], atol=1e-5)
     sampled = warps.sample_zero_border(FLOW, tf.constant(GOLDEN["points"]), compiled)
     np.testing.assert_allclose(sampled, GOLDEN["sampled_at_points"], atol=1e-5)
@@ -54,8 +55,8 @@ def test_outside_is_the_edge_or_zero():
         flow = np.full((1, 4, 4, 4, 3), 0.0, "float32")
         flow[..., 2] = shift
         assert warps.warp(image, flow)[0, 0, 0, 3, 0] == 1.0
-        bordered = float(warps.warp_zero_border(image, flow)[0, 0, 0, 3, 0])
-        assert bordered == pytest.approx(expected)
+        bordered = warps.sample_zero_border(image, np.float32([[[0, 0, 3 + shift]]]))
+        assert float(bordered[0, 0, 0]) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("size", [(1, 5, 9), (12, 7, 5)])

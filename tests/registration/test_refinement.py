@@ -2,12 +2,19 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
+import SimpleITK as sitk
 
-from data.phantoms import jacobian_determinant, make_subject
+from data.phantoms import make_subject
+from ldr_tf import imaging
+from ldr_tf.config import ImageConfig
 from ldr_tf.errors import InputError
-from ldr_tf.ops.flow import one_sided_jacobian
-from ldr_tf.registration.refinement import RefinementConfig, refine
+from ldr_tf.metrics.jacobian import folded_voxels, jacobian_determinant
+from ldr_tf.registration.refinement import (
+    RefinementConfig,
+    refine,
+    refine_scans,
+    refine_volumes,
+)
 
 SIZE = (32, 34, 36)  # a half resolution is tried from 32 on
 
@@ -16,7 +23,7 @@ SIZE = (32, 34, 36)  # a half resolution is tried from 32 on
 def pair():
     """A subject, the template it is a deformation of, and the flow from one to the other."""
     subject, template = make_subject(1, 0, SIZE), make_subject(1, None, SIZE)
-    fixed, moving = (p.volume.astype("float32") / 255 for p in (subject, template))
+    fixed, moving = (p.volume for p in (subject, template))
     return fixed, moving, subject.flow, subject.labels > 0
 
 
@@ -35,6 +42,7 @@ def test_recovers_a_known_deformation(pair, diffeomorphic):
     assert flow.dtype == np.float32
     assert error_of(flow, pair) < 0.5 * error_of(0.0, pair)
     assert jacobian_determinant(flow).min() > 0
+    assert folded_voxels(flow).sum() <= (0 if diffeomorphic else 10)
     assert [step for step, _ in seen] == list(range(1, 41))
     losses = [loss for _, loss in seen]
     assert losses[19] < 0.8 * losses[0]  # at half the resolution
@@ -45,7 +53,7 @@ def test_recovers_a_known_deformation(pair, diffeomorphic):
 def test_the_last_steps_see_the_volumes_as_fine_as_they_are(pair, diffeomorphic):
     """Volumes of twice the resolution, whose true flow is twice as long in voxels."""
     subject, template = (make_subject(1, s, tuple(2 * n for n in SIZE)) for s in (0, None))
-    fixed, moving = (p.volume.astype("float32") / 255 for p in (subject, template))
+    fixed, moving = (p.volume for p in (subject, template))
     inside = subject.labels > 0
     errors, losses = [], []
     for share in (0.0, 0.25):
@@ -81,8 +89,8 @@ def test_the_penalty_prevents_folds_towards_every_corner(pair):
     folds = []
     for weight in (0.0, 10.0):
         config = RefinementConfig(20, regularization=0.02, fold_weight=weight)
-        flow = tf.constant(refine(fixed, moving, start, config)[None])
-        folds.append([np.mean(one_sided_jacobian(flow, c) <= 0) for c in np.ndindex(2, 2, 2)])
+        flow = refine(fixed, moving, start, config)
+        folds.append([np.mean(jacobian_determinant(flow, c) <= 0) for c in np.ndindex(2, 2, 2)])
     assert min(folds[0]) > 0.01
     assert max(folds[1]) < 0.2 * min(folds[0])
 
@@ -93,7 +101,7 @@ def test_what_lies_beyond_a_scans_end_does_not_matter(pair):
     known[0][:, :5] = False
     known[1][..., -6:] = False
     flows = []
-    for value in (0.0, 1.0):
+    for value in (0.0, 255.0):
         volumes = [np.where(there, volume, value) for volume, there in zip((fixed, moving), known)]
         flows.append(refine(*volumes, None, RefinementConfig(6), known=known))
     np.testing.assert_allclose(flows[0], flows[1], atol=1e-3)
@@ -102,7 +110,7 @@ def test_what_lies_beyond_a_scans_end_does_not_matter(pair):
 
 
 def test_a_loss_that_is_no_number_raises(pair):
-    moving = pair[1].copy()
+    moving = pair[1].astype("float32")
     moving[16, 16, 16] = np.nan
     with pytest.raises(FloatingPointError, match="step 1"):
         refine(pair[0], moving, None, RefinementConfig(3))
@@ -122,3 +130,28 @@ def test_shapes_that_do_not_fit_are_refused(pair):
 def test_settings_out_of_range_are_refused(values):
     with pytest.raises(InputError, match="refinement"):
         RefinementConfig(**{"steps": 1, **values})
+
+
+def test_a_data_sets_grid_is_a_case_of_the_scans(pair):
+    """The same pair, as volumes of a data set and as scans on that grid, with the same settings."""
+    fixed, moving = pair[:2]
+    start = np.zeros((*SIZE, 3), np.float32)
+    flow, config = refine_volumes(fixed, moving, start, 3)
+    assert config == RefinementConfig(3)
+    np.testing.assert_array_equal(flow, refine(fixed, moving, start, config))
+    box = np.zeros(3), np.array(SIZE) - 1.0
+    grid = imaging.Grid(SIZE, (2.0,) * 3, (0.0,) * 3, (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
+    scans = [imaging.to_image(volume, grid) for volume in (fixed, moving)]
+    options = {"affine": sitk.AffineTransform(3), "image_config": ImageConfig(intensity="none")}
+    _, of_scans = refine_scans(*scans, None, 3, box=box, **options)
+    assert of_scans == config
+    _, stiff = refine_volumes(fixed, moving, start, 1, ct=True)
+    assert (stiff.spacing, stiff.regularization) == (3.0, 2.0)
+
+
+def test_a_data_set_of_fine_volumes_is_refined_as_fine_scans_are(pair):
+    fixed, moving = (np.repeat(volume, 4, 2).repeat(4, 1).repeat(4, 0) for volume in pair[:2])
+    start = np.zeros((*fixed.shape, 3), np.float32)
+    for spacing, fine in (((1.0, 1.0, 1.0), True), ((2.0, 2.0, 2.0), False), (None, True)):
+        _, config = refine_volumes(fixed, moving, start, 0, spacing=spacing)
+        assert config.fine is fine

@@ -1,5 +1,3 @@
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -7,7 +5,10 @@ import SimpleITK as sitk
 from ldr_tf import config as configs
 from ldr_tf.errors import InputError
 from ldr_tf.imaging import Grid, Points, grid_of, network_grid, same_grid, to_array, to_image
+from ldr_tf.models import RegistrationModel
+from ldr_tf.notices import Notices
 from ldr_tf.registration import register as registration
+from ldr_tf.registration.options import RegistrationOptions
 
 SIZE = (24, 28, 32)
 STRAIGHT = (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0)
@@ -15,22 +16,28 @@ LIA = (1.0, 0, 0, 0, 0, -1.0, 0, -1.0, 0)
 RAS = (-1.0, 0, 0, 0, -1.0, 0, 0, 0, 1.0)
 
 
-class FakeNetwork:
-    """Called like a network; its flow is what `function(fixed, moving)` says, [x, y, z, 3]."""
+class FakeModel(RegistrationModel):
+    """A model whose flow is what `function(fixed, moving)` says, [x, y, z, 3]."""
 
-    def __init__(self, function, orientation="LIA", spacing=(2.0, 2.0, 2.0)):
+    parameters = None
+
+    def __init__(self, function, orientation="LIA", spacing=(2.0, 2.0, 2.0), size=SIZE):
         self.function = function
-        self.run_config = configs.RunConfig(
-            network=configs.NetworkConfig(image_size=SIZE),
+        config = configs.RunConfig(
+            network=configs.NetworkConfig(image_size=size),
             image=configs.ImageConfig(orientation, spacing),
         )
+        super().__init__("fake", config, free_size=True)
 
-    def __call__(self, fixed, moving):
+    def _weights(self):
+        return []
+
+    def _flow(self, fixed, moving):
         for volume in (fixed, moving):
-            assert volume.dtype == "float32" and volume.shape.rank == 5
-            assert volume.numpy().min() >= 0 and 0.9 < volume.numpy().max() <= 1
-        flow = self.function(fixed.numpy()[0, ..., 0], moving.numpy()[0, ..., 0])
-        return SimpleNamespace(flow=flow[None].astype(np.float32))
+            assert volume.dtype == np.float32 and volume.ndim == 5
+            assert volume.min() >= 0 and 229 < volume.max() <= 255
+            np.testing.assert_array_equal(volume, np.rint(volume))
+        return self.function(fixed[0, ..., 0], moving[0, ..., 0])[None].astype(np.float32)
 
 
 def register(*arguments, affine="none", **others):
@@ -38,7 +45,7 @@ def register(*arguments, affine="none", **others):
 
 
 def constant(*voxels):
-    return FakeNetwork(lambda fixed, moving: np.zeros((*fixed.shape, 3)) + voxels)
+    return FakeModel(lambda fixed, moving: np.zeros((*fixed.shape, 3)) + voxels)
 
 
 def smooth(fixed, moving):
@@ -85,10 +92,7 @@ def centre_of_mass(image):
     ],
 )
 def test_a_shift_of_k_voxels_moves_by_k_times_the_spacing(orientation, flow, mm):
-    network = constant(*flow)
-    network.run_config = configs.RunConfig(
-        network=network.run_config.network, image=configs.ImageConfig(orientation, (2.0, 2.0, 2.0))
-    )
+    network = FakeModel(constant(*flow).function, orientation)
     fixed = blob((5.0, -3.0, 8.0), size=(52, 52, 52), direction=RAS)
     moving = blob((5.0, -3.0, 8.0), direction=LIA)
     result = register(fixed, moving, network)
@@ -127,7 +131,7 @@ def test_simpleitk_applies_the_field_as_we_do(tmp_path, fixed_kind, moving_kind)
     fixed = blob((5.0, -3.0, 8.0), size, spacing, direction, middle=(6.0, -2.0, 9.0))
     direction, spacing, size = moving_kind
     moving = blob((8.0, -1.0, 6.0), size, spacing, direction, middle=(4.0, -4.0, 6.0))
-    result = register(fixed, moving, FakeNetwork(smooth))
+    result = register(fixed, moving, FakeModel(smooth))
     for name in ("warped", "displacement"):
         sitk.WriteImage(getattr(result, name), str(tmp_path / f"{name}.nii.gz"))
     field = sitk.ReadImage(str(tmp_path / "displacement.nii.gz"), sitk.sitkVectorFloat64)
@@ -149,7 +153,7 @@ def follow_the_images(fixed, moving):
 def test_the_orientation_in_which_scans_are_stored_does_not_matter(orientation):
     fixed = blob((5.0, -3.0, 8.0), direction=turned(LIA))
     moving = blob((8.0, -1.0, 6.0), direction=turned(RAS, (0.1, 0.0, -0.1)))
-    network = FakeNetwork(follow_the_images)
+    network = FakeModel(follow_the_images)
     wanted = register(fixed, moving, network)
     other = register(
         sitk.DICOMOrient(fixed, orientation), sitk.DICOMOrient(moving, orientation), network
@@ -182,7 +186,7 @@ def test_any_orientation_and_spacing_gives_the_same_registration(spacing):
         if kind != "oblique":
             fixed, moving = (sitk.DICOMOrient(scan, kind) for scan in (fixed, moving))
             labels = [sitk.DICOMOrient(image, kind) for image in labels]
-        result = register(fixed, moving, FakeNetwork(demons), labels[1], labels[0])
+        result = register(fixed, moving, FakeModel(demons), labels[1], labels[0])
         assert grid_of(result.warped) == grid_of(fixed)
         field = sitk.Cast(result.displacement, sitk.sitkVectorFloat64)
         again = sitk.Resample(moving, fixed, sitk.DisplacementFieldTransform(field))
@@ -218,7 +222,8 @@ def test_without_labels_there_is_no_dice():
     result = register(scan, scan, constant(0.0, 0.0, 0.0))
     assert result.warped_labels is None and result.dice_before is None and result.dice_after is None
     np.testing.assert_allclose(to_array(result.warped), to_array(scan), atol=1e-3)
-    assert result.folds_percent == 0 and result.std_jacobian == pytest.approx(0, abs=1e-5)
+    assert result.folds_percent == result.folds_any_percent == 0
+    assert result.std_jacobian == pytest.approx(0, abs=1e-5)
 
 
 def test_folds_are_counted_in_the_fixed_scans_voxels():
@@ -231,7 +236,7 @@ def test_folds_are_counted_in_the_fixed_scans_voxels():
         flow[..., 2] = np.where(z < 8, 0.0, np.where(z < 24, -1.5 * (z - 8.0), -1.5 * 16))
         return flow
 
-    network = FakeNetwork(mirror_along_z, spacing=(2.0, 2.0, 2.0))
+    network = FakeModel(mirror_along_z, spacing=(2.0, 2.0, 2.0))
     result = register(scan, scan, network)
     field = to_array(result.displacement)
     # Independent source: the mapping along z (towards A, -y) by NumPy; the other axes stand still.
@@ -239,6 +244,11 @@ def test_folds_are_counted_in_the_fixed_scans_voxels():
     assert result.folds_percent == pytest.approx(100 * (slope <= 0).mean())
     assert result.std_jacobian == pytest.approx(slope.std(), rel=1e-3)
     assert 30 < result.folds_percent < 60
+    # Towards any corner a voxel folds where the way to its next or from its previous one along z
+    # does.
+    folds = np.pad(1 + np.diff(-field[..., 1], axis=2) <= 0, [(0, 0), (0, 0), (1, 1)])
+    either = folds[..., 1:] | folds[..., :-1]
+    assert result.folds_any_percent == pytest.approx(100 * either.mean())
 
 
 def test_labels_on_another_grid_are_refused():
@@ -258,7 +268,7 @@ def test_scans_that_do_not_overlap_are_refused():
 def test_the_scans_given_stay_as_they_are():
     fixed, moving = blob((5.0, -3.0, 8.0)), blob((8.0, -1.0, 6.0), direction=RAS)
     before = [to_array(fixed).copy(), to_array(moving).copy()]
-    register(fixed, moving, FakeNetwork(smooth))
+    register(fixed, moving, FakeModel(smooth))
     np.testing.assert_array_equal(to_array(fixed), before[0])
     np.testing.assert_array_equal(to_array(moving), before[1])
 
@@ -268,8 +278,8 @@ def test_the_affine_step_is_in_the_one_displacement(direction):
     """Network and affine map: p -> A(p + u(p)), and the network sees the aligned scan."""
     fixed = blob((5.0, -3.0, 8.0), direction=direction)
     moving = blob((65.0, 17.0, 8.0), direction=RAS, middle=(65, 17, 8))
-    result = register(fixed, moving, FakeNetwork(smooth), affine="moments")
-    alone = register(fixed, fixed, FakeNetwork(smooth))
+    result = register(fixed, moving, FakeModel(smooth), affine="moments")
+    alone = register(fixed, fixed, FakeModel(smooth))
     assert result.alignment.method == "moments"
     shift = result.alignment.transform.GetTranslation()
     np.testing.assert_allclose(shift, (60, 20, 0), atol=0.5)
@@ -355,15 +365,15 @@ def test_landmarks_travel_with_the_displacement():
 
 def test_the_inverse_leads_back():
     fixed, moving = blob((5.0, -3.0, 8.0)), blob((8.0, -1.0, 6.0), direction=RAS)
-    result = register(fixed, moving, FakeNetwork(smooth), inverse=True)
+    result = register(fixed, moving, FakeModel(smooth), inverse=True)
     assert same_grid(result.inverse, moving)
     assert result.inverse_residual["mean"] < 0.05 and result.inverse_residual["lost"] < 20
-    assert register(fixed, moving, FakeNetwork(smooth)).inverse is None
+    assert register(fixed, moving, FakeModel(smooth)).inverse is None
 
 
 def test_the_jacobian_lies_on_the_fixed_grid():
     scan = blob((5.0, -3.0, 8.0), direction=turned(LIA))
-    result = register(scan, scan, FakeNetwork(smooth))
+    result = register(scan, scan, FakeModel(smooth))
     assert same_grid(result.jacobian, scan)
     inner = to_array(result.jacobian)[:-1, :-1, :-1]
     assert result.std_jacobian == pytest.approx(inner.std(), rel=1e-4)
@@ -372,16 +382,32 @@ def test_the_jacobian_lies_on_the_fixed_grid():
 
 def test_a_model_for_something_else_is_warned_of():
     scan = blob((5.0, -3.0, 8.0))
-    assert register(scan, scan, constant(0.0, 0, 0)).warnings == ()
-    tiny = constant(0.0, 0, 0)
-    tiny.run_config = configs.RunConfig(
-        network=configs.NetworkConfig(image_size=(16, 16, 16)),
-        image=configs.ImageConfig("LIA", (1.0, 1.0, 1.0)),
-    )
-    (warning,) = register(scan, scan, tiny).warnings
-    assert "trained on 16x16x16 mm" in warning
-    (warning,) = register(scan, scan, constant(5.0, 0, 0)).warnings
-    assert "less alike after the network" in warning
+    assert register(scan, scan, constant(0.0, 0, 0)).notices == ()
+    tiny = FakeModel(constant(0.0, 0, 0).function, spacing=(1.0, 1.0, 1.0), size=(16, 16, 16))
+    (notice,) = register(scan, scan, tiny).notices
+    assert (notice.code, notice.level) == ("size-unlike-training", "warning")
+    assert "trained on 16x16x16 mm" in notice.text
+    (notice,) = register(scan, scan, constant(5.0, 0, 0)).notices
+    assert notice.code == "network-made-worse"
+    assert "less alike after the network" in notice.text
+
+
+def test_notices_of_before_come_first():
+    scan, notices = blob((5.0, -3.0, 8.0)), Notices()
+    notices.notice("read-somehow", "The scan was read.")
+    result = register(scan, scan, constant(5.0, 0, 0), notices=notices)
+    assert [notice.code for notice in result.notices] == ["read-somehow", "network-made-worse"]
+
+
+def test_options_come_as_a_record_or_one_by_one():
+    scan, model = blob((5.0, -3.0, 8.0)), constant(0.0, 0, 0)
+    options = RegistrationOptions(affine="none", inverse=True)
+    assert registration.register(scan, scan, model, options=options).inverse is not None
+    result = registration.register(scan, scan, model, options=options, inverse=False)
+    assert result.inverse is None and result.alignment.note == "none asked for"
+    for wrong, word in (({"affine": "some"}, "affine"), ({"refine_steps": -1}, "refine_steps")):
+        with pytest.raises(InputError, match=word):
+            registration.register(scan, scan, model, **wrong)
 
 
 def test_a_run_folder_serves_as_model(student_run):

@@ -1,6 +1,6 @@
-"""Refinement of a registration on the pair itself: of arrays, and of two scans."""
+"""Refinement of a registration on the pair itself: of two scans, of two volumes of a data set."""
 
 from ldr_tf.registration.refinement.descent import RefinementConfig, refine
-from ldr_tf.registration.refinement.scans import refine_scans
+from ldr_tf.registration.refinement.scans import refine_scans, refine_volumes
 
-__all__ = ["RefinementConfig", "refine", "refine_scans"]
+__all__ = ["RefinementConfig", "refine", "refine_scans", "refine_volumes"]

@@ -23,6 +23,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+from ldr_tf.conventions import unit_intensity
 from ldr_tf.errors import InputError
 from ldr_tf.ops.flow import resize, resize_flow
 from ldr_tf.ops.warp import spatial_size
@@ -84,7 +85,7 @@ def refine(fixed, moving, flow, config, observer=None, known=None):
     """Refines a flow for one pair; the moving volume is warped onto the fixed one.
 
     Args:
-      fixed, moving: float32 [x, y, z] on one grid, intensities 0..1.
+      fixed, moving: [x, y, z] on one grid, intensities 0..255.
       flow: [x, y, z, 3] in voxels, from which to start, or None for the identity.
       config: a RefinementConfig.
       observer: called as observer(step, loss) after each step, counted from 1; or None.
@@ -108,7 +109,7 @@ def refine(fixed, moving, flow, config, observer=None, known=None):
     if known is None:
         known = (np.ones(size), np.ones(size))
     fixed, moving = (
-        tf.constant(np.stack([volume, there > 0], -1), tf.float32)[None]
+        tf.constant(np.stack([unit_intensity(np.float32(volume)), there > 0], -1), tf.float32)[None]
         for volume, there in zip((fixed, moving), known)
     )
     flow = tf.constant(np.zeros((*size, 3)) if flow is None else flow, tf.float32)[None]

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from ldr_tf.conventions import AXES
 from ldr_tf.losses.similarity import local_correlation_loss
-from ldr_tf.ops.flow import one_sided_jacobian
+from ldr_tf.ops.flow import jacobian_determinant
 from ldr_tf.ops.velocity import integrate, logarithm
 from ldr_tf.ops.warp import warp, warp_nearest
 
@@ -74,7 +74,7 @@ class Level:
         # Of a function compiled by itself all gradients are computed; this one is not wanted.
         loss = _dissimilarity(fixed, tf.stop_gradient(moving), flow, config)
         loss += config.regularization * _roughness(coefficients) / self._spacing**2
-        lacking = tf.nn.relu(config.least_jacobian - one_sided_jacobian(flow, corner))
+        lacking = tf.nn.relu(config.least_jacobian - jacobian_determinant(flow, corner))
         return loss + config.fold_weight * tf.reduce_mean(tf.square(lacking))
 
     def _step(self, fixed, moving, state):
@@ -85,6 +85,8 @@ class Level:
             corner = tf.gather(_CORNERS, tf.cast(count, tf.int32) % len(_CORNERS))
             loss = self.cost(fixed, moving, self._flow(coefficients), coefficients, corner)
         gradient = tape.gradient(loss, coefficients)
+        # Keras' Adam keeps its moments in variables: a compiled step, which serves one pair after
+        # the other, would have to make them anew for each. Here they are the step's own numbers.
         count += 1.0
         first = _BETAS[0] * first + (1 - _BETAS[0]) * gradient
         second = _BETAS[1] * second + (1 - _BETAS[1]) * tf.square(gradient)

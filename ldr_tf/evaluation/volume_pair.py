@@ -1,4 +1,4 @@
-"""One pair of scans and what is known to correspond in them."""
+"""Two volumes on one grid and what is known to correspond in them."""
 
 from dataclasses import dataclass
 from typing import Optional
@@ -9,20 +9,21 @@ from ldr_tf.errors import InputError
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Two scans on one grid, with what is known to correspond in them.
+class VolumePair:
+    """Two volumes on one grid, with what is known to correspond in them.
 
     Attributes:
       fixed_id, moving_id: names of the scans.
-      fixed, moving: uint8 [x, y, z], 0..255.
+      fixed, moving: [x, y, z], of any real type and scale of intensities; of a data set's pair
+        0..255, which a network expects.
       fixed_labels, moving_labels: label maps [x, y, z], integers, or None.
       fixed_points, moving_points: corresponding landmarks, float32 [n, 3], voxels, negative where
         absent; or None.
-      points_present: booleans [n]: which landmarks both scans have; None: those without a negative
-        coordinate.
-      spacing: mm a voxel along x, y, z; ones where it is not known.
+      points_present: booleans [n], which landmarks both scans have; None takes those without a
+        negative coordinate.
+      spacing: mm per voxel along x, y, z; ones where it is unknown.
       true_flow: float32 [x, y, z, 3], voxels: the flow that a perfect registration finds, NaN
-        where it is not known; or None.
+        where it is unknown; or None.
 
     Raises:
       InputError: volumes or label maps differ in size, or points in number.

@@ -1,0 +1,94 @@
+"""What is known of a registration once it is done."""
+
+import numpy as np
+import SimpleITK as sitk
+
+from ldr_tf import imaging
+from ldr_tf.evaluation import scans
+from ldr_tf.imaging import to_array, to_image
+
+_WORSE = 0.01
+"""By how much correlation must fall from the affine step to the network to be worth a word."""
+
+
+def measure(pair, working, alignment, fields, displacement, covered, warped_labels, notices):
+    """Measures a registration.
+
+    Args:
+      pair: the ScanPair.
+      working: the Working.
+      alignment: the affine step, an Alignment.
+      fields: stage -> displacement field that follows the affine step, in order.
+      displacement: the whole displacement field, on the fixed scan's grid.
+      covered: the warped moving scan [x, y, z], NaN outside the moving scan.
+      warped_labels: the warped moving labels or None.
+      notices: Notices; told where the network made the scans less alike.
+
+    Returns:
+      Fields of the `RegistrationResult`, by name.
+    """
+    moving = sitk.Cast(pair.moving, sitk.sitkFloat32)
+    unmoved = to_array(imaging.apply_transform(moving, pair.fixed, default=np.nan))
+    before, after = scans.foreground_correlation(to_array(pair.fixed), unmoved, covered)
+    stages = _stages(pair, working, alignment, fields)
+    _tell_worse(stages, notices)
+    dices = scans.label_dices(pair.fixed, pair.fixed_labels, pair.moving_labels, warped_labels)
+    landmarks = scans.landmark_errors(pair.fixed_points, pair.moving_points, displacement)
+    determinant = scans.jacobian_determinant(displacement)
+    folds_percent, std_jacobian = scans.folding(determinant)
+    return {
+        "jacobian": to_image(np.pad(determinant, [(0, 1)] * 3, mode="edge"), pair.fixed),
+        "correlation_before": before,
+        "correlation_after": after,
+        "stages": stages,
+        "dice_before": dices[0],
+        "dice_after": dices[1],
+        "landmarks_before": landmarks[0],
+        "landmarks_after": landmarks[1],
+        "folds_percent": folds_percent,
+        "folds_any_percent": scans.folds_any_percent(displacement),
+        "std_jacobian": std_jacobian,
+    }
+
+
+def inverse_figures(distances, moving):
+    """Returns {"mean", "percentile_95", "max", "lost"} of an inverse, see `RegistrationResult`.
+
+    Args:
+      distances: residual [x, y, z] in mm, see `ldr_tf.imaging.invert`.
+      moving: the moving scan.
+    """
+    array = to_array(moving)
+    found = distances[array > imaging.foreground_threshold(array)]
+    known = found[np.isfinite(found)]
+    if not known.size:
+        return {"mean": None, "percentile_95": None, "max": None, "lost": 100.0}
+    return {
+        "mean": float(known.mean()),
+        "percentile_95": float(np.percentile(known, 95)),
+        "max": float(known.max()),
+        "lost": 100.0 * (1 - known.size / found.size),
+    }
+
+
+def _stages(pair, working, alignment, fields):
+    """Returns the correlation after each stage, on the working grid."""
+    grid, seen = working.grid, {"before": working.moving}
+    if alignment.method != "none":
+        unaligned = imaging.prepare_image(pair.moving, grid, working.image_config)
+        seen = {"before": unaligned, "affine": working.moving}
+    for name, field in fields.items():
+        field = imaging.displacement_on(field, grid)
+        moving = to_image(working.moving, grid)
+        seen[name] = to_array(imaging.apply_displacement(moving, field, default=np.nan))
+    return dict(zip(seen, scans.foreground_correlation(working.fixed, *seen.values())))
+
+
+def _tell_worse(stages, notices):
+    after, before = stages.get("network"), stages.get("affine", stages["before"])
+    if after is not None and before is not None and after < before - _WORSE:
+        notices.warning(
+            "network-made-worse",
+            "the scans are less alike after the network than before it; it may have been trained "
+            "for another anatomy or another kind of image.",
+        )

@@ -1,0 +1,112 @@
+"""The two sides of a registration, and the files that they come from."""
+
+import dataclasses
+from typing import Optional
+
+import numpy as np
+import SimpleITK as sitk
+
+from ldr_tf import imaging
+from ldr_tf.errors import InputError
+from ldr_tf.files import file_state
+
+SIDES = ("fixed", "moving")
+
+
+@dataclasses.dataclass(frozen=True)
+class ScanPair:
+    """Two scans, with what is known of them.
+
+    Attributes:
+      fixed, moving: 3D scalar SimpleITK images on any grids (see `ldr_tf.imaging.read_scan`).
+      fixed_labels, moving_labels: labels on the grid of their scan, or None.
+      fixed_points, moving_points: landmarks, `ldr_tf.imaging.Points`, or None.
+    """
+
+    fixed: sitk.Image
+    moving: sitk.Image
+    fixed_labels: Optional[sitk.Image] = None
+    moving_labels: Optional[sitk.Image] = None
+    fixed_points: Optional[imaging.Points] = None
+    moving_points: Optional[imaging.Points] = None
+
+    def check(self):
+        """Refuses, with InputError, what cannot be registered or measured."""
+        for side in SIDES:
+            scan, labels = getattr(self, side), getattr(self, f"{side}_labels")
+            if scan.GetDimension() != 3 or scan.GetNumberOfComponentsPerPixel() != 1:
+                raise InputError(
+                    f"the {side} scan: must be 3D with one number a voxel, not "
+                    f"{scan.GetDimension()}D with {scan.GetNumberOfComponentsPerPixel()}."
+                )
+            if not np.isfinite(sitk.GetArrayViewFromImage(scan)).all():
+                raise InputError(
+                    f"the {side} scan: holds NaN or infinite voxels; all must be finite."
+                )
+            if labels is not None and not imaging.same_grid(labels, scan):
+                raise InputError(
+                    f"the {side} labels: must lie on the grid of the {side} scan, voxel for voxel."
+                )
+        if (self.fixed_points is None) != (self.moving_points is None):
+            raise InputError("landmarks are needed of both scans or of neither.")
+        if self.fixed_points is not None:
+            for side in SIDES:
+                points, scan = getattr(self, f"{side}_points"), getattr(self, side)
+                imaging.check_inside(points, scan, f"the {side} landmarks", f"the {side} scan")
+            imaging.match_points(self.fixed_points, self.moving_points)
+
+
+@dataclasses.dataclass(frozen=True)
+class PairFiles:
+    """Paths of what belongs to one registration, fields as of ScanPair; None where not given.
+
+    Attributes:
+      output: the folder for its results.
+    """
+
+    fixed: str
+    moving: str
+    output: str
+    fixed_labels: Optional[str] = None
+    moving_labels: Optional[str] = None
+    fixed_points: Optional[str] = None
+    moving_points: Optional[str] = None
+
+    @property
+    def inputs(self):
+        """The paths of what is read, by name, None where not given."""
+        paths = dataclasses.asdict(self)
+        del paths["output"]
+        return paths
+
+    def state(self):
+        """Returns what tells that a file was written anew: {name: `ldr_tf.files.file_state`}."""
+        return {name: file_state(path) for name, path in self.inputs.items() if path}
+
+
+def read_pair(files, points_space="LPS"):
+    """Reads a pair from its files.
+
+    Args:
+      files: a PairFiles.
+      points_space: axes of the landmark files, one of `ldr_tf.imaging.POINT_SPACES`.
+
+    Returns:
+      A ScanPair.
+
+    Raises:
+      InputError: naming the file that cannot be read or does not fit its scan.
+    """
+    read = {}
+    for side in SIDES:
+        path = getattr(files, side)
+        read[side] = imaging.read_scan(path)
+        labels, points = getattr(files, f"{side}_labels"), getattr(files, f"{side}_points")
+        if labels:
+            read[f"{side}_labels"] = imaging.read_labels(labels)
+            if not imaging.same_grid(read[f"{side}_labels"], read[side]):
+                raise InputError(f"{labels}: labels must lie on the grid of their scan {path}.")
+        if points:
+            read[f"{side}_points"] = imaging.read_points(points, points_space)
+            imaging.check_inside(read[f"{side}_points"], read[side], points, f"the scan {path}")
+    return ScanPair(**read)

@@ -1,0 +1,75 @@
+"""Lists of pairs of scans, as CSV files."""
+
+import csv
+import os
+
+from ldr_tf.errors import InputError
+from ldr_tf.imaging import scan_stem
+from ldr_tf.registration.pair import PairFiles
+
+_REQUIRED = ("fixed", "moving")
+_PATHS = (*_REQUIRED, "fixed_labels", "moving_labels", "fixed_points", "moving_points")
+
+
+def read_pairs(path, output):
+    """Reads a list of pairs.
+
+    Args:
+      path: a CSV file with the columns fixed and moving, and any of fixed_labels, moving_labels,
+        fixed_points, moving_points, output. Paths are seen from the file's own folder; `output` is
+        a name below the output folder, by default MOVING_to_FIXED.
+      output: the output folder.
+
+    Returns:
+      A list of `PairFiles`.
+
+    Raises:
+      InputError: naming the file and the line.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, skipinitialspace=True)
+            _check_columns(path, reader.fieldnames or [])
+            rows = [(reader.line_num, row) for row in reader]
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: is not a CSV file.") from error
+    if not rows:
+        raise InputError(f"{path}: lists no pairs.")
+    pairs, lines = [], {}
+    for line, row in rows:
+        pair = _pair(row, f"{path}: line {line}", os.path.dirname(path), output)
+        place = os.path.normpath(pair.output)
+        if place in lines:
+            raise InputError(
+                f"{path}: lines {lines[place]} and {line} have one output folder "
+                f"({os.path.basename(place)}); name another in the column output."
+            )
+        lines[place] = line
+        pairs.append(pair)
+    return pairs
+
+
+def _check_columns(path, columns):
+    known = (*_PATHS, "output")
+    for name in columns:
+        if name not in known:
+            raise InputError(f"{path}: unknown column {name!r}; known are {', '.join(known)}.")
+    for name in _REQUIRED:
+        if name not in columns:
+            raise InputError(f"{path}: the first line must name the columns; {name} not found.")
+
+
+def _pair(row, place, folder, output):
+    if None in row:
+        raise InputError(f"{place}: has more values than the first line has columns.")
+    values = {name: (value or "").strip() for name, value in row.items()}
+    for name in _REQUIRED:
+        if not values[name]:
+            raise InputError(f"{place}: has no value for {name}.")
+    name = (
+        values.pop("output", "") or f"{scan_stem(values['moving'])}_to_{scan_stem(values['fixed'])}"
+    )
+    paths = {key: os.path.join(folder, value) if value else None for key, value in values.items()}
+    return PairFiles(output=os.path.join(output, name), **paths)

@@ -1,0 +1,95 @@
+"""Two scans on the grid on which they are registered, and whether a model is meant for them."""
+
+import dataclasses
+
+import numpy as np
+
+from ldr_tf import imaging
+from ldr_tf.config import ImageConfig
+from ldr_tf.errors import InputError
+
+_FULL_SHARE = 0.45
+_MARGIN_MM = 12.0
+_STRETCHED = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Working:
+    """Two scans, prepared.
+
+    Attributes:
+      grid: the Grid on which they lie.
+      image_config: the ImageConfig that says how intensities are scaled.
+      box: first and last index, in the fixed scan, of its head or body.
+      fixed, moving: float32 [x, y, z], whole numbers 0..255, the moving scan after the affine step.
+    """
+
+    grid: imaging.Grid
+    image_config: ImageConfig
+    box: tuple[np.ndarray, np.ndarray]
+    fixed: np.ndarray
+    moving: np.ndarray
+
+
+def prepare(fixed, moving, affine, model, notices):
+    """Prepares two scans for a model, or for work without one.
+
+    Args:
+      fixed, moving: SimpleITK images.
+      affine: transform from points of the fixed to points of the moving scan.
+      model: a RegistrationModel, or None.
+      notices: Notices; told where the fixed scan is unlike those that the model was trained on.
+
+    Returns:
+      A Working.
+
+    Raises:
+      InputError: nothing of a scan is seen on the grid.
+    """
+    box = imaging.foreground_box(fixed)
+    if model is None:
+        grid, config = imaging.foreground_grid(fixed, box), ImageConfig()
+    else:
+        config = model.image
+        size = model.network.image_size
+        grid = imaging.network_grid(fixed, config, size, model.free_size, box=box)
+        _tell_misfits(fixed, box, grid, model, notices)
+    volumes = [
+        imaging.prepare_image(fixed, grid, config),
+        imaging.prepare_image(moving, grid, config, affine),
+    ]
+    for volume, name in zip(volumes, ("fixed", "moving")):
+        if volume.min() == volume.max():
+            raise InputError(
+                f"the {name} scan shows nothing where the fixed scan lies in physical space; the "
+                "two scans must overlap, or their centres be brought together by the affine step "
+                "(moments)."
+            )
+    return Working(grid, config, box, *volumes)
+
+
+def _tell_misfits(fixed, box, grid, model, notices):
+    """Warns where a scan is of another size than those that a model knows."""
+    if model.image.spacing is None:
+        spacing = np.array(grid.spacing)
+        if spacing.max() > _STRETCHED * spacing.min():
+            notices.warning(
+                "voxels-stretched",
+                "the model stretches any scan onto its grid; voxels of "
+                f"{_by(spacing, '.1f')} mm are far from those of a whole head or body.",
+            )
+        return
+    source = imaging.grid_of(fixed)
+    across = np.abs(np.reshape(source.direction, (3, 3)).T @ np.reshape(grid.direction, (3, 3)))
+    extent = ((box[1] - box[0] + 1) * source.spacing) @ np.rint(across)
+    known = np.multiply(model.network.image_size, model.image.spacing)
+    if (extent > known + _MARGIN_MM).any() or (extent < _FULL_SHARE * known).all():
+        notices.warning(
+            "size-unlike-training",
+            f"the fixed scan's head or body takes {_by(extent)} mm, the model was trained on "
+            f"{_by(known)} mm: it may be for another anatomy.",
+        )
+
+
+def _by(numbers, form=".0f"):
+    return "x".join(format(float(number), form) for number in numbers)
