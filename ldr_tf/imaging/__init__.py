@@ -33,13 +33,7 @@ from ldr_tf.imaging.points import (
     transform_points,
     write_points,
 )
-from ldr_tf.imaging.reading import (
-    read_displacement,
-    read_image,
-    read_labels,
-    read_scan,
-    read_transform,
-)
+from ldr_tf.imaging.reading import read_image, read_labels, read_scan
 from ldr_tf.imaging.resampling import (
     inside_scan,
     prepare_image,
@@ -47,6 +41,7 @@ from ldr_tf.imaging.resampling import (
     resample,
     resample_scan,
 )
+from ldr_tf.imaging.transform_files import read_displacement, read_transform
 from ldr_tf.imaging.working_grid import foreground_grid, network_grid, refinement_grid
 from ldr_tf.imaging.writing import (
     WRITABLE,
