@@ -23,6 +23,7 @@ from ldr_tf.imaging.foreground import crop_box, foreground_box
 from ldr_tf.imaging.grid import Grid, grid_of, orientation_of, same_grid
 from ldr_tf.imaging.intensity import foreground_threshold, intensity_range, is_ct, scale_intensity
 from ldr_tf.imaging.inverse import invert
+from ldr_tf.imaging.padding import background_value, is_padding, padding_value, without_padding
 from ldr_tf.imaging.points import SPACES as POINT_SPACES
 from ldr_tf.imaging.points import (
     Points,
@@ -61,6 +62,7 @@ __all__ = [
     "align",
     "apply_displacement",
     "apply_transform",
+    "background_value",
     "check_file_place",
     "check_inside",
     "check_output",
@@ -78,10 +80,12 @@ __all__ = [
     "intensity_range",
     "invert",
     "is_ct",
+    "is_padding",
     "jacobian_determinant",
     "match_points",
     "network_grid",
     "orientation_of",
+    "padding_value",
     "prepare_image",
     "prepare_volume",
     "read_displacement",
@@ -100,6 +104,7 @@ __all__ = [
     "transform_points",
     "with_affine",
     "write_image",
+    "without_padding",
     "write_points",
     "write_transform",
 ]

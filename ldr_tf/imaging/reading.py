@@ -19,6 +19,7 @@ from ldr_tf.imaging.headers import kind_of
 from ldr_tf.imaging.metaimage import check_metaimage
 from ldr_tf.imaging.nifti import read_nifti
 from ldr_tf.imaging.nrrd import check_nrrd
+from ldr_tf.imaging.padding import note_padding
 from ldr_tf.notices import Notices
 
 _SCALAR = {
@@ -79,6 +80,8 @@ def read_scan(path, series=None, uneven="refuse", notices=None):
             f"{os.fspath(path)}: holds the values {low:g} and {high:g} only: a mask, where a scan "
             "was expected."
         )
+    if notices is not None:
+        note_padding(image, os.fspath(path), notices)
     image = sitk.Cast(image, sitk.sitkFloat32)
     if not np.isfinite(sitk.GetArrayViewFromImage(image)).all():
         raise InputError(f"{os.fspath(path)}: holds values beyond the range of float32.")

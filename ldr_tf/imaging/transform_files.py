@@ -116,7 +116,7 @@ def _check(path, kind, parameters, fixed):
     dimensions = kind.split("_")[2:3]
     if dimensions and dimensions != ["3"]:
         raise InputError(f"{path}: a 3D transform was expected, not a {dimensions[0]}D one.")
-    needed = _COUNTS.get(name, None)
+    needed = _COUNTS.get(name)
     if name.startswith(_ON_GRIDS) and fixed.size >= _GRID_PARAMETERS:
         nodes = np.rint(fixed[:3]).astype(object)
         if min(nodes) < 1:

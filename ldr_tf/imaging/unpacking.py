@@ -115,7 +115,7 @@ def read_bytes(path, offset, length, notices=None):
 
 
 def check_zlib(path, offset, length):
-    """Refuses, with InputError, a zlib or gzip stream from `offset` on that does not give `length` bytes."""
+    """Refuses, with InputError, zlib or gzip data that do not give `length` bytes."""
     found = 0
     try:
         with open(path, "rb") as file:
