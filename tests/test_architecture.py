@@ -16,7 +16,6 @@ _APPLICATIONS = (_TRAINING - {"training"}) | {"evaluation", "imaging", "models",
 LAYERS = {
     "": {"errors"},  # ldr_tf/__init__.py; its other names are lazy
     "errors": set(),
-    "notices": set(),
     "conventions": set(),
     "keras": set(),
     "notices": set(),

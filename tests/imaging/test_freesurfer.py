@@ -27,5 +27,5 @@ def test_damaged(tmp_path):
     content = (tmp_path / "a.mgh").read_bytes()
     for length in (10, 600):
         (tmp_path / "a.mgh").write_bytes(content[:length])
-        with pytest.raises(InputError, match=r"a.mgh: damaged, or no FreeSurfer volume"):
+        with pytest.raises(InputError, match=r"a.mgh: .*damaged"):
             imaging.read_image(tmp_path / "a.mgh")
