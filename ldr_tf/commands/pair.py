@@ -14,6 +14,7 @@ from ldr_tf.errors import InputError
 from ldr_tf.files import check_output_folder, write_json
 
 SUMMARY = "summary.json"
+_SIDES = ("fixed", "moving")
 _OPTIONAL = ("warped_labels.nii.gz", "jacobian.nii.gz", "inverse_displacement.nii.gz")
 
 
@@ -53,19 +54,27 @@ def check_pair(pair):
         raise InputError("--fixed_points and --moving_points serve together only.")
 
 
-def read_pair(pair, settings):
-    """Returns what the pair's files hold, by name, None where absent; all checked."""
-    data = {"fixed": imaging.read_scan(pair.fixed), "moving": imaging.read_scan(pair.moving)}
-    for side in ("fixed", "moving"):
+def read_pair(pair, settings, notices=None):
+    """Returns what the pair's files hold, by name, None where absent; all checked.
+
+    Args:
+      pair, settings: the Pair and the Settings.
+      notices: a Notices that is told what was done or assumed, or None.
+    """
+    data = {side: imaging.read_scan(getattr(pair, side), notices=notices) for side in _SIDES}
+    for side in _SIDES:
         scan, labels = getattr(pair, side), getattr(pair, f"{side}_labels")
         points = getattr(pair, f"{side}_points")
-        data[f"{side}_labels"] = imaging.read_labels(labels) if labels else None
+        data[f"{side}_labels"] = imaging.read_labels(labels, notices=notices) if labels else None
         if labels and not imaging.same_grid(data[f"{side}_labels"], data[side]):
             raise InputError(f"{labels}: labels must lie on the grid of their scan {scan}.")
         space = settings.points_space
-        data[f"{side}_points"] = imaging.read_points(points, space) if points else None
-        if points:
-            imaging.check_inside(data[f"{side}_points"], data[side], points, f"the scan {scan}")
+        data[f"{side}_points"] = imaging.read_points(points, space, notices) if points else None
+    if pair.fixed_points and pair.moving_points:
+        landmarks = [data[f"{side}_points"] for side in _SIDES]
+        scans = [data[side] for side in _SIDES]
+        kept = imaging.keep_inside(*landmarks, *scans, notices)
+        data["fixed_points"], data["moving_points"] = kept
     return data
 
 

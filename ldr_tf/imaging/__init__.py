@@ -23,16 +23,16 @@ from ldr_tf.imaging.foreground import crop_box, foreground_box
 from ldr_tf.imaging.grid import Grid, grid_of, orientation_of, same_grid
 from ldr_tf.imaging.intensity import foreground_threshold, intensity_range, is_ct, scale_intensity
 from ldr_tf.imaging.inverse import invert
+from ldr_tf.imaging.landmark_files import SPACES as POINT_SPACES
+from ldr_tf.imaging.landmark_files import read_points, write_points
 from ldr_tf.imaging.padding import background_value, is_padding, padding_value, without_padding
-from ldr_tf.imaging.points import SPACES as POINT_SPACES
 from ldr_tf.imaging.points import (
     Points,
     check_inside,
     displacement_field,
+    keep_inside,
     match_points,
-    read_points,
     transform_points,
-    write_points,
 )
 from ldr_tf.imaging.reading import read_image, read_labels, read_scan
 from ldr_tf.imaging.resampling import (
@@ -82,6 +82,7 @@ __all__ = [
     "is_ct",
     "is_padding",
     "jacobian_determinant",
+    "keep_inside",
     "match_points",
     "network_grid",
     "orientation_of",
@@ -103,8 +104,8 @@ __all__ = [
     "to_image",
     "transform_points",
     "with_affine",
-    "write_image",
     "without_padding",
+    "write_image",
     "write_points",
     "write_transform",
 ]

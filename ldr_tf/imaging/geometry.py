@@ -4,13 +4,15 @@ An affine here is 3x4, of voxel indices to mm along LPS. The rules:
 
 - NIfTI: the sform where its code is above 0, as nibabel, FSL and SPM have it (ITK often takes the
   qform); else the qform where its code is above 0. Forms that place any corner of the volume more
-  than a quarter of the smallest voxel edge apart are a warning. Neither form (Analyze, MetaImage and
-  NRRD without an orientation): axes are taken to point to L, P, S, with a warning.
+  than a quarter of the smallest voxel edge apart are a warning.
+- No orientation at all (NIfTI without either form, Analyze, MetaImage and NRRD without directions):
+  axes are taken to point to L, P, S, with a warning.
 - Lengths are mm. A header that says metres, centimetres or microns is converted; where that makes
   no size that a scan has, and the bare numbers do, these are taken as mm; a warning either way.
 - Axes that miss right angles by up to 1 percent are brought to the nearest right angles, about the
   volume's centre, with a notice. Others (shear, gantry tilt) are resampled, with a notice, to a
-  grid at right angles: its first axis is the old one, its second lies in the plane of the first two.
+  grid at right angles, whose first axis is the old one and whose second lies in the plane of the
+  first two.
 - Sizes that no scan has are refused where they are too large, a warning where they are too small.
 """
 
@@ -206,8 +208,8 @@ def place(image, affine, name, notices=None, interpolation="linear", outside=Non
             shift = np.linalg.norm((repaired - affine) @ _corners(size), axis=0).max()
             notices.notice(
                 "geometry-repaired",
-                f"{name}: the axes miss right angles by {100 * off:.2g} percent and were brought to "
-                f"the nearest right angles; voxels moved by up to {shift:.2g} mm.",
+                f"{name}: the axes miss right angles by {100 * off:.2g} percent and were brought "
+                f"to the nearest right angles; voxels moved by up to {shift:.2g} mm.",
             )
         elif off <= 1e-6:
             repaired[:, 3] = affine[:, 3]

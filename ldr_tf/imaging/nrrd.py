@@ -12,7 +12,7 @@ from typing import Optional
 import numpy as np
 
 from ldr_tf.errors import InputError
-from ldr_tf.imaging.unpacking import RATIO, check_exists, check_length, check_memory
+from ldr_tf.imaging.unpacking import RATIO, check_exists, check_length, check_memory, check_zlib
 
 ENDINGS = (".nrrd", ".nhdr")
 _LINE = 1 << 16
@@ -29,6 +29,7 @@ _BYTES = {name: size for size, names in _TYPES.items() for name in names.split("
 _UNITS = {"mm": "mm", "um": "um", "µm": "um", "micron": "um", "cm": "cm", "m": "m", "nm": "nm"}
 _UNITS.update(millimeter="mm", meter="m", centimeter="cm", micrometer="um")
 _WITHOUT_DIRECTIONS = ("", "scanner-xyz", "3d-right-handed", "3d-left-handed")
+_SKIPS = ("line skip", "lineskip", "byte skip", "byteskip")
 _VECTOR = re.compile(r"none|\([^()]*\)")
 
 
@@ -104,9 +105,8 @@ def _check_voxels(path, fields, offset, length):
     name = fields.get("data file", fields.get("datafile", ""))
     if name.upper().split()[:1] == ["LIST"] or "%" in name:
         raise InputError(f"{path}: its data file must be one file, not {name!r}.")
-    for field in ("line skip", "lineskip", "byte skip", "byteskip"):
-        if fields.get(field, "0") not in ("0", "-1"):
-            _whole(path, fields, field, 1)
+    skips = [name for name in _SKIPS if fields.get(name, "0") != "0"]
+    skipped = any(_whole(path, fields, name, 1) for name in skips)
     data = os.path.join(os.path.dirname(path), name) if name else path
     check_exists(data)
     if os.path.isdir(data):
@@ -117,7 +117,10 @@ def _check_voxels(path, fields, offset, length):
         check_length(data, offset, length)
     elif encoding in ("gzip", "gz"):
         check_memory(data, length)
-        check_length(data, 0, length // RATIO)
+        if skipped:
+            check_length(data, 0, length // RATIO)
+        else:
+            check_zlib(data, offset, length)
     elif encoding in ("txt", "text", "ascii", "hex"):
         check_memory(data, length)
     else:
@@ -142,7 +145,7 @@ def _fields(path):
                 continue
             name, sign, value = text.partition(":")
             name = name.strip().lower()
-            if not sign or len(line) > _FIELD and name != "content":
+            if not sign or (len(line) > _FIELD and name != "content"):
                 raise InputError(f"{path}: a line of the header is no field: {text[:80]!r}.")
             fields[name] = value.strip()
     raise InputError(f"{path}: the header does not end; damaged, or no NRRD file.")

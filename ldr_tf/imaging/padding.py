@@ -90,8 +90,8 @@ def note_padding(scan, name, notices):
         share = 100 * float(is_padding(scan, value).mean())
         notices.notice(
             "padding-found",
-            f"{name}: {share:.2g} percent of the voxels are padding ({value:g}); they were left out "
-            "of foreground, intensities and similarity.",
+            f"{name}: {share:.2g} percent of the voxels are padding ({value:g}); they were left "
+            "out of foreground, intensities and similarity.",
         )
 
 

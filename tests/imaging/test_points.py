@@ -43,7 +43,8 @@ def test_there_and_back(tmp_path, space):
 @pytest.mark.parametrize(
     "text, words",
     [
-        ("", "columns"),
+        ("", "empty"),
+        ("\n", "columns"),
         ("name,x,y\na,1,2\n", "z not found"),
         ("name,x,y,z\n", "no points"),
         ("name,x,y,z\na,1,2,3\na,4,5,6\n", "line 3.*twice"),
