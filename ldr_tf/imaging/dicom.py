@@ -75,7 +75,7 @@ def read_series(folder, series=None, uneven="refuse", notices=None):
     try:
         reader.SetFileNames(names)
         image = reader.Execute()
-    except RuntimeError as error:
+    except (RuntimeError, UnicodeDecodeError) as error:
         raise InputError(
             f"{folder}: the DICOM series of {len(names)} files cannot be read as one volume."
         ) from error
@@ -109,7 +109,7 @@ def _series(folder):
                 continue
             count = len(names) * _frames(header)
             found.append((uid, names, count, _text(header, _DESCRIPTION)))
-    except RuntimeError as error:
+    except (RuntimeError, UnicodeDecodeError) as error:
         raise InputError(f"{folder}: cannot be read as a folder of DICOM files.") from error
     return sorted(found, key=lambda item: (-item[2], item[0]))
 
@@ -151,7 +151,7 @@ def _header(name):
         reader.SetImageIO("GDCMImageIO")
         reader.SetFileName(name)
         reader.ReadImageInformation()
-    except RuntimeError as error:
+    except (RuntimeError, UnicodeDecodeError) as error:
         raise InputError(f"{name}: is damaged, or no DICOM image.") from error
     return reader
 

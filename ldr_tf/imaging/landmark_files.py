@@ -69,7 +69,7 @@ def read_points(path, space="LPS", notices=None):
         if not name or name in names:
             raise InputError(
                 f"{path}: {place}: "
-                + (f"the name {name!r} is there twice." if name else "has no name.")
+                + (f"the name {name[:60]!r} is there twice." if name else "has no name.")
             )
         names[name] = None
         positions.append(position)
@@ -111,7 +111,7 @@ def _from_fcsv(path, text):
     said = {name.strip().lower(): value.strip() for name, value in said.items()}
     system = said.get("coordinatesystem", "RAS").upper()
     if system not in _SLICER_SPACES:
-        raise InputError(f"{path}: CoordinateSystem must be LPS or RAS, not {system!r}.")
+        raise InputError(f"{path}: CoordinateSystem must be LPS or RAS, not {system[:60]!r}.")
     columns = said.get("columns", _SLICER_COLUMNS).split(",")
     lines = [line if not line.startswith("#") else "" for line in text.splitlines()]
     reader = csv.DictReader(lines, fieldnames=columns)
@@ -150,7 +150,7 @@ def _from_json(path, text, notices):
             unit = unit[0] if isinstance(unit, list) else unit
             if system not in _SLICER_SPACES or unit not in _MM:
                 raise InputError(
-                    f"{path}: coordinates must be LPS or RAS and in mm, not {system} in {unit}."
+                    f"{path}: coordinates must be LPS or RAS and in mm, not {system[:60]} in {str(unit)[:60]}."
                 )
             spaces.append(_SLICER_SPACES[system])
             for number, point in enumerate(markups.get("controlPoints") or (), start=1):
@@ -203,5 +203,5 @@ def _number(text, path, place, comma=False):
     except (TypeError, ValueError, OverflowError):
         value = math.nan
     if not math.isfinite(value):
-        raise InputError(f"{path}: {place}: x, y and z must be numbers (mm), not {text!r}.")
+        raise InputError(f"{path}: {place}: x, y and z must be numbers (mm), not {str(text)[:60]!r}.")
     return value

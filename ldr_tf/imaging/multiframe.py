@@ -54,7 +54,7 @@ def read_multiframe(path, uneven, notices):
         )
     try:
         image = sitk.ReadImage(path)
-    except RuntimeError as error:
+    except (RuntimeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as one volume.") from error
     for key in image.GetMetaDataKeys():
         image.EraseMetaData(key)

@@ -55,7 +55,7 @@ def read_nifti(path, notices, interpolation="linear", outside=None):
     size, components = _size(header, path)
     try:
         dtype = header.get_data_dtype()
-    except HeaderDataError as error:
+    except (HeaderDataError, KeyError) as error:
         raise InputError(
             f"{path}: the type of voxel {int(header['datatype'])} is none of NIfTI's."
         ) from error

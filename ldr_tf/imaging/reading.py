@@ -157,7 +157,7 @@ def _read_by_itk(path, kind, notices, interpolation, outside):
     facts = check(path) if check else None
     try:
         image = _three_dimensional(sitk.ReadImage(path, imageIO=reader), path)
-    except RuntimeError as error:
+    except (RuntimeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: {_reason(error)}.") from error
     check_spacing(image.GetSpacing(), path)
     affine = affine_of(image)

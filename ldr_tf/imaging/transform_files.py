@@ -13,7 +13,7 @@ import SimpleITK as sitk
 
 from ldr_tf.errors import InputError
 from ldr_tf.imaging.reading import read_vectors
-from ldr_tf.imaging.unpacking import check_exists
+from ldr_tf.imaging.unpacking import RATIO, check_exists
 
 _TEXT = (".tfm", ".txt")
 _HDF5 = (".h5", ".hdf5")
@@ -94,7 +94,7 @@ def read_transform(path, notices=None):
         _check(path, kind, np.ravel(parameters), np.ravel(fixed))
     try:
         transform = sitk.ReadTransform(path)
-    except RuntimeError as error:
+    except (RuntimeError, UnicodeDecodeError) as error:  # ITK quotes what it cannot read
         raise InputError(f"{path}: is not a transform file that ITK can read.") from error
     if transform.GetDimension() != 3:
         raise InputError(f"{path}: a 3D transform was expected, not a 2D one.")
@@ -180,24 +180,32 @@ def _in_text(path):
 def _in_hdf5(path):
     """Lists (kind, parameters, fixed parameters) of ITK's HDF5 file."""
     result = []
+    most = RATIO * os.path.getsize(path) // 8
     try:
         with h5py.File(path, "r") as file:
             for name in file["TransformGroup"]:
                 group = file["TransformGroup"][name]
-                kind = np.ravel(group["TransformType"][()])[0]
+                kind = np.ravel(_content(group["TransformType"], 1))[0]
                 kind = kind.decode("latin-1") if isinstance(kind, bytes) else str(kind)
                 numbers = []
                 for field in ("Parameters", "FixedParameters"):
-                    # ITK wrote these names without an s for years.
+                    # ITK misspelt these names for years.
                     keys = [prefix + field for prefix in ("Transform", "Tranform")]
-                    dataset = next((group[key] for key in keys if key in group), ())
-                    numbers.append(np.asarray(dataset, float))
-                result.append((kind, *numbers))
+                    dataset = next((group[key] for key in keys if key in group), None)
+                    numbers.append(() if dataset is None else _content(dataset, most))
+                result.append((kind, *[np.asarray(part, float) for part in numbers]))
     except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
         raise InputError(f"{path}: is not a transform file that ITK can read.") from error
     except MemoryError as error:
         raise InputError(f"{path}: asks for more memory than there is.") from error
     return result
+
+
+def _content(dataset, most):
+    """Returns what a dataset holds; ValueError where that is more than the file can give."""
+    if dataset.size is None or dataset.size > most:
+        raise ValueError(f"{dataset.name} is too large")
+    return dataset[()]
 
 
 def _in_matlab(path):
