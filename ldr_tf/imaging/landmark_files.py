@@ -150,7 +150,8 @@ def _from_json(path, text, notices):
             unit = unit[0] if isinstance(unit, list) else unit
             if system not in _SLICER_SPACES or unit not in _MM:
                 raise InputError(
-                    f"{path}: coordinates must be LPS or RAS and in mm, not {system[:60]} in {str(unit)[:60]}."
+                    f"{path}: coordinates must be LPS or RAS and in mm, not {system[:60]} in "
+                    f"{str(unit)[:60]}."
                 )
             spaces.append(_SLICER_SPACES[system])
             for number, point in enumerate(markups.get("controlPoints") or (), start=1):
@@ -203,5 +204,6 @@ def _number(text, path, place, comma=False):
     except (TypeError, ValueError, OverflowError):
         value = math.nan
     if not math.isfinite(value):
-        raise InputError(f"{path}: {place}: x, y and z must be numbers (mm), not {str(text)[:60]!r}.")
+        text = str(text)[:60]
+        raise InputError(f"{path}: {place}: x, y and z must be numbers (mm), not {text!r}.")
     return value

@@ -83,9 +83,9 @@ def check_metaimage(path):
 
 def _check_voxels(path, fields, offset, length):
     name = fields.get("ElementDataFile", "")
-    if not name or name.upper().split()[0] == "LIST" or "%" in name:
+    if not 0 < len(name) < 256 or name.upper().split()[0] == "LIST" or "%" in name:
         raise InputError(
-            f"{path}: ElementDataFile must be LOCAL or the name of one file, not {name!r}."
+            f"{path}: ElementDataFile must be LOCAL or the name of one file, not {name[:60]!r}."
         )
     skip = _whole(path, fields, "HeaderSize") if "HeaderSize" in fields else 0
     if name.upper() == "LOCAL":

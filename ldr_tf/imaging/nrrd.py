@@ -103,8 +103,8 @@ def _check_vector(path, name, text):
 
 def _check_voxels(path, fields, offset, length):
     name = fields.get("data file", fields.get("datafile", ""))
-    if name.upper().split()[:1] == ["LIST"] or "%" in name:
-        raise InputError(f"{path}: its data file must be one file, not {name!r}.")
+    if name.upper().split()[:1] == ["LIST"] or "%" in name or len(name) > 255:
+        raise InputError(f"{path}: its data file must be one file, not {name[:60]!r}.")
     skips = [name for name in _SKIPS if fields.get(name, "0") != "0"]
     skipped = any(_whole(path, fields, name, 1) for name in skips)
     data = os.path.join(os.path.dirname(path), name) if name else path

@@ -5,6 +5,8 @@ many nodes of a B-spline as its fixed parameters ask for, whatever follows.
 """
 
 import os
+import re
+import tempfile
 
 import h5py
 import numpy as np
@@ -37,6 +39,7 @@ _COUNTS = {
 }
 """Parameters of transforms that have a fixed number of them."""
 
+_KIND = re.compile(r"[A-Za-z0-9]+(_(double|float)(_\d+_\d+)?)?")
 _ON_GRIDS = ("BSpline", "DisplacementField", "VelocityField")
 _GRID_PARAMETERS = 18
 """Of a grid in space: size, origin, spacing, three numbers each, and nine of the direction."""
@@ -93,8 +96,8 @@ def read_transform(path, notices=None):
     for kind, parameters, fixed in found:
         _check(path, kind, np.ravel(parameters), np.ravel(fixed))
     try:
-        transform = sitk.ReadTransform(path)
-    except (RuntimeError, UnicodeDecodeError) as error:  # ITK quotes what it cannot read
+        transform = _clean(found) if name.endswith(_HDF5) else sitk.ReadTransform(path)
+    except (OSError, RuntimeError, UnicodeDecodeError) as error:  # ITK quotes what it cannot read
         raise InputError(f"{path}: is not a transform file that ITK can read.") from error
     if transform.GetDimension() != 3:
         raise InputError(f"{path}: a 3D transform was expected, not a 2D one.")
@@ -109,6 +112,8 @@ def read_transform(path, notices=None):
 def _check(path, kind, parameters, fixed):
     """Refuses, with InputError, numbers that cannot be those of a kind of transform."""
     name = kind.split("_")[0]
+    if not _KIND.fullmatch(kind):
+        raise InputError(f"{path}: {kind[:60]!r} is no transform of ITK.")
     if name.startswith("Composite") or name.startswith("Identity"):
         return
     if not (np.isfinite(parameters).all() and np.isfinite(fixed).all()):
@@ -117,6 +122,11 @@ def _check(path, kind, parameters, fixed):
     if dimensions and dimensions != ["3"]:
         raise InputError(f"{path}: a 3D transform was expected, not a {dimensions[0]}D one.")
     needed = _COUNTS.get(name)
+    if needed and name != "TranslationTransform" and fixed.size not in (3, 4):
+        raise InputError(
+            f"{path}: a {name} has 3 fixed parameters, its centre, not {fixed.size}; the file is "
+            "truncated or damaged."
+        )
     if name.startswith(_ON_GRIDS) and fixed.size >= _GRID_PARAMETERS:
         nodes = np.rint(fixed[:3]).astype(object)
         if min(nodes) < 1:
@@ -131,6 +141,23 @@ def _check(path, kind, parameters, fixed):
             f"{path}: a {name} has {needed or 'some'} parameters, not {parameters.size}; the file "
             "is truncated or damaged."
         )
+
+
+def _clean(found):
+    """Returns the transform of what an HDF5 file holds.
+
+    ITK reads it from a new file: in a damaged one its HDF5 ends the process.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "transform.h5")
+        with h5py.File(path, "w") as file:
+            for number, (kind, parameters, fixed) in enumerate(found):
+                group = file.create_group(f"TransformGroup/{number}")
+                group.create_dataset("TransformType", data=[kind], dtype=h5py.string_dtype("ascii"))
+                if not kind.startswith("Composite"):
+                    group["TransformParameters"] = np.ravel(parameters)
+                    group["TransformFixedParameters"] = np.ravel(fixed)
+        return sitk.ReadTransform(path)
 
 
 def _check_linear(path, transform):
@@ -183,7 +210,7 @@ def _in_hdf5(path):
     most = RATIO * os.path.getsize(path) // 8
     try:
         with h5py.File(path, "r") as file:
-            for name in file["TransformGroup"]:
+            for name in sorted(file["TransformGroup"], key=lambda name: (len(name), name)):
                 group = file["TransformGroup"][name]
                 kind = np.ravel(_content(group["TransformType"], 1))[0]
                 kind = kind.decode("latin-1") if isinstance(kind, bytes) else str(kind)
