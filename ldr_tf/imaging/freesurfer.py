@@ -5,7 +5,7 @@ import SimpleITK as sitk
 from nibabel.freesurfer.mghformat import MGHHeader
 
 from ldr_tf.errors import InputError
-from ldr_tf.imaging.geometry import place, unknown_orientation
+from ldr_tf.imaging.geometry import check_spacing, place, unknown_orientation
 from ldr_tf.imaging.unpacking import check_length, first_bytes, read_bytes
 
 ENDINGS = (".mgz", ".mgh")
@@ -15,6 +15,9 @@ _TYPES = {0: ">u1", 1: ">i4", 3: ">f4", 4: ">i2", 10: ">u2"}
 _VERSION = 1
 _FLAG = 28
 """Where the header says whether it gives an orientation."""
+
+_LIA = ((-1, 0, 0), (0, 0, -1), (0, 1, 0))
+"""FreeSurfer's axes where a header gives none."""
 
 _FIELDS = 90
 """Bytes of a header that mean something."""
@@ -53,9 +56,12 @@ def read_freesurfer(path, notices, interpolation="linear", outside=None):
     length = int(np.prod(size, dtype=object)) * dtype.itemsize
     check_length(path, _OFFSET, length)
     values = read_bytes(path, _OFFSET, length, notices).view(dtype).reshape(size[::-1])
-    if np.frombuffer(start, ">i2", 1, _FLAG)[0] == 0:
-        # nibabel has put FreeSurfer's default in place of the fields.
+    if np.frombuffer(start, ">i2", 1, _FLAG)[0] <= 0:
         unknown_orientation(path, notices, "left, feet and front (LIA)")
+        header["delta"], header["Mdc"], header["Pxyz_c"] = 1, _LIA, 0
+    check_spacing(header["delta"], path)
+    if not np.isfinite([*header["Mdc"].ravel(), *header["Pxyz_c"]]).all():
+        raise InputError(f"{path}: the header's orientation holds numbers that are not finite.")
     image = sitk.GetImageFromArray(values.astype(dtype.newbyteorder("=")))
     affine = _TO_LPS @ header.get_affine()[:3].astype(float)
     return place(image, affine, path, notices, interpolation, outside)

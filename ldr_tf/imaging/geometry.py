@@ -62,11 +62,9 @@ def nifti_affine(forms, name, notices):
     """Returns the affine that a NIfTI header means, in mm.
 
     Raises:
-      InputError: spacing not above zero or not finite; no usable form.
+      InputError: no usable form.
     """
-    check_spacing(forms.pixdim, name)
-    affine = _chosen(forms, name, notices)
-    lps = _LPS @ affine + 0.0  # no negative zeros
+    lps = _LPS @ _chosen(forms, name, notices) + 0.0  # no negative zeros
     return lps * unit_factor(forms.unit, lps, forms.size, name, notices)
 
 

@@ -22,6 +22,7 @@ from ldr_tf.imaging.unpacking import (
 ENDINGS = (".mha", ".mhd")
 _LINE = 4096
 _LINES = 1000
+_FLAT = 1e-6
 _BYTES = {
     "MET_CHAR": 1,
     "MET_UCHAR": 1,
@@ -70,6 +71,10 @@ def check_metaimage(path):
     for name, count in ((axes, dimensions**2), *((name, dimensions) for name in _ORIGIN)):
         if name in fields:
             _numbers(path, fields, name, count, float)
+    if axes is not None:
+        matrix = np.reshape([float(word) for word in fields[axes].split()], (dimensions,) * 2)
+        if abs(np.linalg.det(matrix)) < _FLAT:
+            raise InputError(f"{path}: {axes} must span a volume; two of its axes point alike.")
     kind = fields.get("ElementType", "")
     if kind.upper() not in _BYTES:
         raise InputError(f"{path}: ElementType {kind!r} is none of {', '.join(_BYTES)}.")

@@ -14,7 +14,7 @@ from nibabel.quaternions import quat2mat
 from nibabel.spatialimages import HeaderDataError
 
 from ldr_tf.errors import InputError
-from ldr_tf.imaging.geometry import NiftiForms, nifti_affine, place
+from ldr_tf.imaging.geometry import NiftiForms, check_spacing, nifti_affine, place
 from ldr_tf.imaging.unpacking import check_exists, check_length, first_bytes, read_bytes
 
 _UNITS = {1: "m", 2: "mm", 3: "um"}
@@ -63,6 +63,7 @@ def read_nifti(path, notices, interpolation="linear", outside=None):
         kind = "complex numbers" if dtype.kind == "c" else "colours (3 values a voxel)"
         kind = f"{8 * dtype.itemsize} bit floats" if dtype.kind == "f" else kind
         raise InputError(f"{path}: a scan must hold one real number a voxel, not {kind}.")
+    check_spacing([float(value) for value in header["pixdim"][1:4]], path)
     affine = nifti_affine(_forms(header, size), path, notices)
     slope, inter = _scaling(header, path, notices)
     offset = _offset(header, path, single)

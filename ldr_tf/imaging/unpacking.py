@@ -71,9 +71,12 @@ def first_bytes(path, count, unpack=True):
             start = file.read(count)
             if not unpack or start[:2] != _GZIP:
                 return start
-            return isal_zlib.decompressobj(_WBITS_GZIP).decompress(
-                start + file.read(count + _BLOCK - len(start)), count
-            )
+            rest, found = start + file.read(count + _BLOCK - len(start)), b""
+            while len(found) < count and rest[:2] == _GZIP:
+                member = isal_zlib.decompressobj(_WBITS_GZIP)
+                found += member.decompress(rest, count - len(found))
+                rest = member.unused_data
+            return found
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error
     except igzip_lib.IsalError as error:
