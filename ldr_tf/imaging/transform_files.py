@@ -33,7 +33,6 @@ _COUNTS = {
     "Similarity3DTransform": 7,
     "ScaleVersor3DTransform": 9,
     "ScaleSkewVersor3DTransform": 15,
-    "ComposeScaleSkewVersor3DTransform": 12,
     "AffineTransform": 12,
     "MatrixOffsetTransformBase": 12,
 }
@@ -97,6 +96,8 @@ def read_transform(path, notices=None):
         _check(path, kind, np.ravel(parameters), np.ravel(fixed))
     try:
         transform = _clean(found) if name.endswith(_HDF5) else sitk.ReadTransform(path)
+    except KeyError as error:  # SimpleITK has no class for a few of ITK's
+        raise InputError(f"{path}: is of a kind of transform that SimpleITK lacks.") from error
     except (OSError, RuntimeError, UnicodeDecodeError) as error:  # ITK quotes what it cannot read
         raise InputError(f"{path}: is not a transform file that ITK can read.") from error
     if transform.GetDimension() != 3:
