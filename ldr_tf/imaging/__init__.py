@@ -23,6 +23,7 @@ from ldr_tf.imaging.foreground import crop_box, foreground_box
 from ldr_tf.imaging.grid import Grid, grid_of, orientation_of, same_grid
 from ldr_tf.imaging.intensity import foreground_threshold, intensity_range, is_ct, scale_intensity
 from ldr_tf.imaging.inverse import invert
+from ldr_tf.imaging.landmark_files import ENDINGS as POINT_ENDINGS
 from ldr_tf.imaging.landmark_files import SPACES as POINT_SPACES
 from ldr_tf.imaging.landmark_files import read_points, write_points
 from ldr_tf.imaging.padding import background_value, is_padding, padding_value, without_padding
@@ -32,6 +33,7 @@ from ldr_tf.imaging.points import (
     displacement_field,
     keep_inside,
     match_points,
+    only_inside,
     transform_points,
 )
 from ldr_tf.imaging.reading import read_image, read_labels, read_scan
@@ -54,6 +56,7 @@ from ldr_tf.imaging.writing import (
 
 __all__ = [
     "AFFINE_METHODS",
+    "POINT_ENDINGS",
     "POINT_SPACES",
     "WRITABLE",
     "Alignment",
@@ -85,6 +88,7 @@ __all__ = [
     "keep_inside",
     "match_points",
     "network_grid",
+    "only_inside",
     "orientation_of",
     "padding_value",
     "prepare_image",

@@ -19,6 +19,9 @@ from ldr_tf.imaging.unpacking import check_exists
 from ldr_tf.imaging.writing import check_file_place
 
 SPACES = ("LPS", "RAS")
+ENDINGS = (".csv", ".fcsv", ".json", ".txt", ".pts")
+"""Endings that landmark files have; what one is, its content says."""
+
 _AXES = ("x", "y", "z")
 _FROM_RAS = np.array([-1.0, -1.0, 1.0])
 _SLICER_SPACES = {"0": "RAS", "1": "LPS", "RAS": "RAS", "LPS": "LPS"}

@@ -79,6 +79,29 @@ def keep_inside(fixed_points, moving_points, fixed, moving, notices=None):
     return Points(names, first[kept]), Points(names, second[kept])
 
 
+def only_inside(points, image, points_name, image_name, notices=None):
+    """Returns the points that `check_inside` lets pass.
+
+    Args:
+      points, image, points_name, image_name: as of `check_inside`.
+      notices: a Notices that is told how many were left out, or None.
+
+    Raises:
+      InputError: all lie outside.
+    """
+    outside = _outside(points.positions, image)
+    if outside.all():
+        check_inside(points, image, points_name, image_name)
+    if outside.any() and notices is not None:
+        notices.warning(
+            "landmarks-outside",
+            f"{points_name}: {np.count_nonzero(outside)} of {len(outside)} points lie outside "
+            f"{image_name} and were left out, {_example(points.names, points.positions, outside)}.",
+        )
+    names = tuple(name for name, out in zip(points.names, outside) if not out)
+    return Points(names, points.positions[~outside])
+
+
 def check_inside(points, image, points_name, image_name):
     """Refuses, with InputError, points more than half a voxel outside an image's outermost ones."""
     outside = _outside(points.positions, image)

@@ -191,7 +191,7 @@ def test_an_oblique_volume_without_tilt_is_silent(tmp_path):
 
 def test_slices_that_drift_sideways_are_refused(tmp_path):
     along_rows = lambda k: (-3.0 + 0.4 * k, 4.0, 2.0 * k)  # noqa: E731
-    with pytest.raises(InputError, match="drift sideways along their rows by 4.4 mm"):
+    with pytest.raises(InputError, match=r"drift sideways along their rows by 4\.4 mm"):
         read(dicom(tmp_path / "a", ImagePositionPatient=along_rows))
     jump = lambda k: (-3.0, 4.0 + 3.0 * (k == 6), 2.0 * k)  # noqa: E731
     with pytest.raises(InputError, match=r"do not lie on one line: .*06.dcm lies 3 mm beside"):

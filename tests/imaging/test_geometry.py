@@ -174,7 +174,7 @@ def test_labels_with_shear_stay_labels_on_their_scans_grid(tmp_path):
     labels[5:15, 5:15, 5:15] = 7
     image = nibabel.Nifti1Image(labels, affine)
     nibabel.save(image, str(tmp_path / "l.nii.gz"))
-    read_back, notices = read(tmp_path / "l.nii.gz", imaging.read_labels)
+    read_back, _ = read(tmp_path / "l.nii.gz", imaging.read_labels)
     assert imaging.same_grid(scan, read_back)
     assert set(np.unique(imaging.to_array(read_back))) == {0, 7}
     share = np.prod(scan.GetSpacing()) / abs(np.linalg.det(affine))

@@ -39,7 +39,9 @@ def test_fcsv_says_its_own_space(tmp_path, space, sign):
         np.testing.assert_array_equal(points.positions, expected)
 
 
-@pytest.mark.parametrize("system, unit, sign", [("LPS", "mm", 1), ("RAS", "mm", -1), ("LPS", "cm", 10)])
+@pytest.mark.parametrize(
+    "system, unit, sign", [("LPS", "mm", 1), ("RAS", "mm", -1), ("LPS", "cm", 10)]
+)
 def test_markups_say_their_own_space(tmp_path, system, unit, sign):
     given = [
         {"id": "1", "label": "a", "position": [1.5, -2, 3], "positionStatus": "defined"},
@@ -47,7 +49,9 @@ def test_markups_say_their_own_space(tmp_path, system, unit, sign):
         {"id": "3", "label": "c", "position": None, "positionStatus": "undefined"},
     ]
     notices = Notices()
-    points = read_points(written(tmp_path, slicer(given, system, unit), "a.mrk.json"), "RAS", notices)
+    points = read_points(
+        written(tmp_path, slicer(given, system, unit), "a.mrk.json"), "RAS", notices
+    )
     assert points.names == ("a", "2")
     third = 10 if unit == "cm" else 1
     np.testing.assert_allclose(points.positions[0], (1.5 * sign, -2 * sign, 3 * third))
@@ -61,7 +65,9 @@ def test_elastix_lists(tmp_path):
     np.testing.assert_array_equal(points.positions, [(1, 2, 3), (4.5, -5, 60)])
 
 
-@pytest.mark.parametrize("text", ["name;x;y;z\na;1,5;2;-3,25\n", "x\tname\ty\tz\n1,5\ta\t2\t-3.25\n"])
+@pytest.mark.parametrize(
+    "text", ["name;x;y;z\na;1,5;2;-3,25\n", "x\tname\ty\tz\n1,5\ta\t2\t-3.25\n"]
+)
 def test_semicolons_tabs_and_decimal_commas(tmp_path, text):
     points = read_points(written(tmp_path, text))
     np.testing.assert_array_equal(points.positions, [(1.5, 2, -3.25)])

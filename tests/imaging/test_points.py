@@ -9,6 +9,7 @@ from ldr_tf.imaging import (
     displacement_field,
     keep_inside,
     match_points,
+    only_inside,
     read_points,
     transform_points,
     write_points,
@@ -103,6 +104,17 @@ def test_landmarks_outside_their_scan_are_left_out_and_counted():
     far = Points(fixed.names, fixed.positions + 1000)
     with pytest.raises(InputError, match="no pair of landmarks lies inside"):
         keep_inside(far, moving, image, image)
+
+
+def test_only_the_points_inside():
+    image = sitk.Image(10, 10, 10, sitk.sitkUInt8)
+    points = Points(("a", "b"), np.array([(1.0, 1, 1), (50, 1, 1)]))
+    notices = Notices()
+    kept = only_inside(points, image, "p.csv", "the scan f", notices)
+    assert kept.names == ("a",) and kept.positions.tolist() == [[1, 1, 1]]
+    assert "p.csv: 1 of 2 points lie outside the scan f and were left out" in notices[0].text
+    with pytest.raises(InputError, match=r"p.csv: 1 of 1 points lie outside"):
+        only_inside(Points(("b",), points.positions[1:]), image, "p.csv", "the scan f")
 
 
 def test_points_travel_with_the_transform():
