@@ -52,6 +52,8 @@ setup(
         "h5py>=3.8",
         "isal>=1.7",
         "matplotlib>=3.6",
+        "nibabel>=5",
+        "pydicom>=2.4",
         "scipy>=1.10",
         "SimpleITK>=2.2",
         "tqdm>=4.60",
@@ -59,7 +61,6 @@ setup(
     extras_require={
         # The critic's spectral norm; there is no TensorFlow Addons for the modern stack.
         "addons": [f"tensorflow-addons>=0.23,<0.24; {CLASSIC}"],
-        "freesurfer": ["nibabel>=5"],
         # Programs to compare with in experiments.evaluate.
         "baselines": ["antspyx>=0.5", "itk-elastix>=0.20"],
         # ldr-register --model=grpc://...; warm-up requests in exports.

@@ -27,6 +27,7 @@ from data.preparation import fingerprint, prepare_scan
 from data.volumes import write_scan
 from ldr_tf import files
 from ldr_tf.errors import InputError
+from ldr_tf.notices import Notice
 
 VOLUMES_NAME = "volumes.h5"
 JSON_NAME = "dataset.json"
@@ -46,11 +47,14 @@ class Outcome:
       source: the Source.
       problem: one sentence; None where all went well.
       seconds: that it took; 0 where an earlier call had done it.
+      notices: what its reading had to decide or assume, each a `ldr_tf.notices.Notice`; none where
+        an earlier call had done it.
     """
 
     source: object
     problem: Optional[str]
     seconds: float
+    notices: tuple = ()
 
 
 def assemble(sources, output, settings, workers=1, structures=None):
@@ -116,17 +120,17 @@ def _outcomes(sources, settings, parts, prints, finished, workers):
                 arguments = (_make_part, source, settings, path, digest)
                 jobs[source.name] = pool.submit(*arguments) if pool else arguments
         for source in sources:
-            problem, seconds = None, 0.0
+            problem, seconds, notices = None, 0.0, ()
             if source.name in jobs:
                 job = jobs.pop(source.name)
                 try:
-                    problem, seconds = job.result() if pool else job[0](*job[1:])
+                    problem, seconds, notices = job.result() if pool else job[0](*job[1:])
                 except BrokenProcessPool as error:
                     raise InputError(
                         f"{source.path}: a worker process died, perhaps for want of memory; the "
                         "same command with fewer --workers goes on."
                     ) from error
-            yield Outcome(source, problem, seconds)
+            yield Outcome(source, problem, seconds, notices)
 
 
 def _start_worker():
@@ -147,7 +151,7 @@ def _is_whole(path, digest):
 
 
 def _make_part(source, settings, path, digest):
-    """Prepares one scan into its file; returns (problem or None, seconds).
+    """Prepares one scan into its file; returns (problem or None, seconds, notices).
 
     Raises:
       InputError: the file cannot be written; nothing could be, then.
@@ -156,10 +160,11 @@ def _make_part(source, settings, path, digest):
     try:
         scan = prepare_scan(source, settings)
     except InputError as error:
-        return str(error), time.perf_counter() - start
+        return str(error), time.perf_counter() - start, ()
     except (RuntimeError, ValueError, OSError, MemoryError) as error:
         words = str(error).splitlines() or [type(error).__name__]
-        return f"{source.path}: cannot be prepared ({words[-1]}).", time.perf_counter() - start
+        problem = f"{source.path}: cannot be prepared ({words[-1]})."
+        return problem, time.perf_counter() - start, ()
     attributes = {
         **scan.attributes,
         _FINGERPRINT: digest,
@@ -167,7 +172,8 @@ def _make_part(source, settings, path, digest):
     }
     with small_file(path) as file:
         write_scan(file, "scan", scan.volume, scan.labels, None, attributes)
-    return None, time.perf_counter() - start
+    notices = tuple(Notice(**notice) for notice in json.loads(scan.attributes["notices"]))
+    return None, time.perf_counter() - start, notices
 
 
 def _merge(good, output, parts, finished):

@@ -16,8 +16,9 @@ import numpy as np
 from ldr_tf import config, imaging
 from ldr_tf.conventions import INTENSITY_MAX
 from ldr_tf.errors import InputError
+from ldr_tf.notices import Notices
 
-_VERSION = 1
+_VERSION = 2
 """To be raised when the same settings make something else."""
 _BLOCK = 1 << 20
 _TAIL = 0.05
@@ -75,16 +76,17 @@ def prepare_scan(source, settings):
       a Prepared. Its attributes: size, spacing, origin, direction of the grid (mm, LPS); the same
       with `source_` before it of the source; `crop`, first and last source index of the region
       that matters; `scaling`, the intensities that became 0 and 255; `source`, the file's name;
-      `source_sha256`, of its content.
+      `source_sha256`, of its content; `notices`, JSON of what the reading had to decide or assume,
+      a list of {code, text, level}.
 
     Raises:
-      InputError: as ldr_tf.imaging's reading; labels on another grid than the scan; landmarks
-        outside the scan.
+      InputError: as ldr_tf.imaging's reading; labels on another grid than the scan; no landmark
+        inside the scan.
     """
-    image = None
+    image, notices = None, Notices()
     if source.image is not None:
-        image = imaging.read_scan(source.image, source.series, settings.uneven)
-    label_image, box = _read_labels(source, settings, image)
+        image = imaging.read_scan(source.image, source.series, settings.uneven, notices)
+    label_image, box = _read_labels(source, settings, image, notices)
     shown = label_image if image is None else image
     grid = settings.grid
     if grid is None:
@@ -99,17 +101,19 @@ def prepare_scan(source, settings):
         moved, method = imaging.resample_scan(image, grid), settings.image.intensity
         volume = imaging.scale_intensity(moved, method).astype(np.uint8)
         scaling = imaging.intensity_range(moved, method)
+    points = _points(source, settings, shown, grid, notices)
     attributes = {
         "source": os.path.basename(os.path.normpath(source.path)),
         "source_sha256": content_digest(source.path),
         "crop": np.array(imaging.crop_box(shown, settings.image.crop, box)),
         "scaling": np.array(scaling, float),
         "painted": image is None,
+        "notices": json.dumps([dataclasses.asdict(notice) for notice in notices]),
     }
     for prefix, where in (("", grid), ("source_", imaging.grid_of(shown))):
         for field in ("size", "spacing", "origin", "direction"):
             attributes[prefix + field] = getattr(where, field)
-    return Prepared(volume, labels, _points(source, settings, shown, grid), attributes)
+    return Prepared(volume, labels, points, attributes)
 
 
 def content_digest(path):
@@ -135,11 +139,11 @@ def fingerprint(source, settings):
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
 
-def _read_labels(source, settings, image):
+def _read_labels(source, settings, image, notices):
     """Returns the label image and the box around the labels, (first, last index); None, None."""
     if source.labels is None:
         return None, None
-    label_image = imaging.read_labels(source.labels)
+    label_image = imaging.read_labels(source.labels, notices=notices)
     if image is not None and not imaging.same_grid(image, label_image):
         raise InputError(f"{source.labels}: lies on another grid than {source.image}.")
     array = imaging.to_array(label_image)
@@ -165,11 +169,11 @@ def _label_box(inside):
     return tuple(np.transpose(box))
 
 
-def _points(source, settings, image, grid):
+def _points(source, settings, image, grid, notices):
     if source.landmarks is None:
         return {}
-    points = imaging.read_points(source.landmarks, settings.points_space)
-    imaging.check_inside(points, image, source.landmarks, source.path)
+    points = imaging.read_points(source.landmarks, settings.points_space, notices)
+    points = imaging.only_inside(points, image, source.landmarks, source.path, notices)
     voxels = grid.indices(points.positions)
     outside = ((voxels < 0) | (voxels > np.array(grid.size) - 1)).any(axis=1)
     voxels[outside] = -1.0

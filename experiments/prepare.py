@@ -159,6 +159,11 @@ def run():
             print(f"{len(failures)} of {len(sources)} could not be used:", file=sys.stderr)
             for problem in failures:
                 print(f"  {problem}", file=sys.stderr)
+            if any("can be interpolated to even steps" in problem for problem in failures):
+                print("  (--uneven=resample interpolates uneven slices)", file=sys.stderr)
+        for outcome in outcomes:
+            for notice in outcome.notices:
+                print(f"{notice.level}: {notice.text}", file=sys.stderr)
     good = [outcome.source.name for outcome in outcomes if outcome.problem is None]
     volumes = os.path.join(_OUTPUT.value, VOLUMES_NAME)
     write_summary(os.path.join(_OUTPUT.value, "summary.csv"), outcomes, volumes)

@@ -9,6 +9,9 @@
   `composed(p) = second(p) + first(p + second(p))`.
 - A displacement field in a file is ITK's: a vector image on the fixed image's grid, in mm along
   the physical LPS axes, that takes points of the fixed image to points of the moving image.
+- A scan lies where its header says by the rules of `ldr_tf/imaging/geometry.py`: of NIfTI's two
+  forms the sform where its code is above 0, as nibabel, FSL and SPM have it, else the qform;
+  lengths are mm; axes are at right angles, or made so. What had to be decided or assumed is said.
 - A landmark file holds points; points travel with the displacement (fixed to moving), images
   travel against it.
 - The Jacobian determinant is that of the whole mapping p + flow(p), by forward differences on

@@ -1,4 +1,4 @@
-"""The record of finished work, from which a killed call goes on: a line of JSON per pair and method.
+"""The record of finished work, from which a killed call goes on: a line of JSON for each row.
 
 A row is used again only where its key, a fingerprint of data, weights and settings, is the same.
 """

@@ -87,8 +87,8 @@ def write_rcn_lines(rows, folder):
     """Writes METHOD.txt for each method: the text lines of the original code's evaluation.
 
     A line for each pair, `id1 id2 dice jacc landmark std|J|`, then a summary, mean (standard
-    deviation). A landmark distance is 0 where there are no landmarks, as in the original; Dice and Jaccard
-    are nan where there are no labels, and the summary leaves such pairs out. A "/" in a method's
+    deviation). A landmark distance is 0 where there are no landmarks, as in the original; Dice and
+    Jaccard are nan where there are no labels, and the summary leaves such pairs out. A "/" in a method's
     name is "_" in the file's.
     """
     for name, group in by_method(rows).items():

@@ -13,6 +13,7 @@ from ldr_tf import imaging
 from ldr_tf.commands import report
 from ldr_tf.errors import InputError
 from ldr_tf.files import check_output_folder, write_json
+from ldr_tf.notices import Notices
 from ldr_tf.records import Record, setting
 from ldr_tf.registration.options import RegistrationOptions
 from ldr_tf.registration.pair import read_pair
@@ -75,6 +76,7 @@ class ReadPair:
       paths: its PairFiles.
       state: of its files, from before they were read.
       scans: the ScanPair.
+      notices: the Notices of what was read.
       seconds: {"read": ...}, to which the seconds of what follows may be added.
     """
 
@@ -83,7 +85,8 @@ class ReadPair:
         start = time.perf_counter()
         check_pair(paths)
         self.paths, self.state = paths, paths.state()
-        self.scans = read_pair(paths, points_space)
+        self.notices = Notices()
+        self.scans = read_pair(paths, points_space, self.notices)
         self.seconds = {"read": since(start)}
 
 
@@ -101,7 +104,13 @@ def register_pair(pair, setup, observer=None):
     from ldr_tf.registration.register import register
 
     scans, seconds, output = vars(pair.scans), pair.seconds, os.path.abspath(pair.paths.output)
-    result = register(**scans, model=setup.model, options=setup.options, observer=observer)
+    result = register(
+        **scans,
+        model=setup.model,
+        options=setup.options,
+        observer=observer,
+        notices=pair.notices,
+    )
     seconds.update(result.seconds)
     with _temporary_folder(output) as folder:
         start = time.perf_counter()

@@ -1,7 +1,8 @@
-"""Keeps TensorFlow's start-up lines off the screen.
+"""Keeps off the screen what libraries write there by themselves.
 
-Up to 2.15 the environment variable does it. Newer versions write about processors and missing GPUs
-straight to the file descriptor while they are imported, whatever the variable says.
+TensorFlow's start-up lines: up to 2.15 the environment variable does it; newer versions write about
+processors and missing GPUs straight to the file descriptor while they are imported, whatever the
+variable says. ITK, MetaIO, VNL and HDF5 write there what they dislike in a file.
 """
 
 import contextlib
@@ -10,6 +11,8 @@ import importlib.util
 import os
 import sys
 import tempfile
+
+from ldr_tf.errors import InputError
 
 _LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 _ERRORS = "3"
@@ -56,19 +59,59 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 @contextlib.contextmanager
+def quiet_native(wanted=True):
+    """Keeps off the screen what is written to the file descriptors 1 and 2 in the block.
+
+    For reading and writing files alone: Python's own prints in the block are lost too. If the block
+    fails, with anything but an InputError, whose sentence says it all, the lines are shown on 2.
+
+    Args:
+      wanted: False: all of it is shown as it comes.
+    """
+    if not wanted:
+        yield
+        return
+    with _kept((1, 2)) as show:
+        try:
+            yield
+        except InputError:
+            raise
+        except BaseException:
+            show()
+            raise
+
+
+@contextlib.contextmanager
 def _silent_stderr():
     """What is written to file descriptor 2 is shown only if the block fails."""
-    sys.stderr.flush()
-    screen = os.dup(2)
-    with tempfile.TemporaryFile() as kept:
-        os.dup2(kept.fileno(), 2)
+    with _kept((2,)) as show:
         try:
             yield
         except BaseException:
-            kept.seek(0)
-            os.write(screen, kept.read())
+            show()
             raise
+
+
+@contextlib.contextmanager
+def _kept(descriptors):
+    """Turns descriptors to a file; yields a function that shows what it holds, on the old 2."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    screens = {}
+    with tempfile.TemporaryFile() as kept:
+
+        def show():
+            kept.seek(0)
+            os.write(screens[2], kept.read())
+
+        try:
+            for descriptor in descriptors:
+                screens[descriptor] = os.dup(descriptor)
+                os.dup2(kept.fileno(), descriptor)
+            yield show
         finally:
+            sys.stdout.flush()
             sys.stderr.flush()
-            os.dup2(screen, 2)
-            os.close(screen)
+            for descriptor, screen in screens.items():
+                os.dup2(screen, descriptor)
+                os.close(screen)

@@ -23,29 +23,27 @@ from ldr_tf.imaging.foreground import crop_box, foreground_box
 from ldr_tf.imaging.grid import Grid, grid_of, orientation_of, same_grid
 from ldr_tf.imaging.intensity import foreground_threshold, intensity_range, is_ct, scale_intensity
 from ldr_tf.imaging.inverse import invert
-from ldr_tf.imaging.points import SPACES as POINT_SPACES
+from ldr_tf.imaging.landmark_files import ENDINGS as POINT_ENDINGS
+from ldr_tf.imaging.landmark_files import SPACES as POINT_SPACES
+from ldr_tf.imaging.landmark_files import read_points, write_points
+from ldr_tf.imaging.padding import background_value, is_padding, padding_value, without_padding
 from ldr_tf.imaging.points import (
     Points,
     check_inside,
     displacement_field,
+    keep_inside,
     match_points,
-    read_points,
+    only_inside,
     transform_points,
-    write_points,
 )
-from ldr_tf.imaging.reading import (
-    read_displacement,
-    read_image,
-    read_labels,
-    read_scan,
-    read_transform,
-)
+from ldr_tf.imaging.reading import read_image, read_labels, read_scan
 from ldr_tf.imaging.resampling import (
     inside_scan,
     prepare_image,
     resample,
     resample_scan,
 )
+from ldr_tf.imaging.transform_files import read_displacement, read_transform
 from ldr_tf.imaging.working_grid import foreground_grid, is_fine, network_grid, refinement_grid
 from ldr_tf.imaging.writing import (
     WRITABLE,
@@ -57,6 +55,7 @@ from ldr_tf.imaging.writing import (
 
 __all__ = [
     "AFFINE_METHODS",
+    "POINT_ENDINGS",
     "POINT_SPACES",
     "SCAN_ENDINGS",
     "WRITABLE",
@@ -66,6 +65,7 @@ __all__ = [
     "align",
     "apply_displacement",
     "apply_transform",
+    "background_value",
     "check_file_place",
     "check_inside",
     "check_output",
@@ -84,9 +84,13 @@ __all__ = [
     "invert",
     "is_ct",
     "is_fine",
+    "is_padding",
+    "keep_inside",
     "match_points",
     "network_grid",
+    "only_inside",
     "orientation_of",
+    "padding_value",
     "prepare_image",
     "read_displacement",
     "read_image",
@@ -105,6 +109,7 @@ __all__ = [
     "to_image",
     "transform_points",
     "with_affine",
+    "without_padding",
     "write_image",
     "write_points",
     "write_transform",

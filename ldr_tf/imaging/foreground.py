@@ -6,8 +6,10 @@ from scipy import ndimage
 
 from ldr_tf.imaging.arrays import to_array
 from ldr_tf.imaging.intensity import foreground_threshold
+from ldr_tf.imaging.padding import without_padding
 
 _COARSE = 4.0  # mm, at which it is looked for
+_LEAST = 8
 
 
 def crop_box(image, crop, labelled=None):
@@ -29,10 +31,15 @@ def foreground_box(image):
     """Returns the first and last index, as floats, of the box around the head or body.
 
     Looked for at about 4 mm, in the largest connected parts, so that noise and small bright
-    things do not count; a margin of one such coarse voxel is left.
+    things do not count; a margin of one such coarse voxel is left. Of thin scans at least eight
+    coarse voxels are kept along each axis, where there are as many. Padding does not count.
     """
-    factors = [max(1, int(_COARSE / spacing)) for spacing in image.GetSpacing()]
-    array = to_array(sitk.BinShrink(sitk.Cast(image, sitk.sitkFloat32), factors))
+    factors = [
+        max(1, min(int(_COARSE / spacing), size // _LEAST))
+        for spacing, size in zip(image.GetSpacing(), image.GetSize())
+    ]
+    image = without_padding(sitk.Cast(image, sitk.sitkFloat32))
+    array = to_array(sitk.BinShrink(image, factors))
     parts, _ = ndimage.label(array > foreground_threshold(array))
     volumes = np.bincount(parts.ravel())[1:]
     if not volumes.size:

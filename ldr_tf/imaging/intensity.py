@@ -4,6 +4,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ldr_tf.conventions import INTENSITY_MAX
+from ldr_tf.imaging.padding import is_padding
 
 _ENOUGH = 2**21  # voxels, for a threshold
 _BINS = 256
@@ -47,9 +48,9 @@ def is_ct(array):
 def intensity_range(array, method):
     """Returns the intensities that `scale_intensity` brings to 0 and to 255.
 
-    The second is not above the first where there is nothing to scale.
+    The second is not above the first where there is nothing to scale. Padding does not count.
     """
-    array = np.asarray(array, np.float32)
+    array = _measured(np.asarray(array, np.float32))
     if method == "percentile":
         low = min(0.0, float(np.percentile(array, 0.5)))
         foreground = array[array > foreground_threshold(array)]
@@ -65,13 +66,20 @@ def intensity_range(array, method):
     return low, high
 
 
+def _measured(array):
+    """Returns the voxels that are not padding, [n]; an array without padding as it is."""
+    padded = is_padding(array)
+    return array if padded is None or padded.all() else array[~padded]
+
+
 def foreground_threshold(array):
     """Returns the intensity above which a voxel counts as foreground (head or body).
 
     Halfway between the background and Otsu's threshold (Otsu 1979), which alone would also cut off
-    the dark tissues; the brightest and darkest thousandth are disregarded. In large volumes only
-    every n-th voxel along each axis counts.
+    the dark tissues; the brightest and darkest thousandth are disregarded. Of large volumes every
+    n-th voxel along each axis is looked at. Padding does not count.
     """
+    array = _measured(array)
     step = int(np.ceil((array.size / _ENOUGH) ** (1 / array.ndim)))
     array = array[(slice(None, None, step),) * array.ndim]
     low, high = np.percentile(array, (0.1, 99.9))

@@ -1,21 +1,12 @@
-"""Landmarks: CSV files of names and points in mm, and points through transforms."""
+"""Landmarks: named points in mm, matched, kept inside their scans, and through transforms."""
 
-import csv
 import dataclasses
-import io
-import os
 
 import numpy as np
 import SimpleITK as sitk
 
 from ldr_tf.errors import InputError
-from ldr_tf.files import atomic_path
 from ldr_tf.imaging.grid import grid_of
-from ldr_tf.imaging.writing import check_file_place
-
-SPACES = ("LPS", "RAS")
-_AXES = ("x", "y", "z")
-_FROM_RAS = np.array([-1.0, -1.0, 1.0])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,94 +22,107 @@ class Points:
     positions: np.ndarray
 
 
-def read_points(path, space="LPS"):
-    """Reads landmarks from a CSV file with the columns name, x, y, z in its first line.
-
-    Args:
-      path: the file; other columns are passed over.
-      space: "LPS" (ITK's, DICOM's) or "RAS" (NIfTI's, 3D Slicer's), mm.
-
-    Returns:
-      `Points`, LPS.
-
-    Raises:
-      InputError: naming the file and the line: missing, a column missing, no number, a name twice.
-    """
-    path = os.fspath(path)
-    names, positions = [], []
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file)
-            columns = {str(name).strip().lower(): name for name in rows.fieldnames or ()}
-            missing = [name for name in ("name", *_AXES) if name not in columns]
-            if missing:
-                raise InputError(
-                    f"{path}: the first line must name the columns name, x, y, z; "
-                    f"{', '.join(missing)} not found."
-                )
-            for row in rows:
-                name = (row[columns["name"]] or "").strip()
-                if not name or name in names:
-                    raise InputError(
-                        f"{path}: line {rows.line_num}: "
-                        + (f"the name {name!r} is there twice." if name else "has no name.")
-                    )
-                names.append(name)
-                positions.append([_number(row[columns[a]], path, rows.line_num) for a in _AXES])
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: is not a CSV file.") from error
-    if not names:
-        raise InputError(f"{path}: holds no points.")
-    positions = np.array(positions)
-    return Points(tuple(names), positions * _FROM_RAS if space == "RAS" else positions)
-
-
-def write_points(points, path, space="LPS"):
-    """Writes landmarks as `read_points` reads them, to a ten-thousandth of a mm, atomically.
-
-    Raises:
-      InputError: the folder is missing or refuses the file.
-    """
-    check_file_place(path)
-    positions = points.positions * _FROM_RAS if space == "RAS" else points.positions
-    rows = [(name, *(f"{mm:.4f}" for mm in p)) for name, p in zip(points.names, positions)]
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([("name", *_AXES), *rows])
-    try:
-        with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-            file.write(text.getvalue())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written.") from error
-
-
 def match_points(fixed, moving):
     """Returns the names that both sides have and their positions, [n, 3] each, in fixed's order.
 
     Raises:
       InputError: no name is on both sides.
     """
-    names = [name for name in fixed.names if name in moving.names]
-    if not names:
+    places = {name: index for index, name in enumerate(moving.names)}
+    matched = [(name, index) for index, name in enumerate(fixed.names) if name in places]
+    if not matched:
         raise InputError("the fixed and the moving landmarks have no name in common.")
-    pick = [fixed.names.index(name) for name in names], [moving.names.index(n) for n in names]
-    return tuple(names), fixed.positions[pick[0]], moving.positions[pick[1]]
+    names, indices = zip(*matched)
+    moved = [places[name] for name in names]
+    return names, fixed.positions[list(indices)], moving.positions[moved]
+
+
+def keep_inside(fixed_points, moving_points, fixed, moving, notices=None):
+    """Returns the landmarks that both sides have, each inside its scan.
+
+    Args:
+      fixed_points, moving_points: `Points`, matched by name.
+      fixed, moving: their scans.
+      notices: a Notices that is told how many were left out, or None.
+
+    Returns:
+      Two `Points` with the same names.
+
+    Raises:
+      InputError: no name in common; no pair inside the scans.
+    """
+    names, first, second = match_points(fixed_points, moving_points)
+    sides = (("fixed", first, fixed), ("moving", second, moving))
+    outside = {side: _outside(places, scan) for side, places, scan in sides}
+    kept = ~(outside["fixed"] | outside["moving"])
+    if not kept.any():
+        raise InputError(
+            "no pair of landmarks lies inside the two scans; are the coordinates mm, and LPS or "
+            "RAS as said?"
+        )
+    if notices is not None:
+        lone = len(fixed_points.names) + len(moving_points.names) - 2 * len(names)
+        if lone:
+            notices.notice(
+                "landmarks-unmatched",
+                f"{lone} landmarks have no partner of their name in the other scan; left out.",
+            )
+        for side, places, _ in sides:
+            count = np.count_nonzero(outside[side])
+            if count:
+                notices.warning(
+                    "landmarks-outside",
+                    f"{count} of {len(names)} landmarks lie outside the {side} scan and were left "
+                    f"out, {_example(names, places, outside[side])}.",
+                )
+    names = tuple(name for name, good in zip(names, kept) if good)
+    return Points(names, first[kept]), Points(names, second[kept])
+
+
+def only_inside(points, image, points_name, image_name, notices=None):
+    """Returns the points that `check_inside` lets pass.
+
+    Args:
+      points, image, points_name, image_name: as of `check_inside`.
+      notices: a Notices that is told how many were left out, or None.
+
+    Raises:
+      InputError: all lie outside.
+    """
+    outside = _outside(points.positions, image)
+    if outside.all():
+        check_inside(points, image, points_name, image_name)
+    if outside.any() and notices is not None:
+        notices.warning(
+            "landmarks-outside",
+            f"{points_name}: {np.count_nonzero(outside)} of {len(outside)} points lie outside "
+            f"{image_name} and were left out, {_example(points.names, points.positions, outside)}.",
+        )
+    names = tuple(name for name, out in zip(points.names, outside) if not out)
+    return Points(names, points.positions[~outside])
 
 
 def check_inside(points, image, points_name, image_name):
     """Refuses, with InputError, points more than half a voxel outside an image's outermost ones."""
-    grid = grid_of(image)
-    indices = grid.indices(points.positions)
-    outside = ((indices < -0.5) | (indices > np.array(grid.size) - 0.5)).any(axis=1)
+    outside = _outside(points.positions, image)
     if outside.any():
-        first = int(np.flatnonzero(outside)[0])
-        place = ", ".join(f"{mm:.1f}" for mm in points.positions[first])
         raise InputError(
             f"{points_name}: {np.count_nonzero(outside)} of {len(outside)} points lie outside "
-            f"{image_name}, such as {points.names[first]!r} at ({place}) mm LPS; "
+            f"{image_name}, {_example(points.names, points.positions, outside)}; "
             "are the coordinates mm, and LPS or RAS as said?"
         )
+
+
+def _outside(positions, image):
+    grid = grid_of(image)
+    indices = grid.indices(positions)
+    return ((indices < -0.5) | (indices > np.array(grid.size) - 0.5)).any(axis=1)
+
+
+def _example(names, positions, chosen):
+    first = int(np.flatnonzero(chosen)[0])
+    place = ", ".join(f"{mm:.1f}" for mm in positions[first])
+    return f"such as {names[first]!r} at ({place}) mm LPS"
 
 
 def transform_points(points, transform):
@@ -135,13 +139,3 @@ def displacement_field(transform):
     if transform.GetTransformEnum() != sitk.sitkDisplacementField:
         return None
     return sitk.DisplacementFieldTransform(transform).GetDisplacementField()
-
-
-def _number(text, path, line):
-    try:
-        value = float(text)
-    except (TypeError, ValueError):
-        value = np.nan
-    if not np.isfinite(value):
-        raise InputError(f"{path}: line {line}: x, y and z must be numbers (mm), not {text!r}.")
-    return value

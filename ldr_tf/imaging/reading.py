@@ -6,10 +6,21 @@ import numpy as np
 import SimpleITK as sitk
 
 from ldr_tf.errors import InputError
-from ldr_tf.imaging.dicom import read_series
-from ldr_tf.imaging.endings import FREESURFER
+from ldr_tf.imaging.dicom import read_dicom_file, read_series
 from ldr_tf.imaging.freesurfer import read_freesurfer
-from ldr_tf.imaging.headers import check_file
+from ldr_tf.imaging.geometry import (
+    affine_of,
+    check_spacing,
+    place,
+    unit_factor,
+    unknown_orientation,
+)
+from ldr_tf.imaging.headers import kind_of
+from ldr_tf.imaging.metaimage import check_metaimage
+from ldr_tf.imaging.nifti import read_nifti
+from ldr_tf.imaging.nrrd import check_nrrd
+from ldr_tf.imaging.padding import note_padding
+from ldr_tf.notices import Notices
 
 _SCALAR = {
     getattr(sitk, "sitk" + name)
@@ -26,54 +37,37 @@ _SCALAR = {
         "Float64",
     )
 }
-_TRANSFORM_FILES = (".tfm", ".txt", ".mat", ".h5", ".hdf5", ".xfm")
 _FLOAT = {sitk.sitkFloat32, sitk.sitkFloat64}
+_BY_ITK = {"metaimage": (check_metaimage, "MetaImageIO"), "nrrd": (check_nrrd, "NrrdImageIO")}
 
 
-def read_image(path, series=None, uneven="refuse"):
-    """Reads a 3D scalar image in its own voxel type.
+def read_image(path, series=None, uneven="refuse", notices=None):
+    """Reads a 3D scalar image in its own voxel type, placed by the rules of `imaging.geometry`.
 
     Args:
-      path: NIfTI, MHA or MHD, NRRD, Analyze, FreeSurfer's MGZ or MGH (with nibabel), or a folder
-        that holds a DICOM series. A 4D image of one frame counts as 3D.
+      path: NIfTI-1 or -2, MHA or MHD, NRRD, Analyze, FreeSurfer's MGZ or MGH, a DICOM file of many
+        frames, or a folder that holds a DICOM series. A 4D image of one frame counts as 3D.
       series, uneven: of a DICOM folder, see `ldr_tf.imaging.dicom.read_series`.
+      notices: a `ldr_tf.notices.Notices` that is told what was done or assumed; or None.
 
     Returns:
-      A SimpleITK image of three dimensions, at least two voxels along each, finite values.
+      A SimpleITK image of three dimensions, at least two voxels along each, finite values, axes at
+      right angles.
 
     Raises:
-      InputError: one sentence naming the file: missing, empty, cut off or of an unknown kind; not
-        3D; several values a voxel; NaN or infinite voxels; a spacing not above zero; a direction
-        matrix that is not orthonormal.
+      InputError: one sentence naming the file: missing, empty, cut off, damaged or of an unknown
+        kind; not 3D; several values a voxel; NaN or infinite voxels; a geometry that no scan has.
     """
-    path = os.fspath(path)
-    check_file(path)
-    if os.path.isdir(path):
-        image = read_series(path, series, uneven)
-    elif path.lower().endswith(FREESURFER):
-        image = read_freesurfer(path)
-    else:
-        image = _read(path)
-    components = image.GetNumberOfComponentsPerPixel()
-    if components != 1 or image.GetPixelID() not in _SCALAR:
-        raise InputError(
-            f"{path}: a scan must hold one real number a voxel, "
-            f"not {image.GetPixelIDTypeAsString()} ({components} values a voxel)."
-        )
-    image = _three_dimensional(image, path)
-    _check_geometry(image, path)
-    if image.GetPixelID() in _FLOAT and not np.isfinite(sitk.GetArrayViewFromImage(image)).all():
-        raise InputError(f"{path}: holds NaN or infinite voxels; a scan must be finite everywhere.")
-    return image
+    return _scalar(path, series, uneven, notices)
 
 
-def read_scan(path, series=None, uneven="refuse"):
+def read_scan(path, series=None, uneven="refuse", notices=None):
     """Reads a scan: as `read_image`, as float32, and of more than two values.
 
     Raises:
       InputError: as `read_image`; a constant image; a mask.
     """
-    image = read_image(path, series, uneven)
+    image = read_image(path, series, uneven, notices)
     array = sitk.GetArrayViewFromImage(image)
     low, high = array.min(), array.max()
     if low == high:
@@ -86,19 +80,24 @@ def read_scan(path, series=None, uneven="refuse"):
             f"{os.fspath(path)}: holds the values {low:g} and {high:g} only: a mask, where a scan "
             "was expected."
         )
+    if notices is not None:
+        note_padding(image, os.fspath(path), notices)
     image = sitk.Cast(image, sitk.sitkFloat32)
     if not np.isfinite(sitk.GetArrayViewFromImage(image)).all():
         raise InputError(f"{os.fspath(path)}: holds values beyond the range of float32.")
     return image
 
 
-def read_labels(path):
+def read_labels(path, series=None, uneven="refuse", notices=None):
     """Reads a label image in its own integer type; whole numbers kept as floats become int32.
+
+    The arguments are those of `read_image`. A grid that is not at right angles is resampled by
+    nearest neighbours, 0 outside; uneven slices are not interpolated.
 
     Raises:
       InputError: as `read_image`; values that are not whole numbers.
     """
-    image = read_image(path)
+    image = _scalar(path, series, uneven, notices, interpolation="nearest", outside=0.0)
     if image.GetPixelID() not in _FLOAT:
         return image
     array = sitk.GetArrayViewFromImage(image)
@@ -107,74 +106,71 @@ def read_labels(path):
     return sitk.Cast(image, sitk.sitkInt32)
 
 
-def read_displacement(path):
-    """Reads an ITK displacement field: a 3D image of vectors in mm, LPS.
-
-    Returns:
-      A SimpleITK vector image, float64.
-
-    Raises:
-      InputError: as `read_image`; not three numbers a voxel.
-    """
+def read_vectors(path, notices=None):
+    """Reads a 3D image of three numbers a voxel, in its own type, as `read_image` otherwise."""
     path = os.fspath(path)
-    check_file(path)
-    if os.path.isdir(path):
-        raise InputError(f"{path}: is a folder, a displacement field was expected.")
-    image = _read(path)
+    image = _read(path, None, "refuse", notices, "linear", None)
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 3:
         raise InputError(
             f"{path}: a displacement field is a 3D image of three numbers a voxel, "
             f"not {image.GetDimension()}D with {image.GetNumberOfComponentsPerPixel()}."
         )
-    _check_geometry(image, path)
-    image = sitk.Cast(image, sitk.sitkVectorFloat64)
-    if not np.isfinite(sitk.GetArrayViewFromImage(image)).all():
-        raise InputError(f"{path}: the displacement field holds NaN or infinite values.")
     return image
 
 
-def read_transform(path):
-    """Reads any of ITK's 3D transforms: a displacement field or a transform file.
-
-    Args:
-      path: .tfm, .txt, .mat, .h5, .hdf5, .xfm: a transform file (affine, B-spline, a chain of
-        several ...); anything else: a displacement field.
-
-    Returns:
-      A SimpleITK transform, of points of the fixed to points of the moving image.
-
-    Raises:
-      InputError: as `read_displacement`; not a transform; not 3D; NaN or infinite parameters.
-    """
+def _scalar(path, series, uneven, notices, interpolation="linear", outside=None):
     path = os.fspath(path)
-    if not path.lower().endswith(_TRANSFORM_FILES):
-        return sitk.DisplacementFieldTransform(read_displacement(path))
-    if not os.path.isfile(path):
-        raise InputError(f"{path}: no such file.")
-    try:
-        transform = sitk.ReadTransform(path)
-    except RuntimeError as error:
-        raise InputError(f"{path}: is not a transform file that ITK can read.") from error
-    if transform.GetDimension() != 3:
-        raise InputError(f"{path}: a 3D transform was expected, not a 2D one.")
-    if not np.isfinite(transform.GetParameters()).all():
-        raise InputError(f"{path}: the transform holds NaN or infinite parameters.")
-    return transform
+    image = _read(path, series, uneven, notices, interpolation, outside)
+    components = image.GetNumberOfComponentsPerPixel()
+    if components != 1 or image.GetPixelID() not in _SCALAR:
+        raise InputError(
+            f"{path}: a scan must hold one real number a voxel, "
+            f"not {image.GetPixelIDTypeAsString()} ({components} values a voxel)."
+        )
+    if image.GetPixelID() in _FLOAT and not np.isfinite(sitk.GetArrayViewFromImage(image)).all():
+        raise InputError(f"{path}: holds NaN or infinite voxels; a scan must be finite everywhere.")
+    return image
 
 
-def _read(path):
+def _read(path, series, uneven, notices, interpolation, outside):
+    """Returns a file's image, checked and placed; it may be one of vectors."""
+    notices = Notices() if notices is None else notices
     try:
-        return sitk.ReadImage(path)
-    except RuntimeError as error:
+        kind = kind_of(path)
+        if kind == "folder":
+            return read_series(path, series, uneven, notices)
+        if kind == "dicom":
+            return read_dicom_file(path, uneven, notices)
+        if kind == "freesurfer":
+            return read_freesurfer(path, notices, interpolation, outside)
+        if kind == "nifti":
+            return read_nifti(path, notices, interpolation, outside)
+        return _read_by_itk(path, kind, notices, interpolation, outside)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    except MemoryError as error:
+        raise InputError(f"{path}: is too large for the memory of this machine.") from error
+
+
+def _read_by_itk(path, kind, notices, interpolation, outside):
+    check, reader = _BY_ITK.get(kind, (None, ""))
+    facts = check(path) if check else None
+    try:
+        image = _three_dimensional(sitk.ReadImage(path, imageIO=reader), path)
+    except (RuntimeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: {_reason(error)}.") from error
+    check_spacing(image.GetSpacing(), path)
+    affine = affine_of(image)
+    if facts and not facts.oriented:
+        unknown_orientation(path, notices)
+    if facts:
+        affine = affine * unit_factor(facts.unit, affine, image.GetSize(), path, notices)
+    return place(image, affine, path, notices, interpolation, outside)
 
 
 def _reason(error):
     """Returns ITK's reason in a few words; its own text is a trace of many lines."""
-    text = str(error)
-    if "orthonormal" in text:
-        return "the direction matrix must be orthonormal (axes at right angles)"
-    if "spacing" in text.lower():
+    if "spacing" in str(error).lower():
         return "the voxel spacing must be above zero"
     return "damaged, or no NIfTI, MHA, NRRD or Analyze image and no DICOM folder"
 
@@ -191,16 +187,3 @@ def _three_dimensional(image, path):
         shape = "x".join(map(str, image.GetSize()))
         raise InputError(f"{path}: a 3D scan was expected, not a single slice ({shape}).")
     return image
-
-
-def _check_geometry(image, path):
-    spacing = image.GetSpacing()
-    if not all(value > 0 for value in spacing):
-        raise InputError(f"{path}: the voxel spacing must be above zero, not {spacing}.")
-    if not np.isfinite(image.GetOrigin()).all():
-        raise InputError(f"{path}: the origin must be finite, not {image.GetOrigin()}.")
-    direction = np.reshape(image.GetDirection(), (3, 3))
-    if not np.allclose(direction.T @ direction, np.eye(3), atol=1e-3):
-        raise InputError(
-            f"{path}: the direction matrix must be orthonormal (axes at right angles)."
-        )

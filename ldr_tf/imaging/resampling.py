@@ -6,6 +6,7 @@ from scipy import ndimage
 
 from ldr_tf.imaging.arrays import to_array, to_image
 from ldr_tf.imaging.intensity import scale_intensity
+from ldr_tf.imaging.padding import is_padding, without_padding
 
 _SMOOTH_ABOVE = 1.2
 
@@ -52,8 +53,8 @@ def prepare_image(image, grid, image_config, transform=None):
       transform: as in `resample`.
 
     Returns:
-      float32 [x, y, z], whole numbers 0..255 (see scale_intensity). Outside the scan its lowest
-      value goes on, air in a CT.
+      float32 [x, y, z], whole numbers 0..255 (see scale_intensity). Outside the scan and in its
+      padding its lowest measured value goes on, air in a CT.
     """
     return scale_intensity(resample_scan(image, grid, transform), image_config.intensity)
 
@@ -62,16 +63,27 @@ def resample_scan(image, grid, transform=None):
     """Returns a scan on a grid, float32 [x, y, z], its intensities as they are; the arguments and
     what lies outside are as in `prepare_image`.
     """
-    image = sitk.Cast(image, sitk.sitkFloat32)
+    image = without_padding(sitk.Cast(image, sitk.sitkFloat32))
     lowest = float(sitk.GetArrayViewFromImage(image).min())
     return to_array(resample(image, grid, transform=transform, default=lowest))
 
 
 def inside_scan(image, grid, transform=None):
-    """Tells which voxels of a grid a scan covers: bool [x, y, z]; `transform` as in `resample`."""
-    covered = sitk.Image(image.GetSize(), sitk.sitkUInt8)
+    """Tells which voxels of a grid a scan covers, its padding left out.
+
+    Args:
+      image, grid, transform: as in `resample`.
+
+    Returns:
+      bool [x, y, z].
+    """
+    padded = is_padding(image)
+    if padded is None:
+        covered = sitk.Image(image.GetSize(), sitk.sitkUInt8) + 1
+    else:
+        covered = sitk.GetImageFromArray((~padded).astype(np.uint8))
     covered.CopyInformation(image)
-    return to_array(resample(covered + 1, grid, "nearest", transform)) > 0
+    return to_array(resample(covered, grid, "nearest", transform)) > 0
 
 
 def _smoothed(image, grid):

@@ -84,15 +84,16 @@ class PairFiles:
         return {name: file_state(path) for name, path in self.inputs.items() if path}
 
 
-def read_pair(files, points_space="LPS"):
+def read_pair(files, points_space="LPS", notices=None):
     """Reads a pair from its files.
 
     Args:
       files: a PairFiles.
       points_space: axes of the landmark files, one of `ldr_tf.imaging.POINT_SPACES`.
+      notices: Notices that are told what was done or assumed, or None.
 
     Returns:
-      A ScanPair.
+      A ScanPair; landmarks outside their scan are left out.
 
     Raises:
       InputError: naming the file that cannot be read or does not fit its scan.
@@ -100,13 +101,18 @@ def read_pair(files, points_space="LPS"):
     read = {}
     for side in SIDES:
         path = getattr(files, side)
-        read[side] = imaging.read_scan(path)
+        read[side] = imaging.read_scan(path, notices=notices)
         labels, points = getattr(files, f"{side}_labels"), getattr(files, f"{side}_points")
         if labels:
-            read[f"{side}_labels"] = imaging.read_labels(labels)
+            read[f"{side}_labels"] = imaging.read_labels(labels, notices=notices)
             if not imaging.same_grid(read[f"{side}_labels"], read[side]):
                 raise InputError(f"{labels}: labels must lie on the grid of their scan {path}.")
         if points:
-            read[f"{side}_points"] = imaging.read_points(points, points_space)
-            imaging.check_inside(read[f"{side}_points"], read[side], points, f"the scan {path}")
-    return ScanPair(**read)
+            read[f"{side}_points"] = imaging.read_points(points, points_space, notices)
+    pair = ScanPair(**read)
+    if pair.fixed_points is None or pair.moving_points is None:
+        return pair
+    kept = imaging.keep_inside(
+        pair.fixed_points, pair.moving_points, pair.fixed, pair.moving, notices
+    )
+    return dataclasses.replace(pair, fixed_points=kept[0], moving_points=kept[1])

@@ -1,6 +1,7 @@
 """experiments.prepare in process: the grid, the labels, the list of what failed."""
 
 import csv
+import json
 
 import h5py
 import matplotlib.image
@@ -360,3 +361,21 @@ def test_nothing_that_identifies_is_copied(tmp_path):
     for path in files:
         for word in (b"PLANTED", b"JANE", b"19701231", b"1.2.99"):
             assert word not in path.read_bytes(), (path.name, word)
+
+
+def test_what_had_to_be_assumed_of_a_scan_is_said_and_kept(tmp_path, capsys):
+    source = tmp_path / "scans"
+    source.mkdir()
+    write_scan(source, "01", labels=False)
+    write_image(blocks().astype(np.float32) * 80, source / "02.mha")
+    content = (source / "02.mha").read_bytes()
+    start = content.index(b"TransformMatrix")
+    (source / "02.mha").write_bytes(content[:start] + content[content.index(b"Offset") :])
+    output = tmp_path / "out"
+    assert run(f"--input={source}", f"--output={output}", "--size=24,20,22") == 0
+    shown = capsys.readouterr().err
+    assert shown.count("warning: ") == 1
+    assert f"warning: {source / '02.mha'}: the header gives no orientation" in shown
+    with h5py.File(output / "volumes.h5") as file:
+        notices = {name: json.loads(file[name].attrs["notices"]) for name in file}
+    assert notices["01"] == [] and notices["02"][0]["code"] == "orientation-unknown"

@@ -1,5 +1,6 @@
-"""FreeSurfer volumes, written by nibabel, where it is installed."""
+"""FreeSurfer volumes, written by nibabel."""
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -11,7 +12,6 @@ AFFINE = np.array([[-1.0, 0, 0, 10], [0, 0, 2, 20], [0, -1, 0, 30], [0, 0, 0, 1]
 
 
 def test_geometry_and_voxels(tmp_path):
-    nibabel = pytest.importorskip("nibabel")
     array = np.random.default_rng(0).integers(0, 99, (5, 6, 7)).astype(np.int16)
     nibabel.save(nibabel.MGHImage(array, AFFINE), str(tmp_path / "a.mgz"))
     image = imaging.read_image(tmp_path / "a.mgz")
@@ -23,17 +23,9 @@ def test_geometry_and_voxels(tmp_path):
 
 
 def test_damaged(tmp_path):
-    nibabel = pytest.importorskip("nibabel")
     nibabel.save(nibabel.MGHImage(np.ones((9, 9, 9), np.int16), AFFINE), str(tmp_path / "a.mgh"))
     content = (tmp_path / "a.mgh").read_bytes()
     for length in (10, 600):
         (tmp_path / "a.mgh").write_bytes(content[:length])
-        with pytest.raises(InputError, match=r"a.mgh: damaged, or no FreeSurfer volume"):
+        with pytest.raises(InputError, match=r"a.mgh: .*damaged"):
             imaging.read_image(tmp_path / "a.mgh")
-
-
-def test_without_nibabel(tmp_path, monkeypatch):
-    (tmp_path / "a.mgz").write_bytes(b"x")
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"a.mgz: FreeSurfer's files need nibabel"):
-        imaging.read_image(tmp_path / "a.mgz")

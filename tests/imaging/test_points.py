@@ -7,11 +7,14 @@ from ldr_tf.imaging import (
     Points,
     check_inside,
     displacement_field,
+    keep_inside,
     match_points,
+    only_inside,
     read_points,
     transform_points,
     write_points,
 )
+from ldr_tf.notices import Notices
 
 
 def written(tmp_path, text):
@@ -43,7 +46,8 @@ def test_there_and_back(tmp_path, space):
 @pytest.mark.parametrize(
     "text, words",
     [
-        ("", "columns"),
+        ("", "empty"),
+        ("\n", "columns"),
         ("name,x,y\na,1,2\n", "z not found"),
         ("name,x,y,z\n", "no points"),
         ("name,x,y,z\na,1,2,3\na,4,5,6\n", "line 3.*twice"),
@@ -82,6 +86,35 @@ def test_points_outside_are_named():
     with pytest.raises(InputError, match=r"p.csv: 1 of 2.*the scan f.*'b' at \(0.0, 25.0, 0.0\)"):
         points = Points(("a", "b"), np.array([(0.0, 0, 0), (0, 25, 0)]))
         check_inside(points, image, "p.csv", "the scan f")
+
+
+def test_landmarks_outside_their_scan_are_left_out_and_counted():
+    image = sitk.Image(10, 10, 10, sitk.sitkUInt8)
+    fixed = Points(("a", "b", "c", "d"), np.array([(1.0, 1, 1), (50, 1, 1), (2, 2, 2), (3, 3, 3)]))
+    moving = Points(("c", "a", "b", "x"), np.array([(1.0, 1, 99), (4, 4, 4), (5, 5, 5), (6, 6, 6)]))
+    notices = Notices()
+    first, second = keep_inside(fixed, moving, image, image, notices)
+    assert first.names == second.names == ("a",)
+    np.testing.assert_array_equal(first.positions, [(1, 1, 1)])
+    np.testing.assert_array_equal(second.positions, [(4, 4, 4)])
+    said = {notice.code: notice.text for notice in notices.warnings()}
+    assert list(said) == ["landmarks-outside"]
+    assert [n.text[:24] for n in notices.warnings()] == ["1 of 3 landmarks lie out"] * 2
+    assert [n.code for n in notices if n.level == "notice"] == ["landmarks-unmatched"]
+    far = Points(fixed.names, fixed.positions + 1000)
+    with pytest.raises(InputError, match="no pair of landmarks lies inside"):
+        keep_inside(far, moving, image, image)
+
+
+def test_only_the_points_inside():
+    image = sitk.Image(10, 10, 10, sitk.sitkUInt8)
+    points = Points(("a", "b"), np.array([(1.0, 1, 1), (50, 1, 1)]))
+    notices = Notices()
+    kept = only_inside(points, image, "p.csv", "the scan f", notices)
+    assert kept.names == ("a",) and kept.positions.tolist() == [[1, 1, 1]]
+    assert "p.csv: 1 of 2 points lie outside the scan f and were left out" in notices[0].text
+    with pytest.raises(InputError, match=r"p.csv: 1 of 1 points lie outside"):
+        only_inside(Points(("b",), points.positions[1:]), image, "p.csv", "the scan f")
 
 
 def test_points_travel_with_the_transform():

@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -6,7 +8,7 @@ import pytest
 import SimpleITK as sitk
 
 from ldr_tf.errors import InputError
-from ldr_tf.imaging import write_image, write_transform
+from ldr_tf.imaging import WRITABLE, write_image, write_transform, writing
 
 
 def test_packed_files_are_ordinary_gzip(tmp_path):
@@ -39,3 +41,35 @@ def test_a_transform(tmp_path):
     assert again.GetParameters() == affine.GetParameters()
     with pytest.raises(InputError, match="does not exist"):
         write_transform(affine, str(tmp_path / "none" / "a.tfm"))
+
+
+@pytest.mark.parametrize("name", [f"a{ending}" for ending in WRITABLE] + ["a.tfm"])
+def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path, name):
+    """ITK itself says nothing when NIfTI and transform files are cut off."""
+    program = f"""
+import resource, sys
+import numpy as np, SimpleITK as sitk
+from ldr_tf import imaging
+from ldr_tf.errors import InputError
+image = sitk.GetImageFromArray(np.random.default_rng(0).normal(size=(40, 40, 40)))
+transform = sitk.BSplineTransformInitializer(image, [20, 20, 20])
+transform.SetParameters(np.random.default_rng(0).normal(size=len(transform.GetParameters())))
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    if {name!r}.endswith(".tfm"):
+        imaging.write_transform(transform, {str(tmp_path / name)!r})
+    else:
+        imaging.write_image(image, {str(tmp_path / name)!r})
+except InputError as error:
+    sys.exit(str(error))
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ended.returncode == 1 and f"{name}: cannot be written" in ended.stderr
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_packing_onto_a_full_disk_is_an_error(tmp_path):
+    (tmp_path / "a.nii").write_bytes(os.urandom(3 << 20))
+    with pytest.raises(OSError, match="No space left"):
+        writing._pack(str(tmp_path / "a.nii"), "/dev/full")
