@@ -88,8 +88,8 @@ def write_rcn_lines(rows, folder):
 
     A line for each pair, `id1 id2 dice jacc landmark std|J|`, then a summary, mean (standard
     deviation). A landmark distance is 0 where there are no landmarks, as in the original; Dice and
-    Jaccard are nan where there are no labels, and the summary leaves such pairs out. A "/" in a method's
-    name is "_" in the file's.
+    Jaccard are nan where there are no labels, and the summary leaves such pairs out. A "/" in a
+    method's name is "_" in the file's.
     """
     for name, group in by_method(rows).items():
         figures = [
