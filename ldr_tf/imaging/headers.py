@@ -2,7 +2,8 @@
 
 import os
 
-from ldr_tf.imaging import freesurfer, metaimage, nifti, nrrd
+from ldr_tf.imaging import nifti
+from ldr_tf.imaging.endings import FREESURFER, META, NRRD
 from ldr_tf.imaging.unpacking import check_exists, first_bytes
 
 _START = 540
@@ -20,12 +21,12 @@ def kind_of(path):
         return "folder"
     name = path.lower()
     start = first_bytes(path, _START)
-    if name.endswith(freesurfer.ENDINGS):
+    if name.endswith(FREESURFER):
         return "freesurfer"
     if start[_DICOM_AT : _DICOM_AT + 4] == b"DICM":
         return "dicom"
-    if start[:4] == b"NRRD" or name.endswith(nrrd.ENDINGS):
+    if start[:4] == b"NRRD" or name.endswith(NRRD):
         return "nrrd"
-    if name.endswith(metaimage.ENDINGS):
+    if name.endswith(META):
         return "metaimage"
     return "nifti" if nifti.is_nifti(path, start) else "other"

@@ -19,7 +19,6 @@ from ldr_tf.imaging.unpacking import (
     damaged,
 )
 
-ENDINGS = (".mha", ".mhd")
 _LINE = 4096
 _LINES = 1000
 _FLAT = 1e-6

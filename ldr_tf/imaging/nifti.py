@@ -14,6 +14,7 @@ from nibabel.quaternions import quat2mat
 from nibabel.spatialimages import HeaderDataError
 
 from ldr_tf.errors import InputError
+from ldr_tf.imaging.endings import NIFTI
 from ldr_tf.imaging.geometry import NiftiForms, check_spacing, nifti_affine, place
 from ldr_tf.imaging.unpacking import check_exists, check_length, first_bytes, read_bytes
 
@@ -30,10 +31,7 @@ def is_nifti(path, start):
 
     The name counts for pairs of files, whose voxels have no mark, and for broken headers.
     """
-    name = path.lower()
-    return _header_kind(start) is not None or name.endswith(
-        (".nii", ".nii.gz", ".hdr", ".img", ".img.gz")
-    )
+    return _header_kind(start) is not None or path.lower().endswith(NIFTI)
 
 
 def read_nifti(path, notices, interpolation="linear", outside=None):

@@ -14,7 +14,6 @@ import numpy as np
 from ldr_tf.errors import InputError
 from ldr_tf.imaging.unpacking import RATIO, check_exists, check_length, check_memory, check_zlib
 
-ENDINGS = (".nrrd", ".nhdr")
 _LINE = 1 << 16
 _FIELD = 500
 _TYPES = {
