@@ -24,6 +24,7 @@ _DISPLACEMENT_RAS = 1006
 
 _REAL = ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8")
 _QUATERNION_ROUNDING = 1e-3
+_QUATERNION_LEAST = 3 * float(np.finfo(np.float32).eps)
 
 
 def is_nifti(path, start):
@@ -169,7 +170,9 @@ def _qform(header, pixdim):
     length = float(vector @ vector)
     if not np.isfinite(offset).all() or not length <= 1 + _QUATERNION_ROUNDING:
         return None
-    rotation = quat2mat([np.sqrt(max(0.0, 1.0 - length)), *vector])
+    # Below what float32 resolves it is 0, as in nibabel.
+    square = 1.0 - length if 1.0 - length > _QUATERNION_LEAST else 0.0
+    rotation = quat2mat([np.sqrt(square), *vector])
     edges = np.array(pixdim)
     edges[2] *= -1.0 if header["pixdim"][0] < 0 else 1.0
     return np.column_stack([rotation * edges, offset])

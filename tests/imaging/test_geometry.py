@@ -69,6 +69,18 @@ def test_agreeing_forms_lie_as_nibabel_says_and_are_silent(tmp_path, forms):
     assert codes(notices) == []
 
 
+def test_any_qform_lies_as_nibabel_and_itk_say(tmp_path):
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        affine = np.eye(4)
+        affine[:3, :3] = np.linalg.qr(rng.normal(size=(3, 3)))[0] * rng.uniform(0.5, 3, 3)
+        affine[:3, 3] = rng.uniform(-100, 100, 3)
+        path = write(tmp_path / "a.nii", None, 0, affine, 1)
+        image, notices = read(path)
+        np.testing.assert_allclose(ras(image), nibabel.load(path).affine[:3], atol=1e-4)
+        assert imaging.same_grid(image, sitk.ReadImage(str(path))) and not notices
+
+
 def test_of_two_forms_the_sform_rules_with_a_warning(tmp_path):
     path = write(tmp_path / "a.nii", PLAIN, 2, turned(12) @ PLAIN, 1)
     image, notices = read(path)
