@@ -345,3 +345,9 @@ def test_damaged_multiframe_files(tmp_path):
 def test_one_slice_alone_is_no_scan(tmp_path):
     with pytest.raises(InputError, match="single slice; of a DICOM series the folder"):
         read(dicom(tmp_path) / "00.dcm")
+
+
+def test_pixels_that_are_not_square(tmp_path):
+    """PixelSpacing gives the distance of rows first, which lies along y."""
+    image, codes = read(dicom(tmp_path, PixelSpacing=[0.5, 0.8]))
+    assert image.GetSpacing() == (0.8, 0.5, 2.0) and codes == []
