@@ -152,8 +152,9 @@ def spoil(case, what):
     elif what == "mask":
         image = sitk.Cast(image > 200, sitk.sitkFloat32)
     elif what == "point outside":
-        (case.folder / "p.csv").write_text("name,x,y,z\na,0,0,0\nfar,0,90,0\n")
-        return {n: case.folder / "p.csv" for n in ("fixed_points", "moving_points")}, "'far'"
+        (case.folder / "p.csv").write_text("name,x,y,z\nfar,0,90,0\n")
+        points = {n: case.folder / "p.csv" for n in ("fixed_points", "moving_points")}
+        return points, "no pair of landmarks lies inside"
     elif what == "points of one scan":
         return {"fixed_points": case.folder / "p.csv"}, "--moving_points"
     elif what == "diffeomorphic":

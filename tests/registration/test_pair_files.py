@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from ldr_tf.commands.pair import Pair, Settings, read_pair
 from ldr_tf.errors import InputError
 from ldr_tf.notices import Notices
+from ldr_tf.registration.pair import PairFiles, read_pair
 
 HEAD = b"TransformMatrix"
 
@@ -22,7 +22,7 @@ def pair(tmp_path):
     (tmp_path / "moving.mha").write_bytes(cut)
     (tmp_path / "fixed.csv").write_text("name,x,y,z\na,1,2,3\nb,99,2,3\nc,4,4,4\n")
     (tmp_path / "moving.txt").write_text("name;x;y;z\na;1,5;2;3\nb;4;4;4\nc;5;5;5\n")
-    return Pair(
+    return PairFiles(
         fixed=str(tmp_path / "fixed.mha"),
         moving=str(tmp_path / "moving.mha"),
         output=str(tmp_path / "out"),
@@ -33,16 +33,16 @@ def pair(tmp_path):
 
 def test_notices_of_all_files_are_gathered(pair):
     notices = Notices()
-    data = read_pair(pair, Settings("none"), notices)
+    data = read_pair(pair, notices=notices)
     assert [notice.code for notice in notices] == ["orientation-unknown", "landmarks-outside"]
     assert "moving.mha" in notices[0].text and "1 of 3 landmarks" in notices[1].text
-    assert data["fixed_points"].names == data["moving_points"].names == ("a", "c")
-    np.testing.assert_array_equal(data["moving_points"].positions[0], (1.5, 2, 3))
-    assert read_pair(pair, Settings("none"))["fixed_points"].names == ("a", "c")
+    assert data.fixed_points.names == data.moving_points.names == ("a", "c")
+    np.testing.assert_array_equal(data.moving_points.positions[0], (1.5, 2, 3))
+    assert read_pair(pair).fixed_points.names == ("a", "c")
 
 
 def test_landmarks_that_all_lie_outside(pair):
     with open(pair.fixed_points, "w", encoding="utf-8") as file:
         file.write("name,x,y,z\na,100,200,300\n")
     with pytest.raises(InputError, match="no pair of landmarks lies inside"):
-        read_pair(pair, Settings("none"))
+        read_pair(pair)
