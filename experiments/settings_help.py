@@ -12,7 +12,7 @@ _GIVEN = ("stage", "network.image_size", "data.dataset", "image.")
 
 def text():
     """Returns a list of all settings: name, default, choices or range, meaning."""
-    lines = ["", "Settings (--set=FIELD=VALUE, or --config):"]
+    lines = ["", "", "Settings (--set=FIELD=VALUE, or --config):"]
     for row in describe(RunConfig):
         if not row.name.startswith(_GIVEN):
             lines.append(f"  {row.name} = {shown(row.default)}")
@@ -36,8 +36,8 @@ def _explained(row):
     parts = [about["meaning"]]
     if about["choices"]:
         parts.append(f"one of {', '.join(map(shown, about['choices']))}")
-    elif typing.get_origin(row.kind) is typing.Union and row.default is None:
-        parts.append("may be none")
+    if typing.get_origin(row.kind) is typing.Union:
+        parts.append("or none")
     for bound, words in (("least", "at least"), ("most", "at most"), ("above", "above")):
         if about[bound] is not None:
             parts.append(f"{words} {about[bound]}")

@@ -111,8 +111,8 @@ def test_the_first_form_is_brought_forward():
     assert run.data.dataset == "scans/liver.json" and run.data.subset == "train"
     assert run.distillation.teacher == "runs/teacher" and run.distillation.teacher_flows is None
     assert (run.optimisation.steps, run.optimisation.schedule) == (100, "rcn")
-    assert run.loss == configs.LossConfig("mse", 0.5, 0.0)
-    assert run.augmentation == configs.AugmentationConfig(0.2, 2, 0)
+    assert run.loss == configs.LossConfig(similarity="mse", regularization=0.5)
+    assert run.augmentation == configs.AugmentationConfig(deformation=0.2, flip_axis=2)
     critic = run.distillation.critic
     assert (critic.objective, critic.penalty, critic.beta) == ("joint", 5.0, 0.2)
     assert (critic.size, critic.steps, critic.learning_rate) == ((32, 32, 32), 2, 1e-4)

@@ -20,7 +20,7 @@ from ldr_tf.runs.legacy import original_variables
 GOLDEN = Path(__file__).parents[1] / "golden"
 FOLDER = GOLDEN / "ldr_released_brain_n1_64_ckpt"
 BRAIN = [
-    "--base_network=LDRReleased",
+    "--set=network.base_network=LDRReleased",
     "--cascades=1",
     "--anatomy=brain",
     "--image_size=64",
@@ -137,12 +137,12 @@ def test_training_goes_on_from_the_originals_loss(imported, tmp_path):
         f"--dataset={tmp_path / 'scans.json'}",
         f"--output={run}",
         f"--init={imported}",
-        "--base_network=LDRReleased",
-        "--affine_stem=light",
-        "--augmentation=0",
-        "--steps=1",
-        "--summarize_every=1",
-        "--validation=",
+        "--set=network.base_network=LDRReleased",
+        "--set=network.affine_stem=light",
+        "--set=augmentation.deformation=0",
+        "--set=optimisation.steps=1",
+        "--set=optimisation.summarize_every=1",
+        "--set=data.validation=",
     ]
     assert train.main(["train", *flags]) == 0
     first = json.loads((run / "metrics.jsonl").read_text().splitlines()[0])
