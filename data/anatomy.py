@@ -22,7 +22,7 @@ _SPACING = 1.5  # mm
 
 
 def spacing(size):
-    """Returns mm of a voxel along x, y, z: always the same, of whatever size a phantom is."""
+    """Returns mm per voxel along x, y, z: the same for phantoms of any size."""
     return (_SPACING,) * len(size)
 
 
@@ -86,7 +86,7 @@ class Anatomy:
         return labels, intensity
 
     def _levels(self, points):
-        """Returns name -> level function, in the order in which organs cover each other."""
+        """Returns name -> level function; each organ covers those before it."""
         v = self._vary
         bump = np.stack([spline_at(knots, points) for knots in self._bumps], axis=-1)
         u = points + bump

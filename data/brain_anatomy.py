@@ -1,8 +1,8 @@
 """A made-up brain as the phantoms' template: FreeSurfer's numbers, the look of a stripped T1 scan.
 
-No measured brain went into it: ellipsoids of about the right size and place, sulci where a random
-field is zero. Coordinates u run along x (to the right), y (to the front) and z (to the head); one
-unit is 100 mm.
+It is not derived from any real brain: ellipsoids of about the right size and place, sulci where a
+random field is zero. Coordinates u run along x (to the right), y (to the front) and z (to the
+head); one unit is 100 mm.
 """
 
 import numpy as np
@@ -32,14 +32,14 @@ LABELS = {
 
 _UNIT = 100.0  # mm
 
-# Depth of the sulci and half width (in the random field's values) of their cleft, and the same of
-# the cortex along them.
+# Depth and half width (in values of the random field) of the sulci's clefts, and of the cortex
+# along them.
 _CLEFT, _BANK = (0.12, 0.08), (0.16, 0.4)
 _CORTEX, _FOLIUM = 0.03, 0.02
 
 
 def spacing(size):
-    """Returns mm of a voxel along x, y, z on a grid of so many voxels, which spans -1..1."""
+    """Returns mm per voxel along x, y, z on a grid of `size` voxels, which spans -1..1."""
     return tuple(2 * _UNIT / side for side in size)
 
 
@@ -76,17 +76,17 @@ class Anatomy:
         return labels, intensity * (1 + spline_at(self._texture, points))
 
     def _levels(self, points):
-        """Returns name -> level function, in the order in which structures cover each other."""
+        """Returns name -> level function; each structure covers those before it."""
         bump = np.stack([spline_at(knots, points) for knots in self._bumps], axis=-1)
         u = points + bump
-        u[..., 0] = np.abs(u[..., 0])  # both halves alike but for the folds
+        u[..., 0] = np.abs(u[..., 0])  # both halves are alike, except for the folds
         folds = spline_at(self._folds, points)
         clefts, banks = (d * np.exp(-((folds / w) ** 2)) for d, w in (_CLEFT, _BANK))
 
         temporal = superellipsoid(u, (0.42, 0.1, -0.22), (0.24, 0.46, 0.22), 2)
         upper = superellipsoid(u, (0, 0, 0.14), (0.68, 0.88, 0.6), 2.2)
         upper = np.minimum(upper, u[..., 2] + 0.2)
-        # The halves part in front, behind and above, and meet in the middle.
+        # The halves are apart in front, behind and above, and meet in the middle.
         apart = u[..., 0] - 0.01 + np.maximum(superellipsoid(u, (0, 0, 0), (0.5, 0.3, 0.24), 2), 0)
         whole = smooth_union(upper, temporal, 0.03)
         cerebrum = np.minimum(whole - clefts, apart)

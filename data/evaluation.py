@@ -14,12 +14,12 @@ def evaluation_pairs(manifest, pairs):
       pairs: [(fixed key, moving key)], see `data.pairs.list_pairs` and `spread_pairs`.
 
     Raises:
-      InputError: at once, for a missing scan, or a volume of another size or type; while
+      InputError: immediately, for a missing scan or a volume of another size or type; while
         iterating, for a bad segmentation or point.
     """
     reader = VolumeReader(manifest)
     reader.check(dict.fromkeys(key for pair in pairs for key in pair))
-    # The fixed scan stays the same over many pairs.
+    # Successive pairs often share the fixed scan.
     read = functools.lru_cache(maxsize=2)(reader.read)
 
     def iterate():

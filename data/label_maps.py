@@ -1,4 +1,4 @@
-"""Label maps of whole heads, made ready to stand in for scans of brains."""
+"""Prepares label maps of whole heads to stand in for scans of brains."""
 
 import numpy as np
 import SimpleITK as sitk
@@ -14,7 +14,7 @@ _CLOSING = 3
 def strip_head(labels):
     """Returns FreeSurfer's labels with 0 outside the brain, as if the skull had been stripped.
 
-    Fluid around the brain stays where it fills furrows: within the closing of the rest by 3 voxels.
+    Fluid around the brain stays where it fills sulci: within the rest's closing by 3 voxels.
 
     Args:
       labels: integers [x, y, z].
@@ -26,7 +26,7 @@ def strip_head(labels):
 
 
 def align_label_map(label_image, reference, number):
-    """Brings the brain of a label map to where the reference's lies, by an affine map.
+    """Aligns the brain of a label map to the reference's by an affine map.
 
     The map is painted as a T1 scan (see `data.synthetic`), which is then aligned.
 

@@ -1,4 +1,4 @@
-"""What a prepared data set looks like: a table, and one picture of middle slices."""
+"""Overview of a prepared data set: a table, and a picture of middle slices."""
 
 import csv
 
@@ -30,7 +30,7 @@ COLUMNS = (
     "seconds",
 )
 SHOWN = 120
-"""Scans in a picture at most; of more, some at even distances."""
+"""Most scans in a picture; of larger data sets every n-th scan is shown."""
 
 # Axis cut, axis across, axis down or up, whether that one points up; in the order LPS.
 _VIEWS = ((2, 0, 1, False), (1, 0, 2, True), (0, 1, 2, True))
@@ -39,7 +39,7 @@ _BACKGROUND, _TEXT = "#101014", "#e8e8ea"
 
 
 def write_summary(path, outcomes, volumes):
-    """Writes one line a scan as CSV, those that were left out with their problem.
+    """Writes one line per scan as CSV; for scans that were left out it tells the problem.
 
     Args:
       path: the CSV file.
@@ -87,10 +87,10 @@ def _numbers(values):
 
 
 def write_contact_sheet(path, names, volumes):
-    """Draws the axial, coronal and sagittal middle slice of each scan, as a radiologist hangs them.
+    """Draws the axial, coronal and sagittal middle slice of each scan in radiological orientation.
 
-    The patient's right is on the left, front up, head up; sagittal with the front on the left;
-    voxels in proportion, the borders of labels in colour.
+    The patient's right is on the left, front or head up; sagittal slices have the front on the
+    left. Voxels are in proportion, the borders of labels coloured.
 
     Args:
       path: a file ending in .png.
@@ -116,7 +116,7 @@ def write_contact_sheet(path, names, volumes):
 
 
 def _slices(group):
-    """Returns the three slices, RGB 0..1, square tiles of one scale."""
+    """Returns the three slices as square tiles of the same scale, RGB 0..1."""
     grid = prepared_grid(group.attrs)
     volume = _upright(group["volume"][()], grid)
     labels = _upright(group["segmentation"][()], grid) if "segmentation" in group else None
@@ -141,7 +141,7 @@ def _upright(array, grid):
 
 
 def _plane(array, cut, across, along, upwards, extent):
-    """Returns the middle slice [down, across], its longest extent of all three axes filling it."""
+    """Returns the middle slice [down, across], a tile as wide as the scan's longest extent."""
     plane = np.take(array, array.shape[cut] // 2, axis=cut).T
     plane = plane[::-1] if upwards else plane
     scale = extent.max() / _TILE

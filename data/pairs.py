@@ -7,12 +7,12 @@ import numpy as np
 
 from ldr_tf.errors import InputError
 
-# Training that draws subsets by fraction deals them out in blocks of this many pairs.
+# A training that draws subsets by fraction draws them in blocks of this many pairs.
 _BLOCK = 1000
 
 
 class _SubsetPairs:
-    """The pairs of one subset: listed in order, or dealt out in seeded epochs.
+    """The pairs of one subset: listed in order, or drawn in seeded epochs.
 
     Kinds: with an atlas (atlas, scan) for each scan; `paired` disjoint neighbours both ways,
     (0,1), (1,0), (2,3), (3,2), ...; otherwise all ordered pairs of distinct scans.
@@ -48,9 +48,9 @@ class _SubsetPairs:
     def drawn(self, position, seed):
         """Returns the pair at `position` of an endless sequence, epoch after epoch.
 
-        Every epoch is a seeded permutation of all pairs. Of ordered pairs the permutation is dealt
-        in rounds, each with every scan once as fixed and once as moving, so that neither time nor
-        memory grows with the number of pairs.
+        Every epoch is a seeded permutation of all pairs. For ordered pairs it consists of rounds,
+        each with every scan once as fixed and once as moving, so that neither time nor memory grows
+        with the number of pairs.
         """
         epoch, index = divmod(position, self.count)
         if self._atlas is not None or self._paired:
@@ -66,7 +66,7 @@ class _SubsetPairs:
 
 @functools.lru_cache(maxsize=16)
 def _permutations(seed, counts):
-    """Returns one permutation a count, drawn one after the other; steps on end share them."""
+    """Returns one permutation per count, drawn in order; cached, as successive steps share them."""
     generator = np.random.default_rng(seed)
     return [generator.permutation(count) for count in counts]
 
@@ -82,8 +82,8 @@ def list_pairs(manifest, subset, paired=False):
 
     Args:
       manifest: a Manifest.
-      subset: a scheme's name, else a subset's; subsets follow each other as the scheme lists them.
-      paired: disjoint neighbours alone; no matter where there is an atlas.
+      subset: a scheme's name, else a subset's; subsets come in the scheme's order.
+      paired: only disjoint neighbours; without effect if there is an atlas.
 
     Returns:
       [(fixed key, moving key)].
@@ -96,19 +96,19 @@ def list_pairs(manifest, subset, paired=False):
 
 
 def spread_pairs(manifest, subset, count, seed, paired=False):
-    """Chooses pairs that represent a subset: its scans and a scheme's subsets as evenly as can be.
+    """Chooses pairs spread as evenly as possible over a subset's scans and a scheme's subsets.
 
     Args:
       manifest, subset, paired: see `list_pairs`.
-      count: most pairs to choose.
+      count: number of pairs to choose, at most.
       seed: 0 or more; the same choice for the same seed.
 
     Returns:
-      [(fixed key, moving key)], `count` of them or all that there are, by subsets in turn.
+      [(fixed key, moving key)], `count` of them or all that there are, from the subsets in turn.
     """
     sources, _ = _parts(manifest, subset, paired)
     turns = range(max(source.count for source in sources))
-    # Each source deals out its pairs in rounds that have every scan on both sides.
+    # Each source draws its pairs in rounds in which every scan is once fixed and once moving.
     dealt = (
         source.drawn(turn, [seed, part])
         for turn in turns
@@ -121,18 +121,18 @@ def spread_pairs(manifest, subset, count, seed, paired=False):
 def training_pairs(manifest, subset, batch_size, seed, step, paired=False):
     """Returns the pairs of one training step; a pure function of its arguments.
 
-    Of each subset of a scheme round(fraction * batch_size) pairs are in every batch, as in the
-    original. Where these do not add up to the batch, where there is an atlas, and for brains, as
-    in the original too, subsets are drawn by fraction instead: shuffled blocks of a thousand pairs
-    hold each subset in its share. Every subset runs through its own seeded epochs.
+    Every batch holds round(fraction * batch_size) pairs of each subset of a scheme, as in the
+    original. If these do not add up to the batch, if there is an atlas, and for brains (also as in
+    the original), subsets are drawn by fraction instead: shuffled blocks of a thousand pairs hold
+    each subset in its share. Every subset runs through its own seeded epochs.
 
     Args:
       manifest: a Manifest.
       subset: a scheme's name, else a subset's.
-      batch_size: pairs a step.
+      batch_size: pairs per step.
       seed: 0 or more.
       step: 0 or more.
-      paired: disjoint neighbours alone.
+      paired: only disjoint neighbours.
 
     Returns:
       [(fixed key, moving key)], `batch_size` of them.

@@ -16,13 +16,13 @@ from ldr_tf.metrics.jacobian import jacobian_determinant
 ANATOMIES = {"trunk": anatomy, "brain": brain_anatomy}
 """Modules with an Anatomy, its LABELS and the spacing(size) that makes it life-size."""
 
-# Knots along an axis of the two layers of a deformation, and the finer one's share of it.
+# Knots per axis of a deformation's two layers, and the finer one's share of it.
 _COARSE, _FINE, _FINE_SHARE = 6, 9, 0.45
 _LARGEST = (0.17, 0.22)
 """Range of the largest displacement of a subject, as a fraction of half the grid's side."""
 _LEAST_JACOBIAN = 0.25
 _CHECKED = 48
-"""Grid points along an axis at which a deformation is looked at for folds."""
+"""Grid points per axis at which a deformation is checked for folds."""
 _ITERATIONS = 60
 _NOISE = 0.025
 _BIAS = 0.12
@@ -37,7 +37,7 @@ class Phantom:
       labels: uint8 [x, y, z], 0 and the values of the anatomy's LABELS.
       flow: float32 [x, y, z, 3] in voxels: subject(p) = template(p + flow(p)), smooth and
         invertible.
-      points: float32 [6, 3], landmarks in voxels, -1 where outside the grid.
+      points: float32 [6, 3], landmarks in voxels, -1 if outside the grid.
     """
 
     volume: np.ndarray
@@ -77,7 +77,7 @@ def make_subject(template_seed, subject_seed, size=64, kind="trunk"):
 
 
 def _deformation(generator):
-    """Draws the knots [3, n, n, n] of both layers, weakened until no voxel comes near a fold."""
+    """Draws the knots [3, n, n, n] of both layers, scaled down until no voxel is near a fold."""
     layers = [
         generator.normal(0, 1, (3, _COARSE, _COARSE, _COARSE)),
         generator.normal(0, _FINE_SHARE, (3, _FINE, _FINE, _FINE)),

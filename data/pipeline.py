@@ -16,19 +16,19 @@ _READERS = 2
 _READ_AHEAD = 2
 _MASK = 255
 _ALIGNMENT = 64
-"""Bytes; TensorFlow takes arrays that begin at multiples of it without a copy."""
+"""Bytes; TensorFlow takes arrays aligned to it without a copy."""
 
 
 class TrainingData:
     """The endless sequence of training batches of a data set's subset.
 
-    Which pairs a step gets depends on the seed and the step alone, so a resumed training goes on
-    with its step and sees what it would have seen: the step is the pipeline's whole position.
-    Volumes are read from disk by a few threads, a few batches ahead; without `data.cache` memory
-    does not grow with the data set. They stay uint8 until the device.
+    Which pairs a step gets depends on the seed and the step alone, so the step is the pipeline's
+    whole state, and a resumed training sees what it would have seen. Volumes are read from disk by
+    a few threads, a few batches ahead, and stay uint8 until they reach the device; without
+    `data.cache` memory does not grow with the data set.
 
     Attributes:
-      classes: number of the labels' classes, see `label_classes`.
+      classes: number of label classes, see `label_classes`.
     """
 
     def __init__(self, manifest, config, batch_size, seed, labels=False, flows=None):
@@ -36,10 +36,10 @@ class TrainingData:
 
         Args:
           manifest: a Manifest.
-          config: `ldr_tf.config.DataConfig`; says which scans, and which of them are painted.
-          batch_size: pairs a batch, of all shards together.
+          config: `ldr_tf.config.DataConfig`: which scans, and which of them are painted.
+          batch_size: pairs per batch, over all shards.
           seed: 0 or more.
-          labels: whether to bring the segmentations along, as numbers of `label_classes`.
+          labels: whether batches hold segmentations, as class numbers, see `label_classes`.
           flows: path of a store of teacher flows that has every pair of the subset, or None.
 
         Raises:
@@ -51,9 +51,7 @@ class TrainingData:
         self._batch_size, self._seed = batch_size, seed
         self.classes = len(label_classes(manifest))
         if config.images != "scans" and flows is not None:
-            raise InputError(
-                f"{flows}: stored flows are those of the scans, not of painted images."
-            )
+            raise InputError(f"{flows}: stored flows belong to the scans, not to painted images.")
         self._reader = reader = VolumeReader(manifest, config.cache)
         self._pairs(0)
         keys = [key for name in manifest.scheme(config.subset) for key in manifest.subsets[name]]
@@ -90,22 +88,22 @@ class TrainingData:
         return ", ".join(f"{fixed} {moving}" for fixed, moving in self._pairs(step))
 
     def batches(self, first_step=0, shard=(0, 1)):
-        """Returns the batches from a step on.
+        """Returns the batches, starting at a step.
 
         Args:
           first_step: step of the first batch.
           shard: (index, count); the dataset holds the index-th of `count` equal parts of every
-            batch, so that count workers together see exactly what one would.
+            batch, so that `count` workers together see exactly what one would.
 
         Returns:
           tf.data.Dataset of {"fixed", "moving": uint8 [batch, x, y, z, 1], 0..255; "example": int64
           [batch], the pair's number in the training; with flows "teacher_flow": float16
           [batch, x, y, z, 3], voxels; with labels "fixed_labels", "moving_labels": uint16
-          [batch, x, y, z, 1], 0 for what is no class and where a scan has no segmentation}, where
+          [batch, x, y, z, 1], 0 for values that are no class and scans without segmentation}, where
           batch is batch_size / count.
 
         Raises:
-          InputError: a batch that cannot be dealt out to so many.
+          InputError: the batch cannot be divided evenly.
         """
         part = _part(self._batch_size, shard)
         steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
@@ -131,7 +129,7 @@ class TrainingData:
         return self._config.painted == "all" or self._reader.is_label_map(key)
 
     def _load(self, step, part):
-        """Returns the batch of a step, the pairs at the places `part` of it."""
+        """Returns the pairs at the places `part`, a range, of a step's batch."""
         shape = (len(part), *self._manifest.image_size)
 
         def read(function, kinds, shapes):
@@ -195,7 +193,7 @@ def _part(batch_size, shard):
         raise ValueError(f"shard must be (index, count) with 0 <= index < count, not {shard}.")
     if batch_size % count:
         raise InputError(
-            f"a batch of {batch_size} pairs cannot be dealt out to {count} workers evenly; "
+            f"a batch of {batch_size} pairs cannot be divided evenly among {count} workers; "
             f"batch_size must be a multiple of {count}."
         )
     share = batch_size // count
@@ -203,7 +201,7 @@ def _part(batch_size, shard):
 
 
 def _two_arrays(shape, kind):
-    """Returns two aligned arrays in one piece of memory: large pieces come in large pages."""
+    """Returns two aligned arrays in one block of memory: large blocks come in large pages."""
     size = int(np.prod(shape)) * np.dtype(kind).itemsize
     stride = -(-size // _ALIGNMENT) * _ALIGNMENT
     room = np.empty(2 * stride + _ALIGNMENT, np.uint8)
@@ -215,7 +213,7 @@ def _two_arrays(shape, kind):
 def _paint(fixed, moving, which, style, seed, example):
     """Paints those sides of a batch that are labels, each pair by its own number in the training.
 
-    `which` is [batch, 2], for the fixed and the moving sides; the others are images already.
+    `which`, [batch, 2], tells which fixed and moving sides these are; the others are images.
     """
 
     def paint(pair):
@@ -236,9 +234,9 @@ def _paint(fixed, moving, which, style, seed, example):
 
 
 def label_classes(manifest):
-    """Returns the label values that make a data set's classes 1, 2, ...: those of its list.
+    """Returns the label values that are a data set's classes 1, 2, ..., in order.
 
-    Segmentations without a list are masks of 0 and 255.
+    They are listed in `segmentation_class_value`; without it segmentations are masks of 0 and 255.
     """
     if manifest.segmentation_class_value is None:
         return (_MASK,)
@@ -246,7 +244,7 @@ def label_classes(manifest):
 
 
 def _class_table(manifest):
-    """Returns the class of every label value, uint16; 0 for values that are no class."""
+    """Returns every label value's class number, uint16; 0 for values that are no class."""
     table = np.zeros(synthetic.LARGEST_LABEL + 1, np.uint16)
     for number, value in enumerate(label_classes(manifest), 1):
         if not 0 <= value < len(table):

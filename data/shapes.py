@@ -1,7 +1,7 @@
 """Smooth functions of continuous coordinates that the anatomies are made of.
 
 Coordinates u run over -1..1 along x, y and z, whatever the number of voxels. A shape is a level
-function, positive inside and near to a distance to its surface.
+function, positive inside and roughly the distance to its surface.
 """
 
 import numpy as np
@@ -30,7 +30,7 @@ def spline_on_grid(knots, axes):
 
 
 def superellipsoid(u, centre, radii, exponent):
-    """Positive inside |x/rx|^e + |y/ry|^e + |z/rz|^e = 1; about a distance near the surface."""
+    """Positive inside |x/rx|^e + |y/ry|^e + |z/rz|^e = 1; near the surface about the distance."""
     ratio = np.abs((u - np.array(centre)) / np.array(radii)) ** exponent
     return (1 - ratio.sum(axis=-1) ** (1 / exponent)) * min(radii)
 
@@ -40,14 +40,14 @@ def smooth_union(first, second, width):
 
 
 def bend(u, along, towards, amount, centre=0.0):
-    """Shifts points towards one axis by the square of their place along another."""
+    """Shifts points along the axis `towards` by the square of their place along another."""
     bent = u.copy()
     bent[..., towards] += amount * (u[..., along] - centre) ** 2
     return bent
 
 
 def twist(u, centre, rate):
-    """Turns points about a line along z by `rate` radians a unit of z."""
+    """Turns points about a line along z by `rate` radians per unit of z."""
     angle = rate * u[..., 2]
     x, y = u[..., 0] - centre[0], u[..., 1] - centre[1]
     turned = u.copy()

@@ -4,8 +4,8 @@ After SynthMorph (Hoffmann et al., IEEE TMI 2022) and SynthSeg (Billot et al., M
 Analysis 2023): an intensity for each label, texture, partial volume, a bias field, contrast, noise.
 Both images of a pair share their labels' intensities, so that intensity similarities can teach.
 
-TensorFlow operations that draw from the run's seed and a pair's number alone: a training that
-resumes, or is spread over several workers, paints what it would have painted.
+Everything is drawn from the run's seed and a pair's number alone: a training that resumes, or is
+spread over several workers, paints the same images.
 """
 
 import numpy as np
@@ -19,10 +19,9 @@ LARGEST_LABEL = 2**16 - 1
 """Labels lie in 0..LARGEST_LABEL."""
 
 _TABLE = 2**12
-"""Intensities that are drawn: labels that leave the same rest share one, the background's too."""
+"""Number of intensities drawn, the background's among them; labels equal modulo it share one."""
 
-# Tissue -> intensity in a T1 scan, white matter 0.88, and the labels that are made of it, in
-# FreeSurfer's numbers; typical values, the same for both sides.
+# Tissue -> its typical intensity in a T1 scan, and FreeSurfer's numbers of the labels made of it.
 _T1 = {
     "white matter": (0.88, (2, 41, 77, 85, 251, 252, 253, 254, 255, 16, 28, 60, 13, 52)),
     "cerebellar white matter": (0.80, (7, 46)),
@@ -49,10 +48,10 @@ def paint_pair(fixed_labels, moving_labels, style, seed, number):
 
     Args:
       fixed_labels, moving_labels: integers [x, y, z], 0..LARGEST_LABEL, of known size.
-      style: "synthetic": any intensity for each label; "synthetic_t1": that of a T1 scan for
-        FreeSurfer's labels, any for others.
-      seed: of the run, 0 or more.
-      number: of the pair in the run, a scalar integer tensor; both numbers decide all.
+      style: "synthetic": a random intensity for each label; "synthetic_t1": that of a T1 scan for
+        FreeSurfer's labels, random for others.
+      seed: the run's, 0 or more.
+      number: the pair's in the run, a scalar integer tensor; with the seed it decides everything.
 
     Returns:
       Two tensors uint8 [x, y, z], 0..255.
@@ -102,7 +101,7 @@ def _paint(labels, means, spread, seeds):
     image = tf.gather(means, labels) + tf.gather(spread, labels) * noise
     image = _blurred(image, _BLUR[0] + blur * (_BLUR[1] - _BLUR[0]))
     image *= 1.0 + _BIAS * _smooth_field(size, field_seed)
-    # The same numbers a few voxels on serve as noise of the scanner: neighbours are independent.
+    # The same numbers, shifted by a few voxels, serve as scanner noise: neighbours are independent.
     level = _NOISE[0] + level * (_NOISE[1] - _NOISE[0])
     image += tf.minimum(level, image) * tf.roll(noise, [3, 5, 7], [0, 1, 2])
     return tf.cast(tf.clip_by_value(image * INTENSITY_MAX + 0.5, 0.0, INTENSITY_MAX), tf.uint8)
@@ -118,12 +117,12 @@ def _noise(size, seed):
 
 
 def _blurred(image, sigma):
-    """Blurs along each axis by the three weights of a Gaussian of `sigma` voxels."""
+    """Blurs along each axis by a Gaussian of `sigma` voxels, cut to three weights."""
     side = tf.exp(-0.5 / sigma**2)
     middle = 1.0 / (1.0 + 2.0 * side)
     side *= middle
     for axis in range(3):
-        # Around the border the volume goes on at its other end, where there is air as well.
+        # The volume wraps around at its border: there is air at the other end as well.
         image = middle * image + side * (tf.roll(image, 1, axis) + tf.roll(image, -1, axis))
     return image
 
@@ -133,7 +132,7 @@ def _smooth_field(size, seed):
     field = _normal([_BIAS_KNOTS] * 3, seed)
     for count in size:
         weights = tf.constant(_linear_weights(count, _BIAS_KNOTS))
-        field = tf.tensordot(field, weights, [[0], [1]])  # the new axis comes last: all turn round
+        field = tf.tensordot(field, weights, [[0], [1]])  # the new axis comes last: axes rotate
     return field
 
 

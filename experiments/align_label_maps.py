@@ -1,10 +1,10 @@
-"""Brings label maps of heads to where a reference brain lies, ready for experiments.prepare.
+"""Aligns label maps of heads to a reference brain, ready for experiments.prepare.
 
     python -m experiments.align_label_maps --label_maps=FOLDER --reference=SCAN --output=DIR
 
-Label maps carry FreeSurfer's numbers. Everything outside the brain goes, the map is painted as a
-T1 scan, and that is aligned to the reference by an affine map. Writes NAME_seg.nii.gz (labels) and
-NAME.nii.gz (the painted scan), both on the reference's grid. What is there already stays.
+Label maps use FreeSurfer's numbers. Everything outside the brain is removed, the map is painted as
+a T1 scan, and this scan is aligned to the reference by an affine map. Writes NAME_seg.nii.gz
+(labels) and NAME.nii.gz (the painted scan), both on the reference's grid, and keeps existing ones.
 """
 
 import os
@@ -47,7 +47,7 @@ def run():
                     imaging.read_labels(source.labels), reference, number
                 )
                 imaging.write_image(sitk.Cast(painted, sitk.sitkUInt8), scan)
-                imaging.write_image(aligned, labels)  # last: it says that the map is done
+                imaging.write_image(aligned, labels)  # last: marks the map as done
             progress.advance(source.name)
     print(f"aligned: {_OUTPUT.value}")
 

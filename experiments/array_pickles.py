@@ -3,7 +3,7 @@
 A pickle is a program: it names functions and calls them. Here each of the few names by which numpy
 writes an array stands for a small recorder of ours; any other name stops the reading before it is
 looked up. Neither Python's import nor numpy's own unpickling is ever reached, so it does not
-matter by which numpy (1 or 2) or Python (2 or 3) a file was written.
+matter which numpy (1 or 2) or Python (2 or 3) wrote a file.
 """
 
 import pickle

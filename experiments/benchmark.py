@@ -1,4 +1,4 @@
-"""Measures this machine: one subject a call, a table on the screen and, with --output, JSON.
+"""Benchmarks one subject on this machine: prints a table and, with --output, writes JSON.
 
     python -m experiments.benchmark SUBJECT [--output=DIR] [flags of the subject]
     python -m experiments.benchmark SUBJECT --help
@@ -22,7 +22,7 @@ SUBJECTS = {
     "inference": "a pair registered, fast and naive, by students and teachers; warps",
     "growth": "the student's time and memory against volume size, batch and cascades",
     "flows": "a store of teacher flows: bytes, error of half precision, time to write and read",
-    "train": "a step of each arm, beside the least that it must do",
+    "train": "a step of each arm, against the least that it must do",
 }
 """Subject, a module of experiments.benchmarks -> what it measures."""
 

@@ -4,15 +4,17 @@
         --output=runs/brain
 
 --scans: skull-stripped T1 scans that are affinely aligned to each other, with labels or without.
---label_maps: label maps of whole heads; those at the end of the list are kept for validation.
---validation: scans as those, with labels. Labels carry FreeSurfer's numbers; --validation_numbers=
-oasis35 tells that the validation's are 1 to 35, as in the public OASIS label files.
+--label_maps: label maps of whole heads; the last ones are held out for validation.
+--validation: scans like the first, with labels. Label numbers are FreeSurfer's;
+--validation_numbers=oasis35 means that those of --validation are 1 to 35, as in the public OASIS
+label files.
 
-Maps are aligned to the first scan, all goes to its grid of 2 mm, centred on the brain, and an LDR
-network learns from real pairs by their images alone and from pairs of painted maps by images and
-labels: first two cascades where the brains lie (configs/brain_t1_first.json), then one more with
-pairs moved about the grid (configs/brain_t1.json). Writes the aligned maps, the data set, both runs
-and an evaluation into --output, in that order; the same command goes on where it stopped.
+Maps are aligned to the first scan, everything is resampled to its grid of 2 mm, centred on the
+brain, and an LDR network learns from real pairs by their images alone and from pairs of painted
+maps by images and labels: first two cascades with the brains in place
+(configs/brain_t1_first.json), then a third one with pairs shifted about the grid
+(configs/brain_t1.json). Writes the aligned maps, the data set, both runs and an evaluation into
+--output, in that order; if interrupted, it resumes with the same command.
 """
 
 import csv
@@ -54,18 +56,18 @@ _NUMBERS = flags.DEFINE_enum(
     "validation_numbers",
     "freesurfer",
     ["freesurfer", "oasis35"],
-    "what the validation's label values are",
+    "numbering of the labels of --validation",
     flag_values=FLAGS,
 )
 _SIZE = flags.DEFINE_string("size", "80,96,112", "voxels of 2 mm", flag_values=FLAGS)
 _CONFIGS = flags.DEFINE_list(
     "configs",
     CONFIGS,
-    "JSON files of config fields, of the first run and the second",
+    "JSON files of config fields, for the first and the second run",
     flag_values=FLAGS,
 )
 _STEPS = flags.DEFINE_integer(
-    "steps", None, "of each run, instead of its config's", flag_values=FLAGS
+    "steps", None, "steps of each run, instead of its config's", flag_values=FLAGS
 )
 _OUTPUT = flags.DEFINE_string("output", None, "folder", required=True, flag_values=FLAGS)
 
@@ -102,8 +104,8 @@ def run():
         f"--reference={scans[0].image}",
     )
     first = [
-        Stage("label maps to where the first scan's brain lies", Command(align_label_maps, align)),
-        Stage("all on one grid", Command(prepare, preparing)),
+        Stage("label maps aligned to the first scan's brain", Command(align_label_maps, align)),
+        Stage("everything on one grid", Command(prepare, preparing)),
     ]
     code = run_stages("brain_t1", first)
     if code:
@@ -128,9 +130,9 @@ def run():
         f"--output={os.path.join(folder, 'evaluation')}",
     )
     last = [
-        Stage("two cascades, brains where they lie", trainings[0]),
-        Stage("one cascade more, pairs moved about", trainings[1]),
-        Stage("its figures", Command(evaluate, measuring)),
+        Stage("two cascades, brains in place", trainings[0]),
+        Stage("a third cascade, pairs shifted", trainings[1]),
+        Stage("evaluation", Command(evaluate, measuring)),
     ]
     return run_stages("brain_t1", last)
 
@@ -151,7 +153,7 @@ def _write_list(path, scans, maps, validation):
         labels = source.labels
         if _NUMBERS.value == "oasis35":
             labels = os.path.join(folder, f"validation_{source.name}_labels.nii.gz")
-            if not os.path.exists(labels):  # else it would be prepared anew for its date
+            if not os.path.exists(labels):  # its new date would make prepare redo it
                 _renumber(source.labels, labels)
         rows.append((source.image, labels, "validation", source.name))
     with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
@@ -178,7 +180,7 @@ def _renumber(source, target):
 
 
 def _write_schemes(source, target):
-    """Writes the data set's JSON once more, with the shares of scans and maps and the labels."""
+    """Writes a copy of the data set's JSON with the shares of scans and maps and the labels."""
     manifest = read_manifest(source)
     validations = [name for name in _VALIDATIONS if name in manifest.subsets]
     write_manifest(

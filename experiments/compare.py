@@ -1,16 +1,15 @@
-"""Trains every arm with every seed under one schedule and tells what distillation is worth.
+"""Trains every arm with every seed under one schedule to show what distillation is worth.
 
     python -m experiments.compare --dataset=X.json --teacher=RUN --config=FILE.json --output=DIR
 
-An arm is one of the names that --arms has by default, or one with settings of the config behind
-it, such as `aldk-game+distillation.gamma=0.6` or `none+network.channels=8`; arms differ in nothing
-else. The arms
-refined and refined-aldk learn from stored flows, --refined_flows (experiments.make_teacher_flows
-with --refine_steps).
+An arm is one of --arms' default names, or one followed by settings of the config, such as
+`aldk-game+distillation.gamma=0.6` or `none+network.channels=8`; arms differ in nothing else. The
+arms refined and refined-aldk learn from stored flows, --refined_flows
+(experiments.make_teacher_flows with --refine_steps).
 
-Runs that are finished stay, an interrupted comparison goes on with the same command, and another
---arms or --seeds adds to what is there: the tables hold every finished run in DIR and name the
-arms that are open. Writes DIR/ARM-SEED (the runs), DIR/evaluation (every figure of every pair),
+Finished runs are kept, an interrupted comparison resumes with the same command, and other --arms or
+--seeds add to earlier results: the tables hold every finished run in DIR and name the arms that are
+open. Writes DIR/ARM-SEED (the runs), DIR/evaluation (every figure of every pair),
 DIR/comparison.md, comparison.json and comparison.png.
 """
 
@@ -35,7 +34,7 @@ ARMS = {
     "refined": ("distillation.kind=flow",),
     "refined-aldk": _GAME,
 }
-"""What is compared, and the settings that make each."""
+"""The arms, and the settings that define each."""
 
 _REFINED = ("refined", "refined-aldk")
 _SECONDS_NAME = "seconds.json"
@@ -44,12 +43,12 @@ FLAGS = cli.new_flags()
 _DATASET = flags.DEFINE_string(
     "dataset", None, "JSON of the data set", required=True, flag_values=FLAGS
 )
-_SUBSET = flags.DEFINE_string("subset", "test", "subset that is measured", flag_values=FLAGS)
+_SUBSET = flags.DEFINE_string("subset", "test", "subset to measure on", flag_values=FLAGS)
 _TEACHER = flags.DEFINE_string(
     "teacher", None, "the teacher's run folder", required=True, flag_values=FLAGS
 )
 _REFINED_FLOWS = flags.DEFINE_string(
-    "refined_flows", None, "store of refined flows, for the arms that learn them", flag_values=FLAGS
+    "refined_flows", None, "store of refined flows, for the refined arms", flag_values=FLAGS
 )
 _CONFIG = flags.DEFINE_string(
     "config", None, "JSON file of config fields, for all arms", required=True, flag_values=FLAGS
@@ -57,7 +56,7 @@ _CONFIG = flags.DEFINE_string(
 _OUTPUT = flags.DEFINE_string(
     "output",
     None,
-    "folder for runs and tables, made or gone on with",
+    "folder for runs and tables, new or to be resumed",
     required=True,
     flag_values=FLAGS,
 )
@@ -76,7 +75,7 @@ _SET = flags.DEFINE_multi_string(
 def run():
     arms, seeds = _ARMS.value, _SEEDS.value
     if not all(seed.isdigit() for seed in seeds):
-        raise InputError(f"--seeds must be numbers with commas, not {','.join(seeds)}.")
+        raise InputError(f"--seeds must be numbers and commas, not {','.join(seeds)}.")
     _check_sources()
     for arm in arms:
         _check_arm(arm)
@@ -87,7 +86,7 @@ def run():
         for arm in arms:
             code = _train(arm, seed)
             if code:
-                print("compare: stopped; the same command goes on.", file=sys.stderr)
+                print("compare: stopped; the same command resumes.", file=sys.stderr)
                 return code
     runs = _finished(arms)
     return _evaluate(runs) or _report(runs)
@@ -99,11 +98,11 @@ def _check_arm(arm):
         raise InputError(f"--arms must be some of {', '.join(ARMS)}, not {name!r}.")
     if name in _REFINED and _REFINED_FLOWS.value is None:
         raise InputError(f"--arms: {name} learns from --refined_flows and needs them.")
-    _training(arm, "1").config()  # what does not fit is refused before the first arm trains
+    _training(arm, "1").config()  # refuses what does not fit before the first arm trains
 
 
 def _check_sources():
-    """Refuses at once what would be refused when the first arm that needs it begins."""
+    """Refuses now what would otherwise be refused when the first arm that needs it starts."""
     from data.flows import FlowReader
     from data.manifest import read_manifest
     from ldr_tf.runs.checkpoints import read_config
@@ -116,7 +115,7 @@ def _check_sources():
 
 
 def _train(arm, seed):
-    """Trains, or goes on with, one run; how long it took is kept in its folder."""
+    """Trains or resumes one run, and keeps its duration in its folder."""
     seconds = os.path.join(_folder(arm, seed), _SECONDS_NAME)
     if os.path.exists(seconds):
         return 0
@@ -129,7 +128,7 @@ def _train(arm, seed):
 
 
 def _training(arm, seed):
-    """Returns the training of an arm: those of ARMS, the changes behind its name, and a seed."""
+    """Returns an arm's training: the settings of ARMS, those behind its name, and the seed."""
     name, *changes = arm.split("+")
     refined = name in _REFINED
     return Training(

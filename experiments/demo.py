@@ -2,8 +2,8 @@
 
     python -m experiments.demo --output=demo
 
-Every stage is a command of its own, shown before it runs. An interrupted demo goes on where it
-stopped when it is called again.
+Every stage is a command of its own, shown before it runs. An interrupted demo resumes with the same
+command.
 """
 
 import os
@@ -20,7 +20,7 @@ from ldr_tf.commands import cli, register
 FLAGS = cli.new_flags()
 _OUTPUT = flags.DEFINE_string("output", "demo", "folder for all results", flag_values=FLAGS)
 _SEED = flags.DEFINE_integer(
-    "seed", 1, "of phantoms and networks", lower_bound=0, flag_values=FLAGS
+    "seed", 1, "seed of phantoms and networks", lower_bound=0, flag_values=FLAGS
 )
 
 _CONFIGS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "configs")

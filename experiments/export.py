@@ -4,8 +4,8 @@
 
 DIR/1 holds saved_model.pb and variables/; README.md and model.json, the model card; and in
 assets.extra warm-up requests, models.config, batching parameters and the run's config. README.md
-there tells the signatures, how to start the server, the time and memory of a request and the size
-of its messages.
+covers the signatures, how to start the server, the time and memory of a request and the size of its
+messages.
 """
 
 import json
@@ -21,7 +21,7 @@ FLAGS = cli.new_flags()
 _RUN = flags.DEFINE_string("run", None, "run folder", required=True, flag_values=FLAGS)
 _OUTPUT = flags.DEFINE_string("output", None, "model folder", required=True, flag_values=FLAGS)
 _VERSION = flags.DEFINE_integer(
-    "version", 1, "version, a folder of its own in it", lower_bound=1, flag_values=FLAGS
+    "version", 1, "version number, the subfolder's name", lower_bound=1, flag_values=FLAGS
 )
 _XLA = flags.DEFINE_bool(
     "xla",
@@ -33,10 +33,10 @@ _HALF_FLOW = flags.DEFINE_bool(
     "half_flow", False, "register_uint8 returns the flow as float16", flag_values=FLAGS
 )
 _OVERWRITE = flags.DEFINE_bool(
-    "overwrite", False, "replace a version that is there, once the new is whole", flag_values=FLAGS
+    "overwrite", False, "replace an existing version, once the new one is whole", flag_values=FLAGS
 )
 _MEASURE = flags.DEFINE_bool(
-    "measure", True, "measure time and memory of a pair on this machine", flag_values=FLAGS
+    "measure", True, "measure time and memory per pair on this machine", flag_values=FLAGS
 )
 
 
@@ -56,7 +56,7 @@ def run():
 
 
 def _measured(folder):
-    """Returns the cost of a pair, in a process that has TensorFlow alone."""
+    """Returns the cost of a pair, measured in a process that has only TensorFlow."""
     script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pair_cost.py")
     answer = subprocess.run(
         [sys.executable, script, folder],

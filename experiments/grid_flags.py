@@ -1,13 +1,13 @@
-"""Flags that describe a grid, as numbers: one value stands for three."""
+"""Parses flags that describe a grid; one value stands for three."""
 
 from ldr_tf.errors import InputError
 
 
 def parse_size(words):
-    """Returns voxels along x, y, z of a list of one or three words.
+    """Returns voxels along x, y, z from a list of one or three words.
 
     Raises:
-      InputError: other numbers of words, or no whole numbers of at least 16.
+      InputError: another number of words, or not whole numbers of at least 16.
     """
     words = list(words) * 3 if len(words) == 1 else list(words)
     if len(words) != 3 or not all(
@@ -21,10 +21,10 @@ def parse_size(words):
 
 
 def parse_spacing(words):
-    """Returns mm along x, y, z of a list of one or three words; None of None.
+    """Returns mm along x, y, z from a list of one or three words; None for None.
 
     Raises:
-      InputError: other numbers of words, or no numbers.
+      InputError: another number of words, or not numbers.
     """
     if words is None:
         return None

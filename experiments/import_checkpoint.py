@@ -3,9 +3,9 @@
     python -m experiments.import_checkpoint --checkpoint=PREFIX_OR_FOLDER --output=RUN \\
         --base_network=VTN --cascades=3 --image_size=128
 
-Network and cascades come from an args.json beside the checkpoint where the flags do not say; the
-anatomy is liver where the data set named there has "liver" in its path. The run folder serves
-ldr-register, evaluate, export and further training (train --init=RUN).
+Unless flags give them, network and cascades come from an args.json beside the checkpoint; the
+anatomy is liver if the data set named there has "liver" in its path. ldr-register, evaluate, export
+and further training (train --init=RUN) accept the run folder.
 """
 
 import os
@@ -22,7 +22,7 @@ FLAGS = cli.new_flags()
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint",
     None,
-    "prefix of a checkpoint, or a folder whose last one is taken",
+    "prefix of a checkpoint, or a folder, whose latest one is taken",
     required=True,
     flag_values=FLAGS,
 )

@@ -3,8 +3,8 @@
     python -m experiments.make_phantoms --output=phantoms --count=40 --size=64 --seed=1
 
 They are trunks, or with --kind=brain made-up brains with FreeSurfer's numbers.
-Writes DIR/phantoms.h5 and DIR/phantoms.json: the first --train subjects are the scheme 1, the next
---validation the scheme 2, the rest the subset "test". With --nifti=N the last N subjects are also
+Writes DIR/phantoms.h5 and DIR/phantoms.json: the first --train subjects form scheme 1, the next
+--validation ones scheme 2, the rest the subset "test". With --nifti=N the last N subjects are also
 written as DIR/nifti/NAME.nii.gz and NAME_seg.nii.gz, for ldr-register. The same flags give the
 same bytes.
 """
@@ -36,22 +36,26 @@ _KIND = flags.DEFINE_enum(
 )
 _SIZE = flags.DEFINE_list("size", ["64"], "voxels a side, or along x, y, z", flag_values=FLAGS)
 _SEED = flags.DEFINE_integer(
-    "seed", 1, "of template and subjects", lower_bound=0, flag_values=FLAGS
+    "seed", 1, "seed of template and subjects", lower_bound=0, flag_values=FLAGS
 )
 _TRAIN = flags.DEFINE_integer(
     "train", None, "subjects to train on; 70 percent by default", lower_bound=0, flag_values=FLAGS
 )
 _VALIDATION = flags.DEFINE_integer(
-    "validation", None, "subjects to validate on; 10 percent", lower_bound=0, flag_values=FLAGS
+    "validation",
+    None,
+    "subjects to validate on; 10 percent by default",
+    lower_bound=0,
+    flag_values=FLAGS,
 )
 _NIFTI = flags.DEFINE_integer(
-    "nifti", 0, "how many of the last subjects also become NIfTI", lower_bound=0, flag_values=FLAGS
+    "nifti", 0, "how many of the last subjects to write as NIfTI", lower_bound=0, flag_values=FLAGS
 )
 _WORKERS = flags.DEFINE_integer(
     "workers", None, "processes; as many as cores by default", lower_bound=1, flag_values=FLAGS
 )
 
-# The NIfTI files' axes, and what brings them onto the network's grid: the whole scan, as it lies.
+# The NIfTI files' axes, and what takes them to the network's grid: the whole scan, as it is.
 _RAS = (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0)
 _IMAGE = ImageConfig(orientation="RAS", spacing=None, intensity="none")
 

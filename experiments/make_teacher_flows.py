@@ -6,7 +6,7 @@
         --output=flows.h5
 
 The release's files are *_teacher_deformation_c_*.pkl, dictionaries from "id1-id2" (fixed, moving)
-to flows; nothing but arrays is let out of them. The same command goes on where it stopped. With
+to flows; nothing but arrays is read from them. If interrupted, the same command resumes. With
 --refine_steps the teacher's flow of each pair is refined on the pair itself before it is stored.
 """
 
@@ -36,7 +36,7 @@ _TEACHER = flags.DEFINE_string("teacher", None, "the teacher's run folder", flag
 _REFINE_STEPS = flags.DEFINE_integer(
     "refine_steps",
     0,
-    "steps by which each flow is refined on its pair, after the teacher's network",
+    "steps by which each of the teacher's flows is refined on its pair",
     lower_bound=0,
     flag_values=FLAGS,
 )
@@ -97,8 +97,8 @@ def _copy(paths, ids, writer):
                 pair = release_pickles.split_key(key, ids, path)
                 if pair in done:
                     raise InputError(
-                        f"{path}: the pair {key!r} is in {done[pair]} too; one teacher's files "
-                        "alone must be in the folder."
+                        f"{path}: the pair {key!r} is in {done[pair]} too; the folder must hold "
+                        "the files of one teacher only."
                     )
                 _write(writer, *pair, flow, path)
                 done[pair] = path
@@ -159,7 +159,7 @@ def _predict(manifest, pairs, ids):
 
 
 def _refined(flow, fixed, moving, image):
-    """Returns a flow refined on its pair of volumes, uint8, as --refine_steps says.
+    """Returns a flow refined on its pair of uint8 volumes by --refine_steps steps.
 
     `image` is the data set's ImageConfig or None.
     """

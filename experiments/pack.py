@@ -1,8 +1,8 @@
-"""Packs a run for travelling: config, weights in half precision, a model card.
+"""Packs a run for distribution: config, weights in half precision, a model card.
 
     python -m experiments.pack --run=RUN --card=CARD.md --output=FOLDER
 
-The folder is a run folder for every command that takes one. In ldr_tf/shipped it comes with the
+Every command that takes a run folder accepts the result. In ldr_tf/shipped it comes with the
 package and is known by its name.
 """
 

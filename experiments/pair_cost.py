@@ -41,7 +41,7 @@ def main(folder):
 
 
 def _peak():
-    # As ldr_tf.metrics.memory, which this program must do without.
+    # Like ldr_tf.metrics.memory, which this program cannot import.
     with open("/proc/self/status", encoding="ascii") as file:
         lines = dict(line.split(":", 1) for line in file)
     return int(lines["VmHWM"].split()[0]) / 1024

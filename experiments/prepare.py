@@ -1,15 +1,15 @@
-"""Brings scans to a training grid: HDF5 and JSON, ready for experiments.train.
+"""Resamples scans to a training grid: HDF5 and JSON, ready for experiments.train.
 
     python -m experiments.prepare --input=FOLDER_OR_CSV --output=DIR --size=80,96,112 \\
         --spacing=2,2,2 --orientation=LIA
 
-A folder: every NIfTI, MHA, MHD, NRRD, Analyze or FreeSurfer file in it and in the folders inside is
-a scan, but for files with "_seg" in their name, which are the labels of the scan whose name begins
-as theirs does (0001_seg35 belongs to 0001_norm), and NAME_landmarks.csv (name, x, y, z in mm); a
-folder without such files is a DICOM series. A CSV file: columns image and, where wanted, labels,
-landmarks, subset, name and series. The subset "train" becomes the scheme 1, "validation" the scheme
-2. Writes dataset.json, volumes.h5, summary.csv and contact_sheet.png. A scan that cannot be used is
-left out and listed at the end; the exit code is then 2. The same command goes on where it stopped.
+A folder: every NIfTI, MHA, MHD, NRRD, Analyze or FreeSurfer file in it or its subfolders is a scan,
+except files with "_seg" in their name, which are the labels of the scan whose name begins alike
+(0001_seg35 belongs to 0001_norm), and NAME_landmarks.csv (name, x, y, z in mm); a folder without
+such files is a DICOM series. A CSV file: columns image and, optionally, labels, landmarks, subset,
+name and series. The subset "train" becomes scheme 1, "validation" scheme 2. Writes dataset.json,
+volumes.h5, summary.csv and contact_sheet.png. A scan that cannot be used is left out and listed at
+the end; the exit code is then 2. If interrupted, the same command resumes.
 """
 
 import os
@@ -23,7 +23,7 @@ from ldr_tf.commands import cli
 from ldr_tf.config.image import CROPS, FITS, INTENSITIES, ImageConfig
 
 MR = "mr"
-"""The flag's other name of the intensity method "percentile"."""
+"""The flag's other name for the intensity method "percentile"."""
 
 FLAGS = cli.new_flags()
 _INPUT = flags.DEFINE_string(
@@ -38,14 +38,14 @@ _LABELS = flags.DEFINE_string(
 _LABEL_MAPS = flags.DEFINE_string(
     "label_maps",
     None,
-    "pattern of file names, such as 'map_*', that are label maps without a scan, for training "
-    "with --images=synthetic",
+    "pattern of the names of files that are label maps without a scan, such as 'map_*', for "
+    "training with data.images=synthetic",
     flag_values=FLAGS,
 )
 _LARGEST_LABEL = flags.DEFINE_integer(
     "largest_label",
     None,
-    "label values above it become 0, such as 499 for what FreeSurfer maps hold outside the brain",
+    "label values above it become 0; 499 removes what FreeSurfer's maps hold outside the brain",
     flag_values=FLAGS,
 )
 _POINTS = flags.DEFINE_enum(
@@ -54,43 +54,43 @@ _POINTS = flags.DEFINE_enum(
 _SERIES = flags.DEFINE_string(
     "series",
     None,
-    "which DICOM series of a folder: its number, most slices first, or the end of its UID; "
-    "without it the one with most slices",
+    "which DICOM series of a folder: its rank by number of slices, 1 for the most, or the end of "
+    "its UID; by default the one with most slices",
     flag_values=FLAGS,
 )
 _UNEVEN = flags.DEFINE_enum(
     "uneven",
     "refuse",
     ["refuse", "resample"],
-    "what becomes of DICOM slices that are missing or lie unevenly",
+    "what to do if DICOM slices are missing or unevenly spaced",
     flag_values=FLAGS,
 )
 _SIZE = flags.DEFINE_list("size", ["128"], "voxels along x, y, z", flag_values=FLAGS)
 _SPACING = flags.DEFINE_list(
     "spacing",
     None,
-    "mm along x, y, z; without it what --crop keeps is fitted onto the grid",
+    "mm along x, y, z; by default what --crop keeps is fitted to the grid",
     flag_values=FLAGS,
 )
 _FIT = flags.DEFINE_enum(
     "fit",
     "stretched",
     list(FITS),
-    "without --spacing: each axis by itself, or one spacing and padding",
+    "without --spacing: fit each axis separately (stretched), or all by one spacing (isotropic)",
     flag_values=FLAGS,
 )
 _CROP = flags.DEFINE_enum(
     "crop",
     "none",
     list(CROPS),
-    "what is brought to the grid: the whole scan, the head or body, or the box of the labels",
+    "what the grid shows: the whole scan, the head or body, or the box of the labels",
     flag_values=FLAGS,
 )
 _REFERENCE = flags.DEFINE_string(
     "reference",
     None,
-    "a scan on whose grid all are put, for scans that are aligned to each other; without it each "
-    "is put where its own head or body is, or as it lies",
+    "a scan whose grid all others share, for scans that are aligned to each other; by default each "
+    "scan gets a grid of its own",
     flag_values=FLAGS,
 )
 _ORIENTATION = flags.DEFINE_string(
@@ -100,20 +100,20 @@ _INTENSITY = flags.DEFINE_enum(
     "intensity",
     "percentile",
     [MR, *INTENSITIES],
-    "how intensities come to 0..255: 0 and the foreground's 99.5th percentile (mr, percentile), "
-    "-160 to 240 HU (ct_abdomen), minmax, or as they are (none)",
+    "what is mapped to 0..255: 0 to the foreground's 99.5th percentile (mr, percentile), -160 to "
+    "240 HU (ct_abdomen), minmax, or nothing (none)",
     flag_values=FLAGS,
 )
 _STRUCTURES = flags.DEFINE_enum(
     "structures",
     "found",
     ["found", "brain"],
-    "what Dice is measured over: every label value that is found, or the 35 structures of a brain "
-    "by FreeSurfer's numbers",
+    "what Dice is measured over: every label value that is found, or 35 brain structures with "
+    "FreeSurfer's numbers",
     flag_values=FLAGS,
 )
 _WORKERS = flags.DEFINE_integer(
-    "workers", None, "processes; by default one a core", lower_bound=1, flag_values=FLAGS
+    "workers", None, "processes; by default one per core", lower_bound=1, flag_values=FLAGS
 )
 
 
@@ -170,13 +170,13 @@ def run():
     write_contact_sheet(os.path.join(_OUTPUT.value, "contact_sheet.png"), good, volumes)
     if os.path.isdir(_INPUT.value):
         for path in passed_over(_INPUT.value, sources):
-            print(f"passed over, of no kind that is read: {path}")
+            print(f"ignored, not a kind of file that is read: {path}")
     print(f"{len(good)} of {len(sources)} scans -> {os.path.join(_OUTPUT.value, JSON_NAME)}")
     return cli.BAD_INPUT if failures else 0
 
 
 def _show(steps, total, outcomes):
-    """Runs the preparation with progress; gathers the outcomes."""
+    """Runs the preparation with a progress display; collects the outcomes."""
     with Progress(total, "scan") as progress:
         for outcome in steps:
             outcomes.append(outcome)

@@ -1,4 +1,4 @@
-"""How long work looks on the screen: a bar on a terminal, plain lines elsewhere."""
+"""Progress of long-running work: a bar on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -13,18 +13,18 @@ _WORTH_SAYING = 5.0
 
 
 class Progress:
-    """Shows how far a work of known length is, its rate and the time left.
+    """Shows the progress of work of known length, its rate and the time left.
 
-    A context manager; `advance` after each piece.
+    A context manager; call `advance` after each piece.
     """
 
     def __init__(self, total, unit, first=0):
         """Starts.
 
         Args:
-          total: pieces in all.
+          total: number of pieces, including `first`.
           unit: what a piece is called, such as "pair".
-          first: pieces done by an earlier call.
+          first: pieces that an earlier call has done.
         """
         self._total, self._unit, self._first = total, unit, first
         self._done = first
@@ -41,7 +41,7 @@ class Progress:
             self._bar.close()
 
     def advance(self, note=""):
-        """One more piece is done; `note` says what is worth knowing now."""
+        """Counts one more piece as done, and shows `note` beside the progress."""
         self._done += 1
         if self._bar is not None:
             self._bar.set_postfix_str(note, refresh=False)
@@ -52,7 +52,7 @@ class Progress:
             self._shown = now
             rate = (self._done - self._first) / max(now - self._started, 1e-9)
             left = (self._total - self._done) / rate
-            speed = f"{rate:.2f}/s" if rate >= 1 else f"{1 / rate:.2f} s a {self._unit}"
+            speed = f"{rate:.2f}/s" if rate >= 1 else f"{1 / rate:.2f} s per {self._unit}"
             text = f"{self._unit} {self._done}/{self._total}, {speed}, {left:.0f} s left"
             self.write(f"{text}, {note}" if note else text)
 

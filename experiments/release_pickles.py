@@ -1,4 +1,4 @@
-"""Reads the teacher flows of the authors' release: pickles, let in as arrays and nothing else."""
+"""Reads the teacher flows of the authors' release: pickles, of which only arrays are accepted."""
 
 import glob
 import os
@@ -11,7 +11,7 @@ _PATTERN = "*_teacher_deformation_c_*.pkl"
 
 
 def find_pickles(folder):
-    """Returns the release's files in a folder, in order; InputError where there is none."""
+    """Returns the release's files in a folder, in order; InputError if there is none."""
     paths = sorted(glob.glob(os.path.join(glob.escape(folder), _PATTERN)))
     if not paths:
         raise InputError(f"{folder}: holds no file {_PATTERN}.")
@@ -37,7 +37,7 @@ def split_key(key, ids, path):
     Ids contain hyphens too, so a key is matched against the ids there are.
 
     Raises:
-      InputError: no pair of ids, or more than one, reads like the key.
+      InputError: no pair of ids, or more than one, matches the key.
     """
     places = [place for place, sign in enumerate(key) if sign == "-"]
     pairs = [(key[:place], key[place + 1 :]) for place in places]

@@ -7,7 +7,7 @@ from ldr_tf.config import RunConfig
 from ldr_tf.records import describe
 
 _GIVEN = ("stage", "network.image_size", "data.dataset", "image.")
-"""Fields that flags of their own or the data set say."""
+"""Fields that are set by flags of their own or by the data set."""
 
 
 def text():
@@ -23,7 +23,7 @@ def text():
 
 
 def shown(value):
-    """Returns a value as it is written behind --set=FIELD=."""
+    """Returns a value as it is written after --set=FIELD=."""
     if value is None:
         return "none"
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""Several commands in a row, as one command that goes on where it stopped."""
+"""Several commands in a row, as one command that resumes where it stopped."""
 
 import dataclasses
 import os
@@ -11,7 +11,7 @@ from ldr_tf.commands import register
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """A command of the project with its flags; a stage, as `experiments.training.Training` is."""
+    """A command of the project with its flags; work of a stage, like a `Training`."""
 
     module: object
     flags: tuple[str, ...]
@@ -35,7 +35,7 @@ class Stage:
     Attributes:
       title: what it does.
       work: a `Command` or a `Training`: something with `shown()` and `run()`.
-      done: a file that shows that the stage is done; None where the work knows by itself.
+      done: a file whose existence shows that the stage is done; None if the work itself can tell.
     """
 
     title: str
@@ -47,7 +47,7 @@ def run_stages(name, plan):
     """Runs stages one after the other, each shown before it runs.
 
     Args:
-      name: of the command that runs them, for messages.
+      name: the command that runs them, for messages.
       plan: list of `Stage`.
 
     Returns:
@@ -57,10 +57,10 @@ def run_stages(name, plan):
         print(f"\n== {number} of {len(plan)}: {stage.title}", flush=True)
         print(f"$ {stage.work.shown()}", flush=True)
         if stage.done is not None and os.path.exists(stage.done):
-            print(f"there already: {stage.done}")
+            print(f"exists already: {stage.done}")
             continue
         code = stage.work.run()
         if code:
-            print(f"{name}: stopped at stage {number}; the same command goes on.", file=sys.stderr)
+            print(f"{name}: stopped at stage {number}; the same command resumes.", file=sys.stderr)
             return code
     return 0

@@ -21,7 +21,7 @@ from ldr_tf.errors import InputError
 
 FLAGS = cli.new_flags()
 _STAGE = flags.DEFINE_enum(
-    "stage", None, ["teacher", "student"], "what is trained", required=True, flag_values=FLAGS
+    "stage", None, ["teacher", "student"], "what to train", required=True, flag_values=FLAGS
 )
 _DATASET = flags.DEFINE_string(
     "dataset", None, "JSON of the data set", required=True, flag_values=FLAGS
@@ -51,7 +51,7 @@ _SET = flags.DEFINE_multi_string(
 _OVERRIDE = flags.DEFINE_bool(
     "override",
     False,
-    "resume with other settings, where they may change: " + ", ".join(sorted(CHANGEABLE)),
+    "resume with changed settings; these may change: " + ", ".join(sorted(CHANGEABLE)),
     flag_values=FLAGS,
 )
 _PROFILE = flags.DEFINE_string(
@@ -63,7 +63,7 @@ _PROFILE = flags.DEFINE_string(
 
 
 def parse_profile(text):
-    """Returns (first, last) of "FIRST:LAST"; None of None."""
+    """Returns (first, last) of "FIRST:LAST"; None for None."""
     if text is None:
         return None
     first, _, last = text.partition(":")

@@ -14,7 +14,7 @@ from ldr_tf.config import RunConfig, read_config_values, run_config
 from ldr_tf.errors import InputError
 from ldr_tf.files import read_json
 
-# What each stage is where nothing else is said.
+# Each stage's defaults.
 _STAGE_DEFAULTS = {
     "teacher": {"network": {"base_network": "VTN"}},
     "student": {"network": {"base_network": "LDR"}},
@@ -23,7 +23,7 @@ _STAGE_DEFAULTS = {
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """What a person says of a training; all else is the config's defaults.
+    """The settings that a user gives for a training; all others are the config's defaults.
 
     Attributes:
       stage: "teacher" or "student".
@@ -46,7 +46,7 @@ class Training:
     init: Optional[str] = None
 
     def config(self):
-        """Returns the RunConfig. A student with a teacher learns by ALDK if nothing else is said.
+        """Returns the RunConfig. A student with a teacher learns by ALDK unless told otherwise.
 
         Raises:
           InputError: names the file and field that is wrong.
@@ -107,16 +107,16 @@ def read_config_file(path):
 
 
 def train(config, folder, *, override=False, profile=None):
-    """Trains the run that a config describes into a folder, or goes on with it.
+    """Trains the run that a config describes into a folder, or resumes it.
 
-    Shows progress, and saves and leaves on SIGINT and SIGTERM.
+    Shows progress; on SIGINT and SIGTERM saves and stops.
 
     Args:
       config: a RunConfig whose `data.dataset` is a data set's JSON.
       folder, override, profile: see `ldr_tf.training.run.train_run`.
 
     Returns:
-      The exit code: 0 when the last step was taken, else 1.
+      The exit code: 0 if the last step was taken, else 1.
 
     Raises:
       InputError: see `train_run`.
@@ -152,9 +152,9 @@ def train(config, folder, *, override=False, profile=None):
 
 
 def validation_pairs(manifest, config):
-    """Returns the keys of the pairs that judge a training; none where no subset is named.
+    """Returns the keys of a training's validation pairs.
 
-    The default subset may be absent.
+    There are none if no subset is named, or if the default one does not exist.
     """
     from data.pairs import spread_pairs
     from ldr_tf.config import DataConfig
@@ -184,7 +184,7 @@ def _validation(manifest, pairs, network):
 
 
 class _asked_to_stop:
-    """Makes SIGINT and SIGTERM ask the loop to save and leave; a second SIGINT interrupts."""
+    """Makes SIGINT and SIGTERM ask the loop to save and stop; a second SIGINT interrupts."""
 
     _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

@@ -1,4 +1,4 @@
-"""Axes, units and directions that the whole package keeps to.
+"""The axes, units and directions of the whole package.
 
 - A volume is `[batch, x, y, z, channels]`, float32, intensities 0..1 inside the networks (files
   hold 0..255). The axes x, y, z are ITK's index axes i, j, k; an array taken from SimpleITK has
@@ -9,13 +9,13 @@
   `composed(p) = second(p) + first(p + second(p))`.
 - A displacement field in a file is ITK's: a vector image on the fixed image's grid, in mm along
   the physical LPS axes, that takes points of the fixed image to points of the moving image.
-- A scan lies where its header says by the rules of `ldr_tf/imaging/geometry.py`: of NIfTI's two
-  forms the sform where its code is above 0, as nibabel, FSL and SPM have it, else the qform;
-  lengths are mm; axes are at right angles, or made so. What had to be decided or assumed is said.
-- A landmark file holds points; points travel with the displacement (fixed to moving), images
-  travel against it.
+- A scan lies where its header says by the rules of `ldr_tf/imaging/geometry.py`: for NIfTI the
+  sform if its code is above 0, as in nibabel, FSL and SPM, else the qform; lengths are mm; axes are
+  at right angles, or made so. Whatever had to be decided or assumed is reported.
+- A landmark file holds points; the displacement takes points from the fixed to the moving image,
+  but images from the moving to the fixed grid.
 - The Jacobian determinant is that of the whole mapping p + flow(p), by forward differences on
-  the voxel grid; a fold is a voxel whose determinant is not above zero.
+  the voxel grid; a fold is a voxel whose determinant is 0 or less.
 """
 
 INTENSITY_MAX = 255.0
@@ -23,7 +23,7 @@ INTENSITY_MAX = 255.0
 
 
 def unit_intensity(volume):
-    """Returns a float32 array or tensor of intensities of files as the networks want them: 0..1."""
+    """Scales file intensities, a float32 array or tensor, to 0..1 for the networks."""
     return volume / INTENSITY_MAX
 
 
@@ -33,14 +33,14 @@ AXES = (1, 2, 3)
 
 
 def check_volume(volume, name):
-    """Refuses, with ValueError, what is not [batch, x, y, z, channels]; returns it otherwise."""
+    """Returns the volume; raises ValueError unless it is [batch, x, y, z, channels]."""
     if len(volume.shape) != 5:
         raise ValueError(f"{name} must be [batch, x, y, z, channels], not {tuple(volume.shape)}.")
     return volume
 
 
 def check_flow(flow, name):
-    """Refuses, with ValueError, what is not [batch, x, y, z, 3]; returns it otherwise."""
+    """Returns the flow; raises ValueError unless it is [batch, x, y, z, 3]."""
     check_volume(flow, name)
     if flow.shape[-1] != SPATIAL_RANK:
         raise ValueError(f"{name} must have three channels, not {flow.shape[-1]}.")
@@ -48,7 +48,7 @@ def check_flow(flow, name):
 
 
 def check_same_grid(first, second, first_name, second_name):
-    """Refuses, with ValueError, two tensors whose known spatial sizes differ."""
+    """Raises ValueError if the known spatial sizes of two tensors differ."""
     for a, b in zip(first.shape[1:4], second.shape[1:4]):
         if a is not None and b is not None and a != b:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""The seam between the two supported stacks: everything takes `keras` from here.
+"""The seam between the two supported stacks: everything imports `keras` from here.
 
 TensorFlow up to 2.15 carries Keras 2 as `tf.keras`. Later versions carry Keras 3, whose
 subclassed models differ; there Keras 2 lives on in the package tf_keras.
@@ -23,7 +23,7 @@ keras = _keras_two()
 
 @contextlib.contextmanager
 def precision(policy):
-    """Layers that are created inside compute by the policy, such as "mixed_float16"."""
+    """Context in which new layers get a precision policy, such as "mixed_float16"."""
     before = keras.mixed_precision.global_policy()
     keras.mixed_precision.set_global_policy(policy)
     try:

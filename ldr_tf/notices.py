@@ -1,4 +1,4 @@
-"""What is to be said of an answer: notices and warnings, in one form from reader to table."""
+"""Notices and warnings about an answer, in one form from the reader of a file to the tables."""
 
 import dataclasses
 
@@ -10,8 +10,8 @@ class Notice:
     """One thing to know about an answer.
 
     Attributes:
-      code: a short name that programs filter by, lower case with hyphens.
-      text: a sentence for people, which names the file or scan that it is about.
+      code: a short name for programs to filter by, lower case with hyphens.
+      text: a sentence for people that names the file or scan it is about.
       level: "notice": something was done or assumed; "warning": the answer may be wrong.
     """
 
@@ -21,7 +21,7 @@ class Notice:
 
 
 class Notices(list):
-    """Notices in the order in which they arose, each said once."""
+    """Notices in the order in which they arose, without repetitions."""
 
     def notice(self, code, text):
         """Adds that something was done or assumed."""
@@ -32,7 +32,7 @@ class Notices(list):
         self._add(Notice(code, text, "warning"))
 
     def warnings(self):
-        """Returns those that say that the answer may be wrong."""
+        """Returns those of level "warning"."""
         return [notice for notice in self if notice.level == "warning"]
 
     def _add(self, notice):

@@ -1,9 +1,9 @@
-"""Frozen records: fields declared once, with what they mean and what they are held to.
+"""Frozen records, whose fields are declared once, with their meaning and limits.
 
-A record is a frozen dataclass below `Record` whose fields come from `setting`: default, meaning,
-choices and range stand in one place, and checks, messages, command lines and help are made from
-them. Records come from plain dictionaries (`from_dict`) or from texts (`from_settings`); what does
-not fit is refused with an InputError that names the field.
+A record is a frozen dataclass derived from `Record` whose fields come from `setting`: default,
+meaning, choices and range are in one place, and checks, messages, command lines and help are made
+from them. Records are built from plain dictionaries (`from_dict`) or from texts (`from_settings`);
+what does not fit raises an InputError that names the field.
 """
 
 import dataclasses
@@ -20,11 +20,11 @@ def setting(default, meaning, *, choices=None, least=None, most=None, above=None
     """Declares a field of a record.
 
     Args:
-      default: its value where nothing else is said.
-      meaning: what it is, for people, without a full stop.
+      default: its value unless given.
+      meaning: the help text, without a full stop.
       choices: the values that it may have; None for any.
-      least, most, above: bounds of a number (or of each of several); `above` is left out itself.
-      changeable: whether a run may go on after it was changed.
+      least, most, above: bounds of a number (or of each of several); `above` is exclusive.
+      changeable: whether a run may resume after it was changed.
     """
     about = {
         "meaning": meaning,
@@ -38,10 +38,10 @@ def setting(default, meaning, *, choices=None, least=None, most=None, above=None
 
 
 class Record:
-    """Base of the records: holds every field to its declaration when one is made.
+    """Base of the records; checks every field against its declaration on creation.
 
     Attributes:
-      PREFIX: where the record lies in a run's config, such as "loss."; for messages.
+      PREFIX: the record's place in a run's config, such as "loss."; for messages.
     """
 
     PREFIX = ""
@@ -103,7 +103,7 @@ def from_dict(cls, values, where=""):
 
 
 def _convert(wanted, value, field):
-    """Returns `value` as the type `wanted` of `field`, refused where it is something else."""
+    """Returns `value` as the type `wanted`; raises InputError, naming `field`, if it is not one."""
     if dataclasses.is_dataclass(wanted):
         return from_dict(wanted, value, field + ".")
     arguments = typing.get_args(wanted)
@@ -126,15 +126,15 @@ def _convert(wanted, value, field):
 
 
 def from_settings(cls, texts):
-    """Returns the nested dictionary that texts such as "loss.similarity=mse" make, for `from_dict`.
+    """Returns texts such as "loss.similarity=mse" as a nested dictionary for `from_dict`.
 
     Args:
       cls: the record whose fields are set.
-      texts: each FIELD=VALUE, the field with its dots; several numbers stand with commas between
-        them, nothing is "none", a bool is true or false.
+      texts: each FIELD=VALUE, the field with its dots; several numbers are separated by commas, no
+        value is "none", a bool is true or false.
 
     Raises:
-      InputError: no such field, or a text that is no value of its type.
+      InputError: an unknown field, or a text that is not a value of its type.
     """
     kinds = {row.name: row.kind for row in describe(cls)}
     values = {}
@@ -149,7 +149,7 @@ def from_settings(cls, texts):
 
 
 def _hint(name, known):
-    """Returns which fields somebody who wrote `name` may have meant."""
+    """Returns a hint at the fields that may have been meant by `name`."""
     last = name.rpartition(".")[2]
     likely = [field for field in known if field.rpartition(".")[2] == last]
     likely += difflib.get_close_matches(name, known) if not likely else []
@@ -182,7 +182,7 @@ def _parsed(kind, word, name):
 
 
 class Row(typing.NamedTuple):
-    """What is known of one field: dotted name, type, default, declaration (see `setting`)."""
+    """One field: dotted name, type, default, declaration (see `setting`)."""
 
     name: str
     kind: object
@@ -191,7 +191,7 @@ class Row(typing.NamedTuple):
 
 
 def describe(cls, prefix=""):
-    """Returns a `Row` for each field of a record, those of nested records in their place."""
+    """Returns a `Row` for each field of a record, including those of nested records."""
     types = typing.get_type_hints(cls)
     rows = []
     for field in dataclasses.fields(cls):
@@ -204,7 +204,7 @@ def describe(cls, prefix=""):
 
 
 def merged(base, layer):
-    """Returns two nested dictionaries as one; the second one's values win."""
+    """Merges two nested dictionaries; the second one's values win."""
     result = dict(base)
     for key, value in layer.items():
         nested = isinstance(value, dict) and isinstance(result.get(key), dict)

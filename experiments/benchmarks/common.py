@@ -1,7 +1,7 @@
 """Timing and tables that the benchmarks share.
 
-Times on a shared machine wander, so compared things take turns, round by round, and medians and
-their ratios are what is reported.
+Times on a shared machine vary, so whatever is compared takes turns, round by round, and medians and
+their ratios are reported.
 """
 
 import os
@@ -15,12 +15,12 @@ from ldr_tf.files import check_output_folder, write_json
 
 
 def interleaved(functions, rounds, warm_up=1):
-    """Times functions by turns: the first, the second ..., the first again.
+    """Times functions in turns: the first, the second ..., the first again.
 
     Args:
-      functions: name -> callable without arguments; what it starts it must have finished.
+      functions: name -> callable without arguments, which must finish what it starts.
       rounds: timed calls of each.
-      warm_up: calls of each before, not timed.
+      warm_up: untimed calls of each before that.
 
     Returns:
       name -> [rounds] seconds.
@@ -42,12 +42,12 @@ def timing_rows(seconds, unit_count=1, baseline=None):
 
     Args:
       seconds: name -> list of seconds.
-      unit_count: how many units (pairs, steps) a call did; one number, or name -> number.
-      baseline: the name to which the others are compared; None for no such column.
+      unit_count: units (pairs, steps) per call; one number, or name -> number.
+      baseline: the name with which the others are compared; None for no such column.
 
     Returns:
-      [{"name", "seconds": median of a unit, "lowest", "highest", "per_second", "ratio": the
-      median over the rounds of baseline's seconds / its own, so above 1 is faster}].
+      [{"name", "seconds": median per unit, "lowest", "highest", "per_second", "ratio": the median
+      over the rounds of the baseline's seconds / its own, so above 1 is faster}].
     """
     counts = unit_count if isinstance(unit_count, dict) else dict.fromkeys(seconds, unit_count)
     units = {name: np.divide(times, counts[name]) for name, times in seconds.items()}
@@ -68,13 +68,13 @@ def timing_rows(seconds, unit_count=1, baseline=None):
 
 
 def table(rows):
-    """Returns rows as text with aligned columns; figures that a row lacks stay empty."""
+    """Returns rows as text with aligned columns; missing figures stay empty."""
     frame = pd.DataFrame(rows)
     return frame.to_string(index=False, na_rep="", float_format=lambda value: f"{value:.4g}")
 
 
 def machine():
-    """Returns what the figures depend on: processors, system, Python and TensorFlow."""
+    """Describes what the figures depend on: processors, system, Python and TensorFlow."""
     import tensorflow as tf
 
     return {

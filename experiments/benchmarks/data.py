@@ -1,11 +1,11 @@
-"""How fast training batches come: against plain h5py, with growing data sets, to a student.
+"""Speed of training batches: against plain h5py, with growing data sets, to a student.
 
     python -m experiments.benchmark data --size=128 --scans=20
 
-Rows: pairs a second of one thread of plain h5py and of the pipeline, from files that lie in the
-system's cache; the largest memory of a process that reads every scan of a small and of a large data
-set; how long a student's step waits for its batch, for scans and for images painted from labels;
-what painting takes of a step. All files are made in a temporary folder.
+Rows: pairs per second of one thread of plain h5py and of the pipeline, from files in the system's
+cache; the peak memory of a process that reads every scan of a small and of a large data set; how
+long a student's step waits for its batch, for scans and for images painted from labels; the time of
+painting beside that of a step. All files are made in a temporary folder.
 """
 
 import json
@@ -29,17 +29,17 @@ def define(flag_values):
     """Defines the benchmark's flags."""
     flags.DEFINE_integer("size", 128, "voxels a side", 16, flag_values=flag_values)
     flags.DEFINE_integer("scans", 20, "scans in the data set", 2, flag_values=flag_values)
-    flags.DEFINE_integer("batch_size", 1, "pairs a batch", 1, flag_values=flag_values)
-    flags.DEFINE_integer("pairs", 60, "pairs a round", 1, flag_values=flag_values)
+    flags.DEFINE_integer("batch_size", 1, "pairs per batch", 1, flag_values=flag_values)
+    flags.DEFINE_integer("pairs", 60, "pairs per round", 1, flag_values=flag_values)
     flags.DEFINE_integer("rounds", 5, "timed rounds", 1, flag_values=flag_values)
     flags.DEFINE_integer(
         "many",
         2000,
-        "scans of the large data set, 0 for no look at memory",
+        "scans in the large data set, 0 to skip memory",
         flag_values=flag_values,
     )
     flags.DEFINE_integer(
-        "student_size", 64, "voxels a side of the student, 0 for none", flag_values=flag_values
+        "student_size", 64, "voxels a side for the student, 0 to skip it", flag_values=flag_values
     )
 
 
@@ -128,7 +128,7 @@ def _memory(counts):
 
 
 def show_memory(path):
-    """Reads as many pairs as the data set has scans; prints [MB after 20 pairs, MB at most]."""
+    """Reads as many pairs as the data set has scans; prints the peak MB after 20 and after all."""
     from data.manifest import read_manifest
     from data.pipeline import TrainingData
     from ldr_tf.config import DataConfig
@@ -168,7 +168,7 @@ def _waiting(size, rounds):
             data = TrainingData.of_run(manifest, config)
             heard = _Heard()
             train_run(config, os.path.join(folder, images), data, observer=heard)
-            # The first half also waits for the tracing of the functions.
+            # The first half also waits for functions to be traced.
             rows.append(
                 {
                     "name": f"student trained on {images}",

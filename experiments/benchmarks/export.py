@@ -5,7 +5,7 @@
 Without --run the network is a student of one cascade and random weights. `original` is the same
 student as the original code would build it: the flow by a transposed convolution, the warp by
 eight gathers over the whole volume. `in process` is the network as ldr-register calls it. Ratios
-are the default export's seconds over the others'. Beside them, the warps alone, and bytes.
+are the default export's seconds over the others'. The warps alone and the export's size follow.
 """
 
 import os
@@ -62,7 +62,7 @@ def run(run=None, size=128, rounds=15):
     }
     pairs["in process"] = lambda: np.asarray(network(*scaled).flow)
     pairs["original"] = lambda: original(*scaled)[0].numpy()
-    # Smooth, as a network's are, and up to some ten voxels.
+    # Smooth, like a network's, and up to about ten voxels.
     coarse = tf.random.stateless_normal([1, 5, 5, 5, 3], [1, 2], stddev=4.0)
     flow = _smooth(coarse, size)
     warps = {
@@ -74,7 +74,7 @@ def run(run=None, size=128, rounds=15):
     rows = timing_rows(interleaved(pairs, rounds, 2), baseline=DEFAULT)
     rows += timing_rows(interleaved(warps, rounds, 2), baseline="warp, plain")
     for row in rows:
-        # timing_rows' ratio is above 1 where the other is faster.
+        # timing_rows' ratio is above 1 if the other is faster.
         row["default_to_this"] = row.pop("ratio")
     return [*rows, {"name": "bytes of the export", "bytes": total}]
 

@@ -1,4 +1,4 @@
-"""The least time that a machine needs: operations over its matrix-product rate, bytes over its
+"""The least time that a machine needs: operations divided by its matrix-product rate, bytes by its
 copy bandwidth."""
 
 import time
@@ -12,7 +12,7 @@ _CONVOLUTIONS = ("Conv3D", "Conv3DBackpropInputV2")
 
 
 def machine_rates(rounds=9, dtype=tf.float32):
-    """Measures multiply-adds a second of a large matrix product and bytes a second of a copy."""
+    """Measures a large matrix product's multiply-adds per second and a copy's bytes per second."""
     matrix = tf.cast(tf.random.stateless_normal((_SIDE, _SIDE), [1, 2]), dtype)
     product = tf.function(lambda: tf.linalg.matmul(matrix, matrix))
     numbers = tf.ones([_COPIED])
@@ -21,7 +21,7 @@ def machine_rates(rounds=9, dtype=tf.float32):
 
 
 def multiply_adds(function, *tensors):
-    """Counts those of the convolutions in a function of tensors, as Keras computes them."""
+    """Counts the convolutions' multiply-adds in a function of tensors, as Keras computes them."""
     graph = tf.function(function, autograph=False).get_concrete_function(*tensors).graph
     total = 0
     for operation in graph.get_operations():

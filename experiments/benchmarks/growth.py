@@ -2,9 +2,9 @@
 
     python -m experiments.benchmark growth --output=DIR
 
-The student's fast path, each row in a process of its own, pinned to its threads. `per_voxel` is
-nanoseconds a voxel, pair and cascade, and MB_per_voxel the same of memory in bytes: nothing grows
-worse than the voxels do where they stay level or fall. With --output also a plot, growth.png.
+The student's fast path, each row in a process of its own, pinned to its threads. `ns_per_voxel` is
+nanoseconds per voxel, pair and cascade, `bytes_per_voxel` memory per voxel and pair: while they
+stay level or fall, nothing grows faster than the voxels do. With --output also a plot, growth.png.
 """
 
 import json
@@ -26,7 +26,7 @@ def define(flag_values):
     )
     flags.DEFINE_list("batches", ["1", "2", "4"], "pairs, at --size", flag_values=flag_values)
     flags.DEFINE_list("cascades", ["1", "2", "3"], "cascades, at --size", flag_values=flag_values)
-    flags.DEFINE_integer("size", 128, "voxels a side of those", 64, flag_values=flag_values)
+    flags.DEFINE_integer("size", 128, "voxels a side for these", 64, flag_values=flag_values)
     flags.DEFINE_integer("rounds", 7, "timed rounds", 1, flag_values=flag_values)
     flags.DEFINE_integer("threads", None, "threads (default: cores)", 1, flag_values=flag_values)
 

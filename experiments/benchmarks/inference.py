@@ -1,16 +1,17 @@
-"""How fast a pair is registered: fast against naive paths, students against teachers, warps.
+"""Speed of registering a pair: fast against naive paths, students against teachers, warps.
 
     python -m experiments.benchmark inference --size=128 --output=DIR
 
-Every row in one process, by turns, on `--threads` threads to which the process is pinned: medians.
-`naive` is Keras' layers and warps by eight gathers, all in one tf.function; `bfloat16` computes the
-dense stems in that precision. `of_floor`: seconds over the least that the machine needs, which is
-the convolutions' multiply-adds over its matrix-product rate (float32), for warps the bytes of
-arguments and result over its copy bandwidth; both rates stand in the last rows. `voxels`: largest
-difference of the flow from the naive path's. `MB`: the most that a process held which did nothing
-else, above TensorFlow's import. A warp's `times` is its speed over that of eight gathers, a
-network's over its naive path, and that of "A / B", all in their fast form by turns once more, A's
-seconds over B's.
+Rows are medians of rounds in turns, in one process that is pinned to `--threads` threads. `naive`
+is Keras' layers and warps by eight gathers, all in one tf.function; `bfloat16` computes the dense
+stems in that precision. Columns:
+  of_floor: seconds / the least that the machine needs: for networks the convolutions' multiply-adds
+    / its matrix-product rate (float32), for warps the bytes of arguments and result / its copy
+    bandwidth; the last rows show both rates.
+  voxels: largest difference of the flow from the naive path's.
+  MB: peak memory, above TensorFlow's import, of a process that does nothing else.
+  times: how many times faster a network is than its naive path and a warp than eight gathers; for
+    "A / B", both in their fast form and timed in turns again, how many times faster B is than A.
 """
 
 import json
@@ -66,7 +67,7 @@ def define(flag_values):
     flags.DEFINE_integer("size", 128, "voxels a side", 64, flag_values=flag_values)
     flags.DEFINE_integer("rounds", 9, "timed rounds", 1, flag_values=flag_values)
     flags.DEFINE_integer(
-        "threads", None, "threads (default: the cores there are)", 1, flag_values=flag_values
+        "threads", None, "threads (default: all cores)", 1, flag_values=flag_values
     )
     flags.DEFINE_string(
         "only",
@@ -102,7 +103,7 @@ def run(size=128, rounds=9, threads=None, only="", memory=True):
 
 
 def pin(threads):
-    """Pins this process to so many cores and threads; returns how many."""
+    """Pins this process to that many cores and threads (None: all cores); returns how many."""
     cores = sorted(os.sched_getaffinity(0))
     threads = min(threads or len(cores), len(cores))
     os.sched_setaffinity(0, cores[:threads])
@@ -133,7 +134,7 @@ def pair(size, batch=1):
 
 
 def _give_weights(network):
-    """Gives weights that keep activations in bounds, heads such that flows are some voxels."""
+    """Sets weights that keep activations bounded, and heads that give flows of a few voxels."""
     for number, variable in enumerate(network.trainable_variables):
         fan = int(np.prod(variable.shape[:4])) if variable.shape.rank > 1 else 100
         bound = (6.0 / max(fan, 1)) ** 0.5
@@ -182,13 +183,13 @@ def _ratio_rows(size, rounds):
 
 
 def _asked(function, volumes):
-    # Without accelerator a call returns when the work is done.
+    # Without an accelerator a call returns when the work is done.
     return lambda: function(*volumes)[1][0, 0, 0, 0].numpy()
 
 
 def _warp_rows(size, rounds, threads, bandwidth):
     image = pair(size)[0]
-    # At most 7 voxels: away from the edges all packages then look inside the volume.
+    # At most 7 voxels, so that away from the edges all packages sample inside the volume.
     coarse = tf.clip_by_value(
         tf.random.stateless_normal((2, 7, 7, 7, 3), [3, 4], stddev=3.0), -7.0, 7.0
     )
@@ -211,7 +212,7 @@ def _warp_rows(size, rounds, threads, bandwidth):
             "of_floor": median * bandwidth / (4 * size**3 * (5 if subject == "warp" else 9)),
             "times": float(np.median(np.divide(naively, seconds[name]))),
         }
-        if subject == "warp":  # edges are told apart, and an algorithm is not
+        if subject == "warp":  # the packages treat edges differently
             inner = (slice(8, -8),) * 3
             difference = np.abs(np.asarray(functions[name]())[inner] - wanted.numpy()[inner])
             row["intensity"] = float(difference.max())
@@ -220,7 +221,7 @@ def _warp_rows(size, rounds, threads, bandwidth):
 
 
 def _memory(name, size, form, batch=1):
-    """Returns the megabytes that a process of its own needs for one of the functions."""
+    """Returns the megabytes that a separate process needs for one of the functions."""
     code = (
         "import sys; from experiments.benchmarks import inference; "
         "inference.show_memory(*sys.argv[1:])"
@@ -232,7 +233,7 @@ def _memory(name, size, form, batch=1):
 
 
 def show_memory(settings, size, form, batch="1"):
-    """Registers three times; prints the MB at most, less those after the import."""
+    """Registers three times; prints the peak MB above those after the import."""
     from ldr_tf.metrics.memory import peak_memory
 
     before = peak_memory()

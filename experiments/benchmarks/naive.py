@@ -1,6 +1,6 @@
 """The path that one would write first: Keras layers one by one, warps by eight gathers.
 
-What `ldr_tf.networks` computes faster is measured and tested against it.
+The fast path of `ldr_tf.networks` is measured and tested against it.
 """
 
 import itertools
@@ -13,7 +13,7 @@ from ldr_tf.ops.warp import identity_grid
 
 
 def eight_gathers(image, flow):
-    """Warps as `ldr_tf.ops.warp.warp`: a gather over the volume for each corner of the cells."""
+    """As `ldr_tf.ops.warp.warp`, with a gather over the volume for each corner of the cells."""
     size = image.shape[1:4].as_list()
     limits = tf.constant(size, tf.float32) - 1.0
     positions = tf.clip_by_value(identity_grid(size) + flow, 0.0, limits)
@@ -37,8 +37,8 @@ def registration(network):
     """Returns function(fixed, moving) -> (flow, warped) of a network's weights.
 
     Args:
-      network: a `CascadeNetwork`, whose layers are Keras' own from then on; the volumes' sides must
-        be such as its stems take.
+      network: a `CascadeNetwork`; its layers are Keras' own from then on. The volumes' sides must
+        suit its stems.
     """
     for layer in network.submodules:
         if isinstance(layer, layers.Conv3DTranspose):
@@ -66,5 +66,5 @@ def _composed(flow, matrix, further, moving):
         return further
     if matrix is not None:
         return compose_affine(matrix, flow, further)
-    step = moving.shape[1] / further.shape[1]  # voxels for one of the stems' flows
+    step = moving.shape[1] / further.shape[1]  # volume voxels per flow voxel
     return further + eight_gathers(flow, further / step)

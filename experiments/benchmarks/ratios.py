@@ -1,4 +1,4 @@
-"""Students against teachers: how often one's seconds go into the other's."""
+"""Students against teachers: how many times faster one is than the other."""
 
 import numpy as np
 
@@ -9,8 +9,8 @@ _SLOWER = {
     "LDR at half resolution": (*_TEACHERS, "LDR"),
     "LDR of 8 channels at half resolution": (*_TEACHERS, "LDR of 8 channels"),
 }
-"""Network -> to which ones of as many cascades it is compared. The affine stem makes VTN the whole
-pipeline that the paper's teacher is; without, dense stem stands against dense stem."""
+"""Network -> those of as many cascades with which it is compared. With the affine stem VTN is the
+paper's whole teacher; without it, dense stems are compared."""
 
 
 def compared(names):
@@ -23,7 +23,7 @@ def rows(seconds):
     """Makes rows of the table.
 
     Args:
-      seconds: name of a network -> seconds of its rounds, all networks by turns.
+      seconds: name of a network -> seconds of its rounds, all networks in turns.
 
     Returns:
       [{"name": "A / B", "times": median over the rounds of A's seconds over B's}].

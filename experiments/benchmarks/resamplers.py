@@ -1,4 +1,4 @@
-"""Other packages' ways to warp a volume, where they are installed."""
+"""Other packages' ways to warp a volume, if they are installed."""
 
 import importlib.util
 
@@ -16,7 +16,7 @@ def functions(image, flow, threads):
 
     Args:
       image: [1, x, y, z, 1]; flow: [1, x, y, z, 3], tensors.
-      threads: what each may use.
+      threads: number that each may use.
     """
     found = {
         "ours": tf.function(lambda: warp(image, flow)[0, ..., 0], autograph=False),
@@ -68,6 +68,6 @@ def _torch(image, flow, threads):
         )[0, 0].numpy()
 
     return {
-        "torch, positions at hand": lambda: sample(positions),
+        "torch, positions given": lambda: sample(positions),
         "torch": lambda: sample(own + flow * scale),
     }

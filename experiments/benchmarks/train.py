@@ -1,14 +1,13 @@
-"""What a training step costs: each arm beside the least that it must do, and where the time goes.
+"""Cost of a training step: each arm against the least that it must do, and where the time goes.
 
     python -m experiments.benchmark train --sizes=64,128 [--config=FILE.json] [--set=FIELD=VALUE]
 
 The floor is a forward and backward pass of the student with a plain MSE of the images. The arms are
-whole steps: augmentation, losses, gradients, optimisers. Below them stand the parts that an ALDK
-step cannot do without, each alone, and the pieces of the reconstruction step, the profile. Columns:
-median seconds, the ratio to the floor, for the arms the ratio to the sum of what they are made of,
-and the most memory that a process held which did nothing else, above TensorFlow's import. --config
-and --set give the fields of a run's own config, its network and losses; --sizes=own measures at the
-config's own image_size.
+whole steps: augmentation, losses, gradients, optimisers. The parts are what an ALDK step cannot do
+without, the pieces what a reconstruction step consists of, each alone. Columns: median seconds;
+their ratio to the floor; for the ALDK arm the ratio to the sum of floor and parts; the peak memory,
+above TensorFlow's import, of a process that does nothing else. --config and --set give fields of a
+run's config, such as its network and losses; --sizes=own measures at the config's own image_size.
 """
 
 import dataclasses
@@ -71,11 +70,11 @@ def run(sizes=("64", "128"), rounds=7, memory=True, config=None, **settings):
 
 
 def at_size(values, size):
-    """Returns the RunConfig of nested config fields at a size in words, such as "64" or "own"."""
+    """Returns the RunConfig of nested config fields at a size given as text, "64" or "own"."""
     if size == "own":
         return run_config(values)
     if not size.isdigit() or int(size) % 64:
-        raise InputError(f"--sizes must be own or multiples of 64 with commas, not {size!r}.")
+        raise InputError(f"--sizes must be own or multiples of 64 and commas, not {size!r}.")
     return run_config(records.merged(values, {"network": {"image_size": [int(size)] * 3}}))
 
 
@@ -91,7 +90,7 @@ def _row(row, seconds, size, config, memory):
 
 
 class Subjects:
-    """What is timed, of one config; everything is a call without arguments."""
+    """What is timed for one config, as calls without arguments."""
 
     def __init__(self, config):
         shape = config.network.image_size
@@ -187,7 +186,7 @@ def _both_ways(function, tensor):
 
 
 def _memory(name, config):
-    """Returns the megabytes that a process of its own needs for one of the functions."""
+    """Returns the megabytes that a separate process needs for one of the functions."""
     code = "import sys; from experiments.benchmarks import train; train.show_memory(*sys.argv[1:])"
     command = [sys.executable, "-c", code, name, json.dumps(dataclasses.asdict(config))]
     shown = subprocess.run(command, capture_output=True, check=True, text=True)
@@ -195,7 +194,7 @@ def _memory(name, config):
 
 
 def show_memory(name, config):
-    """Calls one function three times; prints the MB at most, less those after the import."""
+    """Calls one function three times; prints the peak MB above those after the import."""
     from ldr_tf.metrics.memory import peak_memory
 
     before = peak_memory()

@@ -1,7 +1,7 @@
 """What defines a run: frozen records, one file each, saved as JSON beside the weights.
 
-Every field is declared once, in its record, see `ldr_tf.records.setting`. Who does a part of the
-work is given that part's record and no other.
+Every field is declared once, in its record, see `ldr_tf.records.setting`. Each part of the code is
+given only the record that it needs.
 """
 
 from ldr_tf.config.augmentation import AugmentationConfig

@@ -15,16 +15,16 @@ class AugmentationConfig(Record):
     deformation: float = setting(
         0.4,
         "largest offset of the free-form deformation's control points as a fraction of their "
-        "spacing; 0.4 is the originals' value, 0 switches it off",
+        "spacing; 0.4 in the original code, 0 for none",
         least=0.0,
         most=1.0,
     )
     flip_axis: Optional[int] = setting(
-        None, "axis mirrored in half of the pairs, the left-right axis", choices=(0, 1, 2)
+        None, "the left-right axis, along which half of the pairs are mirrored", choices=(0, 1, 2)
     )
     shift: int = setting(
         0,
-        "voxels by which a pair is moved at random along each axis, both scans alike; without it a "
-        "network learns where in the grid the organs lie, and depends on it",
+        "largest random shift along each axis, in voxels, the same for both scans of a pair; "
+        "without it a network comes to depend on where in the grid the organs lie",
         least=0,
     )

@@ -20,21 +20,21 @@ class DataConfig(Record):
         "2", "the scheme or subset to validate on; empty for none", changeable=True
     )
     validation_pairs: int = setting(
-        20, "pairs of it that are used, spread evenly over its scans", least=1, changeable=True
+        20, "validation pairs, spread evenly over its scans", least=1, changeable=True
     )
     images: str = setting(
         "scans",
-        "scans, the volumes of the data set; synthetic, images painted from its segmentations; "
-        "synthetic_t1, the same with the look of T1",
+        "scans: the data set's volumes; synthetic: images painted from its segmentations; "
+        "synthetic_t1: the same, looking like T1",
         choices=IMAGES,
     )
     painted: str = setting(
         "all",
-        "which scans are painted: all, or those alone that are mere label_maps, so that real and "
+        "which scans are painted: all, or label_maps, those that have no image, so that real and "
         "painted images train together",
         choices=PAINTED,
     )
     paired: bool = setting(
-        False, "whether only disjoint neighbours of the data set are pairs, not all ordered pairs"
+        False, "whether to pair only disjoint neighbours in the data set, not every two scans"
     )
-    cache: bool = setting(False, "whether all scans that were read stay in memory", changeable=True)
+    cache: bool = setting(False, "whether to keep scans in memory once read", changeable=True)

@@ -15,7 +15,7 @@ AFTERWARDS = ("reconstruction", "full", "same")
 
 @dataclasses.dataclass(frozen=True)
 class CriticConfig(Record):
-    """The critic of ALDK: what it sees, what bounds it, how it learns."""
+    """ALDK's critic: its input, its constraint, its training."""
 
     PREFIX = "distillation.critic."
 
@@ -35,26 +35,26 @@ class CriticConfig(Record):
     beta: float = setting(0.1, "the teacher's share in the joint deformation", least=0.0, most=1.0)
     feature_reduction: str = setting(
         "mean",
-        "mean or sum of the squared differences over the critic's features; the sum is the paper's "
-        "equation to the letter, its critic saturates within some fifty steps",
+        "mean or sum of the squared differences over the critic's features; sum is the paper's "
+        "equation to the letter, but its critic saturates within about fifty steps",
         choices=FEATURE_REDUCTIONS,
     )
     flow_unit: float = setting(
-        3.0, "voxels that count as one before flows enter the critic", above=0
+        3.0, "voxels; flows are divided by it before they enter the critic", above=0
     )
     flow_length: str = setting(
         "rms",
-        "how long a flow is where the critic's slope is measured: rms over the voxels, or the sum "
-        "of the squares",
+        "how a flow's length is measured for the critic's slope: rms over the voxels, or the root "
+        "of the sum of squares",
         choices=FLOW_LENGTHS,
     )
     size: Optional[tuple[int, int, int]] = setting(
-        None, "voxels a side at which the critic works; none: the volume's own size", least=1
+        None, "voxels along x, y, z at which the critic works; none: the volume's own", least=1
     )
-    learning_rate: float = setting(3e-4, "of the critic's own Adam", above=0.0)
-    steps: int = setting(1, "critic steps for each full step of the student", least=1)
+    learning_rate: float = setting(3e-4, "learning rate of the critic's own Adam", above=0.0)
+    steps: int = setting(1, "critic steps per full step of the student", least=1)
     on_reconstruction_steps: bool = setting(
-        False, "whether the critic also steps where the student takes the reconstruction alone"
+        False, "whether the critic also learns in the student's reconstruction-only steps"
     )
 
 
@@ -82,10 +82,10 @@ class DistillationConfig(Record):
         2, "reconstruction-only steps before each full step (Algorithm 1)", least=0
     )
     until_step: Optional[int] = setting(
-        None, "from this step on afterwards holds; none: never", least=0
+        None, "the step from which the field afterwards applies; none: never", least=0
     )
     afterwards: str = setting(
-        "same", "what follows until_step; same: the period goes on", choices=AFTERWARDS
+        "same", "the kind of step from until_step on; same: as before", choices=AFTERWARDS
     )
     critic: CriticConfig = CriticConfig()
 
@@ -99,6 +99,5 @@ class DistillationConfig(Record):
         )
         require(
             self.kind != "none" or not given,
-            f"distillation.{'.'.join(given)} is given, but distillation.kind none makes no use of "
-            "it.",
+            f"distillation.{'.'.join(given)} is given, but distillation.kind none does not use it.",
         )

@@ -25,27 +25,27 @@ class ImageConfig(Record):
     )
     spacing: Optional[tuple[float, float, float]] = setting(
         None,
-        "voxel size in mm along x, y, z; none fits the region of crop to the grid",
+        "voxel size in mm along x, y, z; none fits the cropped region to the grid",
         above=0,
         most=1000,
     )
     intensity: str = setting(
         "percentile",
-        "how intensities come to 0..255: percentile (0 and the foreground's 99.5th percentile), "
-        "ct_abdomen (-160 and 240 HU), minmax, or none (they already are)",
+        "what is mapped to 0..255: percentile (0 to the foreground's 99.5th percentile), "
+        "ct_abdomen (-160 to 240 HU), minmax, or none (intensities are 0..255 already)",
         choices=INTENSITIES,
     )
     crop: str = setting(
         "none",
-        "the region that matters: none (the whole scan; with a spacing at which it does not fit, "
+        "the region of interest: none (the whole scan; if it does not fit at the given spacing, "
         "the grid is centred on the head or body), foreground (the box around head or body) or "
-        "labels (the box around the labels; around head or body where there are none)",
+        "labels (the box around the labels; without labels, around head or body)",
         choices=CROPS,
     )
     fit: str = setting(
         "stretched",
-        "without a spacing, how the region comes to the grid: stretched, each axis by itself, or "
-        "isotropic, one spacing for all, the rest of the grid showing what lies around",
+        "how the region fills the grid if no spacing is given: stretched (each axis separately) or "
+        "isotropic (one spacing for all axes; the rest of the grid shows the surroundings)",
         choices=FITS,
     )
 

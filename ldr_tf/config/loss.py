@@ -13,11 +13,11 @@ class LossConfig(Record):
 
     PREFIX = "loss."
 
-    similarity: str = setting("correlation", "of the images", choices=SIMILARITIES)
+    similarity: str = setting("correlation", "similarity of the images", choices=SIMILARITIES)
     regularization: float = setting(1.0, "weight of the flow's smoothness", least=0.0)
     label_weight: float = setting(
         0.0,
-        "weight of the overlap of segmentations, where both scans of a pair have one; 0: labels "
+        "weight of the segmentations' overlap, for pairs in which both scans have one; 0: labels "
         "are not read",
         least=0.0,
     )

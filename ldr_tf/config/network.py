@@ -9,7 +9,7 @@ AFFINE_STEMS = ("none", "vtn", "light")
 FLOW_RESOLUTIONS = ("full", "half")
 
 _SIDES = {"none": (1, 16), "vtn": (64, 64), "light": (16, 48)}
-"""Of what a side must be a multiple, and the least side, by affine stem."""
+"""By affine stem: what each side must be a multiple of, and the smallest side."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,16 +19,16 @@ class NetworkConfig(Record):
     PREFIX = "network."
 
     base_network: str = setting("LDR", "the dense stem", choices=BASE_NETWORKS)
-    cascades: int = setting(1, "dense stems, each with weights of its own", least=1, most=100)
+    cascades: int = setting(1, "dense stems, each with its own weights", least=1, most=100)
     rep: int = setting(
-        1, "how often each dense stem is applied in a row, with shared weights", least=1, most=100
+        1, "how often each dense stem is applied in a row, with the same weights", least=1, most=100
     )
     affine_stem: str = setting(
-        "none", "the affine stem; light is that of the authors' release", choices=AFFINE_STEMS
+        "none", "the affine stem; light: that of the authors' release", choices=AFFINE_STEMS
     )
     image_size: tuple[int, int, int] = setting(
         (128, 128, 128),
-        "voxels along x, y, z; binding only where there is an affine stem",
+        "voxels along x, y, z; binding only with an affine stem",
         least=1,
         most=4096,
     )

@@ -1,8 +1,8 @@
-"""Brings the config.json of earlier versions forward.
+"""Converts the config.json of earlier versions to the current form.
 
-The form before had `training` and a flat `distillation`, and named data set and teacher at its
-top. Earlier ones lacked fields that came later; where a default does not say what was done then,
-it is filled in here.
+The previous form had `training` and a flat `distillation`, and named data set and teacher at the
+top level. Forms before it lacked some fields; where the default is not what was done then, the
+value is filled in here.
 """
 
 from ldr_tf.records import require
@@ -36,19 +36,19 @@ _REST = {"training": "optimisation"}
 
 
 def read_config_values(values):
-    """Returns the values of a config, of whichever version, in today's form.
+    """Returns the values of a config, of any version, in the current form.
 
     Args:
-      values: nested dictionaries, whole or with some of the fields alone.
+      values: nested dictionaries, with all or some of the fields.
 
     Raises:
-      InputError: it is no dictionary.
+      InputError: it is not a dictionary.
     """
     require(isinstance(values, dict), "the config must be an object with fields.")
     if not _is_earlier(values):
         return values
     flat = dict(_flattened(values))
-    # Complete configs from before this field measured the slope by the sum.
+    # Complete configs older than this field measured the slope by the sum.
     if "distillation.flow_unit" in flat:
         flat.setdefault("distillation.flow_length", "sum")
     result = {}

@@ -36,7 +36,7 @@ class RunConfig(Record):
         super().__post_init__()
         require(
             self.optimisation.accumulate == 1 or self.distillation.critic.steps == 1,
-            "distillation.critic.steps must be 1 where optimisation.accumulate is above 1, "
+            "distillation.critic.steps must be 1 if optimisation.accumulate is above 1, "
             f"not {self.distillation.critic.steps}.",
         )
         require(
@@ -46,14 +46,14 @@ class RunConfig(Record):
 
 
 CHANGEABLE = frozenset(row.name for row in describe(RunConfig) if row.about.get("changeable"))
-"""Fields that a run may go on with when they have changed; the others make it another run."""
+"""Fields that may change when a run resumes; changing any other makes it a different run."""
 
 
 def run_config(values):
-    """Returns the RunConfig of a dictionary of this version's form or of an earlier one.
+    """Returns the RunConfig of a dictionary in the current form or an earlier one.
 
     Raises:
-      InputError: names the field that is unknown, of another type or out of range.
+      InputError: names the field that is unknown, of the wrong type or out of range.
     """
     return from_dict(RunConfig, read_config_values(values))
 
@@ -61,7 +61,7 @@ def run_config(values):
 def public_config(config):
     """Returns a RunConfig without the folders of the machine it was trained on.
 
-    Of the data set the last folder and the file's name stay, of the others the last folder.
+    Of the data set's path the last folder and the file's name remain, of other paths the last part.
     """
     distillation = config.distillation
     return dataclasses.replace(
@@ -77,5 +77,5 @@ def public_config(config):
 
 
 def _last(path, parts):
-    """Returns the last parts of a path; None and an empty text as they are."""
+    """Returns the last parts of a path; None and the empty string as they are."""
     return path and "/".join(path.replace("\\", "/").rstrip("/").split("/")[-parts:])

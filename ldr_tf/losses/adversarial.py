@@ -14,7 +14,7 @@ import tensorflow as tf
 
 
 def feature_distance(student_features, teacher_features, reduction="mean"):
-    """Squared distance of two feature vectors.
+    """Squared distance between two feature vectors.
 
     Args:
       student_features, teacher_features: [batch, features].
@@ -36,12 +36,12 @@ def joint_deformation(student, teacher, beta):
 def gradient_penalty(critic, deformation, length):
     """`(||grad D|| - 1)^2`, D being the mean of the critic's features.
 
-    The gradient's norm is the one that belongs to how long a deformation is said to be. "sum": the
-    root of the squares summed over voxels and channels, the equation to the letter; a slope of 1
-    then asks for more sensitivity to each voxel the fewer voxels there are, and two flows that
-    differ by a voxel everywhere lie hundreds of slopes apart. "rms": the root of the mean over
-    voxels of the squared displacement; a slope of 1 then means that D rises by 1 when the flow
-    changes by one unit everywhere, at any size of volume.
+    The gradient's norm follows from how the length of a deformation is measured. "sum": the root of
+    the squares summed over voxels and channels, as the equation reads; a slope of 1 then demands
+    more sensitivity to each voxel the fewer voxels there are, and flows that differ by a voxel
+    everywhere are hundreds of units apart. "rms": the root of the mean over voxels of the squared
+    displacement; a slope of 1 then means that D rises by 1 when the flow changes by one unit
+    everywhere, whatever the volume's size.
 
     Args:
       critic: callable, [batch, ...] to [batch, features].
@@ -49,8 +49,8 @@ def gradient_penalty(critic, deformation, length):
       length: "sum" or "rms".
 
     Returns:
-      The penalty and the norm, each [batch]. Differentiable again, with respect to the critic's
-      weights and to the deformation.
+      The penalty and the norm, each [batch], differentiable with respect to the critic's weights
+      and the deformation.
     """
     with tf.GradientTape() as tape:
         tape.watch(deformation)
@@ -59,7 +59,7 @@ def gradient_penalty(critic, deformation, length):
     squared = tf.reduce_sum(tf.square(gradient), axis=list(range(1, len(gradient.shape))))
     if length == "rms":
         squared *= tf.cast(tf.reduce_prod(tf.shape(deformation)[1:-1]), squared.dtype)
-    norm = tf.sqrt(squared + 1e-12)  # the root's own gradient at 0 is infinite
+    norm = tf.sqrt(squared + 1e-12)  # the root's gradient at 0 is infinite
     return tf.square(norm - 1.0), norm
 
 

@@ -1,4 +1,4 @@
-"""How well labels overlap: what segmentations, where there are some, add to the images."""
+"""Overlap of labels: an auxiliary loss for pairs with segmentations."""
 
 import functools
 
@@ -16,8 +16,8 @@ def soft_dice_loss(fixed_labels, moving_labels, flow, classes):
 
     With f and w the shares of a class in the blocks of the fixed and of the warped moving labels,
     `1 - mean over classes of 2 sum(f w) / (sum(f^2) + sum(w^2))`. Shares vary smoothly where labels
-    jump, and blocks are eight times fewer than voxels. A class that either side lacks does not
-    count. Sources: Milletari et al., "V-Net", 2016, for the form; Balakrishnan et al.,
+    jump, and there are eight times fewer blocks than voxels. A class that either side lacks does
+    not count. Sources: Milletari et al., "V-Net", 2016, for the form; Balakrishnan et al.,
     "VoxelMorph", 2019, for labels as an auxiliary loss.
 
     Args:
@@ -27,7 +27,7 @@ def soft_dice_loss(fixed_labels, moving_labels, flow, classes):
       classes: number of classes, a Python integer.
 
     Returns:
-      [batch], in 0..1; 0 where no class is on both sides.
+      [batch], in 0..1; 0 if no class is on both sides.
 
     Raises:
       ValueError: shapes do not fit.
@@ -51,7 +51,7 @@ def soft_dice_loss(fixed_labels, moving_labels, flow, classes):
 def _shares(classes):
     """Returns the compiled function from labels to shares, float32 [batch, x/2, y/2, z/2, classes].
 
-    Compiled, the comparison of every voxel with every class never takes memory.
+    Compiled, because the comparison of every voxel with every class then needs no memory.
     """
 
     def shares(labels):

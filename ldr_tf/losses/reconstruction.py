@@ -1,4 +1,4 @@
-"""l_rec: the similarity of the last stem's image plus the regularisation of every stem."""
+"""l_rec: similarity of the last stem's image, regularisation of every stem, overlap of labels."""
 
 from typing import NamedTuple
 
@@ -25,8 +25,8 @@ class Labels(NamedTuple):
 def reconstruction_loss(fixed, registration, config, rep=1, labels=None):
     """Returns l_rec and its terms.
 
-    As in the VTN and RCN code, only the last stem's images count (all its repetitions), while
-    every dense flow is kept smooth and every affine map close to a rotation.
+    As in the VTN and RCN code, similarity counts only the last stem's images (of all its
+    repetitions), while every dense flow is kept smooth and every affine map close to a rotation.
 
     Args:
       fixed: [batch, x, y, z, 1], 0..1.
@@ -37,7 +37,7 @@ def reconstruction_loss(fixed, registration, config, rep=1, labels=None):
 
     Returns:
       Dictionary of [batch] values: "reconstruction" (the sum), "similarity", "smoothness",
-      "affine" where there is an affine stem, "overlap" where there are labels.
+      "affine" if there is an affine stem, "overlap" if there are labels.
     """
     loss = SIMILARITY_LOSSES[config.similarity]
     dense = [stage for stage in registration.stages if stage.matrix is None]

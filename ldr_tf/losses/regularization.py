@@ -1,4 +1,4 @@
-"""What keeps a flow smooth and an affine map rigid-like; every loss returns [batch]."""
+"""Losses that keep flows smooth and affine maps nearly rigid; each returns [batch]."""
 
 import tensorflow as tf
 
@@ -23,7 +23,7 @@ def flow_smoothness(flow):
 
 @tf.custom_gradient
 def _smoothness(flow):
-    """The loss, and its gradient in one pass: differences behind each voxel less those ahead."""
+    """The loss with a one-pass gradient: a voxel's backward differences less its forward ones."""
     share = 1.0 / tf.cast(tf.reduce_prod(tf.shape(flow)[1:]), flow.dtype)
     total = sum(tf.reduce_sum(tf.square(d), (*AXES, 4)) for d in _differences(flow)) / 2.0
 
@@ -57,7 +57,7 @@ def determinant_loss(matrix):
 
 
 def orthogonality_loss(matrix):
-    """How far A = W + I is from a rotation, zero for one; `matrix` is W, [batch, 3, 3].
+    """How far A = W + I is from a rotation (zero if it is one); `matrix` is W, [batch, 3, 3].
 
     `s1 + (1 + e)^2 s2 / s3 - 6 (1 + e)` with the elementary symmetric polynomials s1, s2, s3 of
     the eigenvalues of A'A + e I, e = 1e-5. Source: VTN's affine stem.
@@ -65,7 +65,7 @@ def orthogonality_loss(matrix):
     e = _ORTHOGONALITY_EPSILON
     a = matrix + tf.eye(3)
     gram = tf.matmul(a, a, transpose_a=True) + e * tf.eye(3)
-    # Polynomials of the eigenvalues are polynomials of the matrix: no decomposition is needed.
+    # Traces and the determinant give these polynomials without an eigendecomposition.
     s1 = tf.linalg.trace(gram)
     s2 = (tf.square(s1) - tf.linalg.trace(tf.matmul(gram, gram))) / 2.0
     s3 = tf.linalg.det(gram)

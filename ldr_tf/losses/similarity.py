@@ -1,4 +1,4 @@
-"""How unlike two images are; every loss returns [batch]."""
+"""Dissimilarity of two images; every loss returns [batch]."""
 
 import functools
 
@@ -42,11 +42,11 @@ def local_correlation_loss(fixed, warped, window=9, epsilon=1e-5, known=None):
     Args:
       fixed, warped: [batch, x, y, z, 1], intensities 0..1.
       window: odd number of voxels a side.
-      epsilon: added to the product of the variances; windows whose product is far below it count
-        for nothing.
-      known: [1 or batch, x, y, z, 1], 1 where both images are known and 0 where either is not:
-        voxels that windows leave out, as they do those beyond the border, and whose own windows
-        count as uncorrelated. None where all are known.
+      epsilon: added to the product of the variances; windows whose product is far below it hardly
+        count.
+      known: [1 or batch, x, y, z, 1], 1 where both images are known, else 0. Windows leave out
+        unknown voxels, like those beyond the border; windows centred on one count as uncorrelated.
+        None if all are known.
 
     Returns:
       [batch], in 0..1.
@@ -76,19 +76,19 @@ def mse_loss(fixed, warped):
 
 
 def mutual_information_loss(fixed, warped, bins=32):
-    """The entropy that the fixed image keeps when the warped one is known, as a share of it.
+    """The share of the fixed image's entropy that is left when the warped image is known.
 
     `1 - I(fixed; warped) / H(fixed)`, with the joint histogram of both intensities smoothed by
-    linear Parzen windows as wide as two bins, so that it has a gradient. Sources: Mattes et al.,
-    "PET-CT image registration in the chest using free-form deformations", 2003, for the measure;
-    the share makes it comparable to the other losses.
+    linear Parzen windows two bins wide, so that it has a gradient. Source of the measure: Mattes et
+    al., "PET-CT image registration in the chest using free-form deformations", 2003; dividing by
+    H(fixed) makes it comparable to the other losses.
 
     Args:
       fixed, warped: [batch, x, y, z, 1], intensities 0..1.
-      bins: of the histogram, along each of the two.
+      bins: bins of the histogram for each image.
 
     Returns:
-      [batch], in 0..1; 1 where the fixed image is of one intensity.
+      [batch], in 0..1; 1 if the fixed image is constant.
     """
     _check(fixed, warped)
     joint = _joint_histogram(bins)(fixed, warped)
@@ -104,7 +104,7 @@ def mutual_information_loss(fixed, warped, bins=32):
 def _joint_histogram(bins):
     """Returns the compiled function from two volumes to their joint histogram [batch, bins, bins].
 
-    Taken slab by slab: the windows of all voxels at once would fill the memory.
+    Computed slab by slab: the windows of all voxels together would fill the memory.
     """
 
     def weights(intensities):
@@ -124,7 +124,7 @@ def _joint_histogram(bins):
 
 
 def box_sum(volume, window):
-    """Sums over cubes of `window` voxels a side centred on each voxel, zeros outside.
+    """Sums over the cube of `window` voxels a side around each voxel, zeros outside.
 
     The gradient is the same sum, since the window is symmetric.
 
@@ -147,7 +147,7 @@ def box_sum(volume, window):
 def _box_counts(length, window, axis):
     """Returns how many of a window's voxels lie within the volume along one axis: [1, .. n .. 1].
 
-    Known beforehand, since XLA would work out a sum of ones while it compiles, for minutes.
+    Computed in NumPy, since XLA would spend minutes of compiling on folding a sum of ones.
     """
     places = np.arange(length)
     first, last = places - window // 2, places + window // 2
@@ -173,7 +173,7 @@ def _sum_boxes(volume, window):
 
 
 def _running_sum(volume, window, length, axis):
-    """Sums `window` neighbours from each of the first `length` places on, by doubling."""
+    """Sums the `window` voxels from each of the first `length` on, by doubling."""
     if window == 1:
         return _part(volume, 0, length, axis)
     half = window // 2

@@ -10,7 +10,7 @@ from ldr_tf.ops.warp import spatial_size
 
 
 class AffineHead(keras.layers.Layer):
-    """Turns the last features into W and b by kernels of their whole size, no bias.
+    """Turns the last features into W and b, with bias-free kernels that span the features whole.
 
     Called with features [B, x, y, z, channels] of exactly `size`; returns W [B, 3, 3] and b
     [B, 3] (voxels) of the flow W (p - centre) + b.
@@ -32,7 +32,7 @@ class AffineHead(keras.layers.Layer):
 class VTNAffineStem(keras.Model):
     """VTN's affine stem: the encoder to 1/64, then W and b; 14,166,288 parameters at 128^3.
 
-    Bound to one image size, by the head's kernels. Source: as `ldr_tf.networks.vtn.VTN`.
+    Tied to one image size by the head's kernels. Source: as for `ldr_tf.networks.vtn.VTN`.
     """
 
     def __init__(self, image_size, channels=16, multiplier=1.0, **kwargs):
@@ -56,12 +56,12 @@ class VTNAffineStem(keras.Model):
 class LDRUtilStem(keras.Model):
     """The light affine stem of the authors' release; 332,880 parameters at 128^3.
 
-    Four 3x3x3 convolutions of stride 2 with 16, 32, 64, 128 channels, LeakyReLU 0.1, an average
-    over 3x3x3 of stride 2, then W and b. Bound to one image size, by the head's kernels.
+    Four 3x3x3 convolutions of stride 2 with 16, 32, 64, 128 channels, LeakyReLU 0.1, a 3x3x3
+    average pooling of stride 2, then W and b. Tied to one image size by the head's kernels.
     """
 
     def __init__(self, image_size, channels=16, multiplier=1.0, **kwargs):
-        """Creates the weights; see `VTNAffineStem`. The sides are multiples of 16, at least 48."""
+        """Creates the weights; see `VTNAffineStem`. Sides are multiples of 16, at least 48."""
         super().__init__(**kwargs)
         in_channels = 2
         for level in range(4):

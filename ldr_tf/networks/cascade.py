@@ -1,4 +1,4 @@
-"""The recursive cascade: stems that each register what the ones before have warped."""
+"""The recursive cascade: each stem registers what the stems before it have warped."""
 
 import functools
 from typing import NamedTuple, Optional
@@ -27,13 +27,13 @@ class Stage(NamedTuple):
     """What one stem adds.
 
     Attributes:
-      own: `flow`, perhaps still at half the resolution.
-      composed: of all stems so far, [B, x, y, z, 3], voxels.
+      stem_flow: as `flow`, but possibly still at half the resolution.
+      composed: the flow of all stems so far, [B, x, y, z, 3], voxels.
       warped: the moving image warped by `composed`, [B, x, y, z, 1].
       matrix: W of an affine stem's map, [B, 3, 3]; None for a dense stem.
     """
 
-    own: tf.Tensor
+    stem_flow: tf.Tensor
     composed: tf.Tensor
     warped: tf.Tensor
     matrix: Optional[tf.Tensor]
@@ -41,9 +41,9 @@ class Stage(NamedTuple):
     @property
     def flow(self):
         """The flow of this stem alone, [B, x, y, z, 3], voxels."""
-        if self.own.shape[1:4] == self.warped.shape[1:4]:
-            return self.own
-        return upsample(self.own, spatial_size(self.warped))
+        if self.stem_flow.shape[1:4] == self.warped.shape[1:4]:
+            return self.stem_flow
+        return upsample(self.stem_flow, spatial_size(self.warped))
 
 
 class Registration(NamedTuple):
@@ -55,21 +55,21 @@ class Registration(NamedTuple):
 
 
 class CascadeNetwork(keras.Model):
-    """A registration network as a run's config describes it.
+    """A registration network as a NetworkConfig describes it.
 
     Order: the affine stem, then every dense stem `rep` times. Each stem sees the fixed image and
     the moving image as warped so far; every stage warps the original moving image once, by the
-    flow composed so far. Dense flows are scaled by 1 / cascades. Where they are predicted at half
-    the resolution they are composed there too, and then brought to the full grid.
+    flow composed so far. Dense flows are scaled by 1 / cascades. Flows predicted at half the
+    resolution are also composed there, then upsampled to the full grid.
 
     Source: Zhao et al., "Recursive Cascaded Networks for Unsupervised Medical Image
     Registration", 2019.
 
     Attributes:
       config: the NetworkConfig.
-      run_config: the RunConfig of the run that it was loaded from, which also says how scans
-        become its input; None for a network that was not loaded.
-      free_size: whether volumes of any size are taken (False where an affine stem binds it).
+      run_config: the RunConfig of the run it was loaded from, which also says how to prepare scans
+        for it; None for a network that was not loaded.
+      free_size: whether it takes volumes of any size (False with an affine stem).
     """
 
     def __init__(
@@ -86,9 +86,9 @@ class CascadeNetwork(keras.Model):
           config: a NetworkConfig.
           compiled_warp: False keeps to plain TensorFlow operations, for exports: XLA compiles
             neither the warps nor the heads' rearrangements.
-          precision: in which the dense stems compute, see `ldr_tf.config.OptimisationConfig`;
-            what comes out of them is float32 again.
-          recompute: whether a gradient computes the dense stems' activations anew.
+          precision: of the dense stems, see `ldr_tf.config.OptimisationConfig`; their flows are
+            float32 in any case.
+          recompute: whether gradients recompute the dense stems' activations to save memory.
         """
         super().__init__(**kwargs)
         self.config = config
@@ -101,7 +101,7 @@ class CascadeNetwork(keras.Model):
             self.affine_stem = stem_class(config.image_size, config.channels)
         stem_class = DENSE_STEMS[config.base_network]
         options = {"channels": config.channels, "multiplier": 1.0 / config.cascades}
-        self._step = 1  # voxels of the volume along an axis for one of the flows
+        self._step = 1  # volume voxels per flow voxel along an axis
         if config.flow_resolution == "half":
             options["flow_resolution"] = "half"
             self._step = 2
@@ -119,8 +119,8 @@ class CascadeNetwork(keras.Model):
         """Registers.
 
         Args:
-          fixed, moving: [B, x, y, z, 1], intensities 0..1. A side that the stems cannot take is
-            padded inside and the flow cropped, with no trace outside.
+          fixed, moving: [B, x, y, z, 1], intensities 0..1. Sides that do not suit the stems are
+            padded internally, and the flow is cropped back.
 
         Returns:
           A `Registration`.
@@ -130,25 +130,28 @@ class CascadeNetwork(keras.Model):
         """
         self._check(fixed, moving)
         if tf.executing_eagerly():
-            # A graph fuses convolutions with what follows them; operations one by one would not.
+            # A graph fuses convolutions with the operations that follow; eager execution does not.
             return self._traced(fixed, moving)
         answer = self._register(fixed, moving)
-        # In a graph only what somebody asks for is computed.
-        stages = [stage._replace(own=self._whole(stage.own, moving)) for stage in answer.stages]
+        # Costs nothing unless used: a graph computes only what is asked for.
+        stages = [
+            stage._replace(stem_flow=self._whole(stage.stem_flow, moving))
+            for stage in answer.stages
+        ]
         return answer._replace(stages=stages)
 
     def start_from(self, other):
-        """Takes the weights of a network of the same kind with as many cascades or fewer.
+        """Copies the weights of a network of the same kind with as many cascades or fewer.
 
-        Of one with fewer the flow stays what it was: its cascades come first, the others begin as
-        its last one, with a flow of zero.
+        If it has fewer, the composed flow stays the same: its cascades come first, and each
+        further one starts as a copy of its last, with a flow of zero.
 
         Args:
-          other: a `CascadeNetwork` whose config differs in nothing but its cascades.
+          other: a `CascadeNetwork` whose config differs at most in its number of cascades.
         """
         if self.affine_stem is not None:
             self.affine_stem.set_weights(other.affine_stem.get_weights())
-        gain = len(self.stems) / len(other.stems)  # makes up for the scale of 1 / cascades
+        gain = len(self.stems) / len(other.stems)  # compensates for the scale 1 / cascades
         for number, stem in enumerate(self.stems):
             known = number < len(other.stems)
             stem.set_weights(other.stems[number if known else -1].get_weights())
@@ -175,17 +178,17 @@ class CascadeNetwork(keras.Model):
             return compose_affine(stages[-1].matrix, composed, flow)
         if self._step == 1:
             return compose(composed, flow, self.compiled_warp)
-        # Positions on that grid count in its own voxels.
+        # `compose` wants flows in voxels of their own grid.
         step = float(self._step)
         return step * compose(composed / step, flow / step, self.compiled_warp)
 
     def _stage(self, moving, flow, composed, matrix=None):
         whole = self._whole(composed, moving)
-        own = whole if composed is flow else flow
-        return Stage(own, whole, warp(moving, whole, self.compiled_warp), matrix)
+        stem_flow = whole if composed is flow else flow
+        return Stage(stem_flow, whole, warp(moving, whole, self.compiled_warp), matrix)
 
     def _whole(self, flow, moving):
-        """Returns a flow on the volumes' grid."""
+        """Returns a flow on the volumes' full grid."""
         if flow.shape[1:4] == moving.shape[1:4]:
             return flow
         return upsample(flow, spatial_size(moving), self.compiled_warp)
@@ -203,9 +206,9 @@ class CascadeNetwork(keras.Model):
 
 
 def _predict(stem, step, fixed, moving):
-    """Returns a stem's flow for volumes of any size, in float32 whatever the stem computes in.
+    """Returns a stem's flow for volumes of any size, in float32 whatever the stem's precision.
 
-    `step` is how many voxels of the volumes one of the flow covers along an axis.
+    `step`: volume voxels per flow voxel along an axis.
     """
     volumes = [tf.cast(volume, stem.compute_dtype) for volume in (fixed, moving)]
     fixed, crop = layers.pad_to_multiple(volumes[0], stem.size_multiple, step)

@@ -11,11 +11,11 @@ from ldr_tf.ops.flow import resize
 class Critic(keras.Model):
     """Six 4x4x4 convolutions from a deformation to a vector of 256 mean features in 0..1.
 
-    The first keeps the size (3 to 3 channels), five of stride 2 follow with 16, 32, 64, 128, 256
-    channels; ReLU, the last a sigmoid; then the mean over space. 2,789,427 parameters.
+    The first keeps the size (3 to 3 channels); five of stride 2 follow with 16, 32, 64, 128, 256
+    channels; ReLU, but a sigmoid after the last; then the mean over space. 2,789,427 parameters.
 
-    Source: the ALDK paper, discriminator; the paper's text writes one input channel, but a
-    deformation has three.
+    Source: the ALDK paper's discriminator; its text says one input channel, but a deformation has
+    three.
     """
 
     _CHANNELS = (3, 16, 32, 64, 128, 256)
@@ -25,10 +25,10 @@ class Critic(keras.Model):
         """Creates the weights.
 
         Args:
-          size: the working size, reached by averaging (where it is larger, by trilinear resizing);
-            None keeps the volume's own.
+          size: voxels along x, y, z to which deformations are resized first (averaging down,
+            trilinear up); None keeps their size.
           constraint: see `ldr_tf.config.CriticConfig`; only "spectral_norm" and
-            "weight_clipping" are the weights' own, see `constrain`.
+            "weight_clipping" act on the weights, see `constrain`.
 
         Raises:
           InputError: "spectral_norm" without tensorflow-addons.
@@ -60,7 +60,7 @@ class Critic(keras.Model):
         return tf.reduce_mean(x, axis=(1, 2, 3))
 
     def constrain(self):
-        """Brings the weights back into their bounds; to be called after each step of the critic.
+        """Brings the weights back within bounds; must be called after each step of the critic.
 
         "spectral_norm": kernels divided by their largest singular value (Miyato et al., 2018).
         "weight_clipping": all weights clipped to 0.01 (Arjovsky et al., 2017).

@@ -16,16 +16,16 @@ def leaky_relu(tensor):
 
 
 _MOST_SUBPIXEL_FILTERS = 4
-"""Up to so many filters a sub-pixel convolution is the faster form; measured on a CPU."""
+"""Up to this many filters a sub-pixel convolution is faster, as measured on a CPU."""
 
 
 class Conv3DTranspose(keras.layers.Conv3DTranspose):
-    """Keras' layer; where it has few filters, computed as a sub-pixel convolution.
+    """Keras' layer, computed as a sub-pixel convolution if it has few filters.
 
     Weights and results are those of Keras' layer. For 4x4x4 kernels of stride 2 without bias.
 
     Attributes:
-      subpixel: whether it is computed so.
+      subpixel: whether it is computed as a sub-pixel convolution.
       compiled: see `ldr_tf.ops.subpixel.transposed_convolution`.
     """
 
@@ -80,9 +80,9 @@ def _built(
     initializer=HE_UNIFORM,
     **options,
 ):
-    """Creates the layer's weights at once: checkpoints restore into them without a first call.
+    """Returns a layer whose weights exist already, so that checkpoints restore before any call.
 
-    `initializer` SMALL is for heads that predict a displacement: training then starts next to the
+    `initializer` SMALL is for heads that predict a displacement: training then starts near the
     identity.
     """
     if initializer == SMALL:
@@ -102,17 +102,17 @@ def _built(
 
 
 def pad_to_multiple(tensor, multiple, step=1):
-    """Pads a volume with zeros, evenly on both sides, so that each side is a multiple.
+    """Pads a volume with zeros, evenly at both ends, until each side is a multiple of `multiple`.
 
     Args:
       tensor: [B, x, y, z, channels].
-      multiple: of what each side becomes one; itself a multiple of `step`.
-      step: voxels that one voxel of the grid that is cropped covers along an axis, 1 or 2; what is
-        put before the volume is a multiple of it.
+      multiple: a multiple of `step`.
+      step: 1 or 2: voxels along an axis per voxel of the volumes that `crop` takes; the padding
+        before the volume is a multiple of it.
 
     Returns:
-      The padded volume and `crop`, a function that takes the same part out of a volume on the grid
-      of `step` voxels.
+      The padded volume and `crop`, a function that cuts the original extent out of a volume whose
+      voxels are `step` times as wide.
     """
     size = spatial_size(tensor)
     before = [(-n % multiple) // 2 // step * step for n in size]

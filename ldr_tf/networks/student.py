@@ -9,9 +9,9 @@ from ldr_tf.networks import layers
 class LDR(keras.Model):
     """The student of the paper's text: four strided convolutions down, four transposed ones up.
 
-    4x4x4 kernels of stride 2 and ReLU throughout; 16, 32, 64, 128 channels down, 64, 32, 16 up
-    with the skip concatenated before each next one, and a last transposed convolution that
-    predicts the flow at full size. 1,548,528 parameters at 16 channels.
+    4x4x4 kernels of stride 2 and ReLU throughout; 16, 32, 64, 128 channels down; 64, 32, 16 up,
+    each concatenated with its skip; and a last transposed convolution that predicts the flow at
+    full size. 1,548,528 parameters at 16 channels.
 
     Source: "Light-weight Deformable Registration using Adversarial Learning with Distilling
     Knowledge", section on the network.
@@ -25,7 +25,7 @@ class LDR(keras.Model):
     """
 
     size_multiple = 16
-    # A 1x1x1 head has an eighth of the weights a voxel: so Adam moves its flow as fast.
+    # A 1x1x1 head has an eighth of the weights per voxel; scaled so, Adam moves its flow as fast.
     _HALF_FLOW_SCALE = 8.0
 
     def __init__(self, channels=16, multiplier=1.0, flow_resolution="full", **kwargs):
@@ -64,8 +64,8 @@ class LDR(keras.Model):
         """Predicts the flow of two volumes [B, x, y, z, 1].
 
         Returns:
-          [B, x, y, z, 3], or [B, x / 2, y / 2, z / 2, 3] at half the resolution; in voxels of the
-          volumes in both cases.
+          [B, x, y, z, 3], or [B, x / 2, y / 2, z / 2, 3] at half the resolution; either way in
+          voxels of the volumes.
         """
         x1 = self.conv1(layers.image_pair(fixed, moving))
         x2 = self.conv2(x1)

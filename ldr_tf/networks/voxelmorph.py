@@ -1,4 +1,4 @@
-"""VoxelMorph as RCN's second base network, and the network released as "LDR", which is its kin."""
+"""VoxelMorph, RCN's second base network, and its variant that was released as "LDR"."""
 
 import tensorflow as tf
 
@@ -63,8 +63,8 @@ class LDRReleased(VoxelMorph):
     """What the authors' repository ships under the name LDR: 280,659 parameters at 16 channels.
 
     Not the network of the paper's text (that is `ldr_tf.networks.student.LDR`); kept so that
-    released weights load. In its liver arrangement a first stem of the same kind takes the affine
-    stem's place, which here is simply one more cascade.
+    released weights load. For livers the release puts a first stem of the same kind in the affine
+    stem's place; here that is simply one more cascade.
     """
 
     _ENCODER = (2, 2, 2, 1)
@@ -76,7 +76,7 @@ def _convolution(inputs, outputs, strides=1):
 
 
 def _upsample_onto(x, skip):
-    """Doubles `x` by nearest neighbour and puts it before the skip's channels."""
+    """Doubles `x` by nearest neighbour and concatenates it with the skip."""
     for axis in (1, 2, 3):
         x = tf.repeat(x, 2, axis=axis)
     return tf.concat([x, skip], axis=-1)

@@ -7,7 +7,7 @@ from ldr_tf.networks import layers
 
 
 class VTNEncoder(keras.layers.Layer):
-    """The ten 3x3x3 convolutions to 1/64 that VTN and its affine stem share the shape of.
+    """Ten 3x3x3 convolutions down to 1/64: the encoder of VTN and of its affine stem.
 
     Channels c, 2c, 4c, 4c, 8c, 8c, 16c, 16c, 32c, 32c; LeakyReLU 0.1.
     """
@@ -47,8 +47,8 @@ class VTNEncoder(keras.layers.Layer):
 class VTN(keras.Model):
     """The volume tweening network's dense stem: an encoder to 1/64, a flow at every level.
 
-    28,252,203 parameters at 16 channels. The flow of each level is upsampled into the next; the
-    last is the output, times 20, times the multiplier.
+    28,252,203 parameters at 16 channels. Each level's flow is upsampled and fed to the next; the
+    last one, times 20, times the multiplier, is the output.
 
     Source: Zhao et al., "Unsupervised 3D End-to-End Medical Image Registration with Volume
     Tweening Network", 2019; as in "Recursive Cascaded Networks", 2019.

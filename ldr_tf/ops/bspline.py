@@ -7,8 +7,8 @@ import tensorflow as tf
 def free_form_flow(control_grid, size):
     """Returns the dense flow of a control grid that spans the volume.
 
-    Control points 0..n-1 span the volume, their spacing is s = size / (n - 1), voxel i lies at
-    (i + 0.5) / s; beyond the outer points the offsets are zero.
+    Control points 0..n-1 span the volume at a spacing of s = size / (n - 1) voxels; voxel i lies at
+    (i + 0.5) / s. Beyond the outer points the offsets are zero.
 
     Args:
       control_grid: offsets of the control points, [batch, nx, ny, nz, 3], voxels.

@@ -1,4 +1,4 @@
-"""Functions that are traced, and compiled by XLA, once for each shape of their arguments."""
+"""Functions that are traced, and compiled by XLA, once per combination of argument shapes."""
 
 import functools
 
@@ -8,26 +8,26 @@ _KEPT = 64
 
 
 def compiled_by_shape(function):
-    """Returns a function of tensors as one fused XLA function for each combination of shapes.
+    """Returns a function of tensors that runs as one fused XLA function per combination of shapes.
 
-    As `tf.function(function, jit_compile=True)`, but scans of any number of sizes may pass through
-    one process: TensorFlow would take the traces of one function for a mistake and warn of them.
+    As `tf.function(function, jit_compile=True)`, but a process may see scans of any number of
+    sizes: TensorFlow would warn of the many traces of one function.
 
     Args:
-      function: takes tensors; without loops or branches that depend on their values.
+      function: takes tensors; no loop or branch may depend on their values.
     """
     return _by_shape(function, True)
 
 
 def traced_by_shape(function):
-    """As `compiled_by_shape`, but a TensorFlow graph, which XLA does not compile."""
+    """As `compiled_by_shape`, but as a TensorFlow graph, without XLA."""
     return _by_shape(function, None)
 
 
 def _by_shape(function, compiled_by_xla):
     @functools.lru_cache(maxsize=_KEPT)
     def compiled(*shapes):
-        # TensorFlow counts traces by the code that it runs; a partial object counts for itself.
+        # TensorFlow counts traces per function; every partial object has a count of its own.
         partial = functools.partial(function)
         return tf.function(partial, jit_compile=compiled_by_xla, autograph=False)
 

@@ -59,18 +59,19 @@ def affine_flow(matrix, translation, size):
 
 
 def jacobian_determinant(flow, corner=(1, 1, 1)):
-    """Returns det(d(p + flow(p)) / dp) of the inner voxels by differences towards one corner.
+    """Returns det(d(p + flow(p)) / dp) at the inner voxels by differences towards one corner.
 
-    Inner voxels have all neighbours: the result has one size for every corner, and the corner may
-    be a tensor in a compiled step. `ldr_tf.metrics.jacobian` (NumPy) covers the border too.
+    Inner voxels have all neighbours, so the result has the same size for every corner, and the
+    corner may be a tensor in a compiled step. `ldr_tf.metrics.jacobian` (NumPy) covers the border
+    too.
 
     Args:
       flow: [batch, x, y, z, 3], voxels.
-      corner: [3], for x, y, z 1: differences to the next voxel, 0: to the one before; (1, 1, 1)
-        are forward differences.
+      corner: [3], for each axis 1 (difference to the next voxel) or 0 (to the previous one);
+        (1, 1, 1) gives forward differences.
 
     Returns:
-      [batch, x - 2, y - 2, z - 2]; 1 where nothing moves, not above 0 at a fold.
+      [batch, x - 2, y - 2, z - 2]; 1 where nothing moves, 0 or less at a fold.
     """
     check_flow(flow, "flow")
     here = flow[:, 1:-1, 1:-1, 1:-1]
@@ -90,13 +91,13 @@ def jacobian_determinant(flow, corner=(1, 1, 1)):
 def resize(volume, size, average=False):
     """Resizes a volume trilinearly, values unchanged, voxel centres at half-integer positions.
 
-    Separable products with constant matrices, so that it has gradients of any order.
+    Multiplies each axis by a constant matrix, so that there are gradients of any order.
 
     Args:
       volume: [batch, x, y, z, channels] with known x, y, z.
-      size: the new voxels along x, y, z.
-      average: whether an axis that gets shorter takes the mean over what each new voxel covers
-        instead, so that every old voxel counts.
+      size: new number of voxels along x, y, z.
+      average: whether an axis that gets shorter takes the mean over what each new voxel covers, so
+        that every old voxel counts.
 
     Returns:
       [batch, *size, channels].
@@ -112,7 +113,7 @@ def resize(volume, size, average=False):
 
 
 def resize_flow(flow, size):
-    """Resizes a flow to another grid of the same extent: its voxels become those of that grid."""
+    """Resizes a flow to another grid of the same extent; its unit becomes that grid's voxel."""
     check_flow(flow, "flow")
     factor = [new / old for old, new in zip(spatial_size(flow), size)]
     return resize(flow, size) * tf.constant(factor, tf.float32)

@@ -1,9 +1,9 @@
-"""Trilinear sampling as fused XLA functions, on the CPU too, with gradients written out.
+"""Trilinear sampling as fused XLA functions, on the CPU too, with hand-written gradients.
 
 What makes it fast on a CPU: the voxels' own coordinates come from counters instead of memory;
-corners are taken by one flat number from a flat table, which XLA turns into one loop of vector
-gathers; and of several channels the rows of the corners are computed once, beside the image, and
-the channels then lie next to each other. See docs/performance.md for what was tried.
+corners are read by one flat index from a flat table, which XLA turns into one loop of vector
+gathers; and with several channels, the corners' rows are computed once, in a function of their
+own, and the channels lie next to each other. See docs/performance.md for what was tried.
 """
 
 import functools
@@ -27,12 +27,12 @@ def sample(image, positions):
 
 
 def _sampled(image, where, moves):
-    """Samples at the positions `where`, or where it moves each voxel of its own grid."""
+    """Samples at the positions `where` or, if it `moves`, at each voxel displaced by it."""
 
     @tf.custom_gradient
     def sampled(image, where):
         def gradient(upstream):
-            # Beside the compiled function, so that a graph which does not ask for it drops it.
+            # Functions of their own, so that a graph drops the gradient that is not asked for.
             return (
                 _IMAGE_GRADIENT[moves](image, where, upstream),
                 _POSITION_GRADIENT[moves](image, where, upstream),
@@ -46,16 +46,16 @@ def _sampled(image, where, moves):
 def _forward(image, where, moves):
     if image.shape[-1] == 1:
         return _SAMPLE[moves](image, where)
-    # Two functions: in one, XLA would compute the cells anew for each channel. The table goes in as
-    # one: reshaped within, its rows would be found by five indices instead of two.
+    # Two functions: in one, XLA would recompute the cells for each channel. The table is reshaped
+    # out here: reshaped inside, its rows would be found by five indices instead of two.
     table = tf.reshape(image, [-1, image.shape[-1]])
     strides = tf.stack(_strides(_size(image)))
     return _interpolate_compiled(table, strides, *_CELLS[moves](image, where))
 
 
 def _cells(image, where, moves):
-    """Returns each position's cell as [batch, ...]: its lower corner's row in the table of all
-    voxels, and the place along x, y, z between that corner and the next."""
+    """Returns each position's cell: its lower corner's row in the table of all voxels, and the
+    fractions along x, y, z between that corner and the next, each [batch, ...]."""
     size = _size(image)
     shape = tf.shape(where)
     row = tf.reshape(tf.range(shape[0]), [-1] + [1] * (where.shape.rank - 2))
@@ -88,13 +88,13 @@ def _size(image):
 
 
 def _strides(size):
-    """Returns how many rows the next voxel along x, y, z lies further; 0 where there is none."""
+    """Returns the rows from a voxel to the next along x, y, z; 0 on an axis of one voxel."""
     x, y, z = [tf.minimum(extent - 1, 1) for extent in size]
     return [x * size[1] * size[2], y * size[2], z]
 
 
 def _corners(table, strides, row):
-    """Returns the rows of a table at a cell's eight corners, by their offsets along x, y, z."""
+    """Returns a table's values at a cell's eight corners, by their offsets along x, y, z."""
     along_x, along_y, along_z = strides[0], strides[1], strides[2]
     return {
         (i, j, k): tf.gather(table, row + i * along_x + j * along_y + k * along_z)
@@ -155,8 +155,8 @@ def _position_gradient(image, where, upstream, moves):
 def _image_gradient(image, where, upstream, moves):
     """Gradient with respect to the image: the upstream values scattered to the cells' corners.
 
-    Rows of two corners, which lie side by side along z, are scattered at once: XLA's scatter on a
-    CPU is one loop, whose turns cost more than what they add.
+    Two corners side by side along z are scattered as one row: XLA's scatter on a CPU is a single
+    loop, whose iterations cost more than the additions.
     """
     row, *fractions = _cells(image, where, moves)
     fx, fy, fz = (fraction[..., tf.newaxis] for fraction in fractions)

@@ -12,7 +12,7 @@ import itertools
 import tensorflow as tf
 
 _POSITIONS = 32768
-"""Positions in a turn of the loop; arrays of 128 KB."""
+"""Positions per turn of the loop: arrays of 128 KB."""
 
 _TURNS_AT_ONCE = 8
 
@@ -28,7 +28,7 @@ def warp(image, flow, size):
 
 
 def _in_turns(image, where, size, moves):
-    """Samples `image` at `where`, or where it moves each voxel of its own grid, turn by turn."""
+    """Samples at the positions `where` or, if it `moves`, at each voxel displaced by it."""
     image, where = tf.convert_to_tensor(image), tf.convert_to_tensor(where)
     channels = image.shape[-1]
     shape = tf.concat([tf.shape(where)[:-1], [channels]], axis=0)
@@ -53,7 +53,7 @@ def _in_turns(image, where, size, moves):
 
 
 def _turns(where):
-    """Returns how many planes along the first axis a turn takes, and the turns an example has."""
+    """Returns the planes along the first axis per turn, and the turns per example."""
     extent, others = where.shape[1], where.shape[2:-1].num_elements()
     if extent is None or others is None:
         return tf.shape(where)[1], 1
@@ -63,7 +63,7 @@ def _turns(where):
 
 
 def _axis(part, axis, extent, first):
-    """Returns the lower corners (int32) and the places between corners along an axis."""
+    """Returns the lower corners (int32) and the fractions between corners along an axis."""
     position = part[..., axis]
     if first is not None:
         own = tf.cast(tf.range(tf.shape(part)[axis]), part.dtype) + (first if axis == 0 else 0.0)

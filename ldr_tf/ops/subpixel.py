@@ -1,10 +1,9 @@
 """Transposed convolution as sub-pixel convolution (Shi et al., CVPR 2016).
 
 A 4x4x4 transposed convolution of stride 2 gives each of the eight voxels of a 2x2x2 block a kernel
-of its own, which reaches 2x2x2 voxels of the input. So it is one 2x2x2 convolution of stride 1 with
-eight times the channels, followed by a rearrangement. The multiplications are the same; where the
-layer has few channels, such as a flow's three, the processor's vectors are filled eight times
-better.
+of its own, which reaches 2x2x2 voxels of the input. So it equals one 2x2x2 convolution of stride 1
+with eight times the channels, followed by a rearrangement. The multiplications are the same, but
+few channels, such as a flow's three, fill the processor's vectors eight times better this way.
 """
 
 import tensorflow as tf
@@ -17,7 +16,7 @@ def transposed_convolution(features, kernel, compiled=True):
 
     Args:
       features: [batch, x, y, z, in], any floating type.
-      kernel: [4, 4, 4, out, in], as Keras keeps it.
+      kernel: [4, 4, 4, out, in], as in Keras.
       compiled: whether the rearrangement runs as one XLA function; the results are equal.
 
     Returns:

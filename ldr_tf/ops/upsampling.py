@@ -1,9 +1,10 @@
-"""Fields on a grid of half the resolution, brought to the full grid.
+"""Upsampling of fields from a grid of half the resolution to the full grid.
 
 Voxel i of the half grid covers the voxels 2i and 2i + 1 of the full one along each axis, so its
 centre lies at 2i + 1/2. Between centres the field is trilinear, beyond the outermost ones constant:
-along an axis voxel 2i is a quarter of voxel i - 1 and three of i, voxel 2i + 1 three of i and one
-of i + 1. `ldr_tf.ops.flow.resize` computes the same for any sizes, eight times slower.
+along an axis, full[2i] = 1/4 half[i - 1] + 3/4 half[i] and
+full[2i + 1] = 3/4 half[i] + 1/4 half[i + 1]. `ldr_tf.ops.flow.resize` computes the same for any
+sizes, eight times slower.
 """
 
 import tensorflow as tf
@@ -13,7 +14,7 @@ from ldr_tf.ops.compiling import compiled_by_shape
 
 
 def half_size(size):
-    """Returns the half grid's voxels along x, y, z; of an odd side the last covers one voxel."""
+    """Returns the half grid's size; along an odd side its last voxel covers only one voxel."""
     return tuple(-(-extent // 2) for extent in size)
 
 
@@ -36,7 +37,7 @@ def upsample(field, size, compiled=True):
         raise ValueError("upsampling needs sizes that are known before the graph runs.")
     if tuple(field.shape[1:4]) != half_size(size):
         raise ValueError(
-            f"field must have half the voxels of {tuple(size)} along an axis, "
+            f"field must have half the voxels of {tuple(size)} along each axis, "
             f"not {tuple(field.shape[1:4])}."
         )
     doubled = _double_compiled(field) if compiled else _double(field)

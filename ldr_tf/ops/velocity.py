@@ -1,4 +1,4 @@
-"""Stationary velocity fields: smooth, invertible flows as the exponential of a field.
+"""Stationary velocity fields, whose exponentials are smooth, invertible flows.
 
 Sources: Arsigny et al., "A log-Euclidean framework for statistics on diffeomorphisms", MICCAI 2006;
 Ashburner, "A fast diffeomorphic image registration algorithm" (DARTEL), NeuroImage 2007.
@@ -20,7 +20,7 @@ def integrate(velocity, squarings=_SQUARINGS, compiled=True):
 
     Args:
       velocity: [batch, x, y, z, 3], voxels per unit time.
-      squarings: n; v / 2^n should move by less than half a voxel.
+      squarings: n; v / 2^n should move no voxel by more than half a voxel.
       compiled: see `ldr_tf.ops.warp.warp`.
 
     Returns:
@@ -33,14 +33,14 @@ def integrate(velocity, squarings=_SQUARINGS, compiled=True):
 
 
 def logarithm(flow, iterations=1, squarings=_SQUARINGS, compiled=True):
-    """Finds a velocity field whose exponential comes near a flow.
+    """Finds a velocity field whose exponential is close to a flow.
 
     The fixed-point iteration `v <- v + (flow - exp(v))`, from v = flow. A flow with folds has no
-    logarithm: there more iterations would make the velocity ever larger, so one is the default.
+    logarithm: more iterations would make the velocity ever larger there, so the default is one.
 
     Args:
       flow: [batch, x, y, z, 3], voxels.
-      iterations: how many; each costs one integration.
+      iterations: each costs one integration.
       squarings, compiled: see `integrate`.
 
     Returns:

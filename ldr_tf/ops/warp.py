@@ -1,8 +1,7 @@
 """Sampling a volume at displaced positions: the inner loop of registration.
 
-`sample` interpolates a volume at any positions; the warps are thin names on top of it. The plain
-form (`compiled=False`) is `ldr_tf.ops.plain_warp`; the compiled form is
-`ldr_tf.ops.fused_warp`.
+`sample` interpolates a volume at any positions, `warp` at each voxel displaced by a flow. The plain
+form (`compiled=False`) is `ldr_tf.ops.plain_warp`; the compiled form is `ldr_tf.ops.fused_warp`.
 """
 
 import tensorflow as tf

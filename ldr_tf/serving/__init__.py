@@ -1,1 +1,1 @@
-"""A network as a service: the graph that is exported, what lies beside it, and the client."""
+"""Serving a network: the exported graph and the files beside it."""

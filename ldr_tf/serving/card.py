@@ -13,7 +13,7 @@ LICENCE = "MIT (the code; the terms of the training data may bind the weights fu
 _INTENSITIES = {
     "percentile": "0 to the foreground's 99.5th percentile, to 0..255",
     "ct_abdomen": "-160 to 240 HU, to 0..255",
-    "minmax": "the least to the greatest value, to 0..255",
+    "minmax": "minimum to maximum, to 0..255",
     "none": "0..255 as in the files",
 }
 _CROPS = {
@@ -30,9 +30,9 @@ def config_hash(config):
 
 
 def evaluation_figures(run):
-    """Returns the last validation that a run folder tells of, {"step": ..., name: figure}, or {}.
+    """Returns the last validation in a run folder, {"step": ..., name: figure}, or {}.
 
-    That is the run's validation.json (a best checkpoint), else the last one in metrics.jsonl.
+    That is validation.json (in RUN/best), else the last validation in metrics.jsonl.
     """
     path = os.path.join(run, "validation.json")
     if os.path.isfile(path):
@@ -41,7 +41,7 @@ def evaluation_figures(run):
     try:
         with open(os.path.join(run, "metrics.jsonl"), encoding="utf-8") as file:
             for line in file:
-                if '"validation/' in line and line.endswith("}\n"):  # not one cut short
+                if '"validation/' in line and line.endswith("}\n"):  # not a line cut short
                     found = json.loads(line)
     except OSError:
         return {}
@@ -53,8 +53,8 @@ def card(network, config, figures, options):
 
     Args:
       network: the CascadeNetwork.
-      config: of `ldr_tf.config.public_config`.
-      figures: of `evaluation_figures`.
+      config: a RunConfig from `ldr_tf.config.public_config`.
+      figures: from `evaluation_figures`.
       options: {"xla", "half_flow"}: how it was exported.
     """
     return {

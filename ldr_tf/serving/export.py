@@ -14,7 +14,7 @@ from ldr_tf.serving import card, kit
 from ldr_tf.serving.signatures import ServingModule, input_shapes
 
 EXTRA_NAME = "assets.extra"
-"""Folder in a SavedModel for what TensorFlow does not look at: the run's config.json, the kit."""
+"""Folder in a SavedModel for what loading it does not need: the run's config.json, the kit."""
 
 CARD_NAME = "model.json"
 
@@ -22,26 +22,26 @@ CARD_NAME = "model.json"
 def export(run, output, version=1, *, xla=False, half_flow=False, overwrite=False, measure=None):
     """Writes the SavedModel of a run as `output/version`, whole or not at all.
 
-    The graph, see `ldr_tf.serving.signatures.ServingModule`, holds the student (or teacher) alone
-    and, without `xla`, plain TensorFlow operations alone. README.md and model.json, the model
-    card, lie beside saved_model.pb, where people look first; TensorFlow reads neither. What a
-    server needs lies in assets.extra.
+    The graph, see `ldr_tf.serving.signatures.ServingModule`, holds only the student (or teacher)
+    and, without `xla`, only plain TensorFlow operations. The model card, README.md and model.json,
+    is beside saved_model.pb, where people look first; TensorFlow reads neither. What a server needs
+    is in assets.extra.
 
     Args:
       run: run folder.
-      output: model folder in TF Serving's sense; made where needed; its name is the model's.
+      output: model folder in TF Serving's sense, created if missing; its name is the model's.
       version: number of the version.
       xla: whether the warp is compiled by XLA.
       half_flow: whether `register_uint8` returns float16.
-      overwrite: whether a version that is there may be replaced.
+      overwrite: whether an existing version may be replaced.
       measure: called with the folder of the SavedModel, returns the cost of one pair as
-        `ldr_tf.serving.kit.kit_text` tells it; None leaves it out.
+        `ldr_tf.serving.kit.kit_text` takes it; None leaves it out.
 
     Returns:
       The path of the version's folder.
 
     Raises:
-      InputError: the run cannot be loaded, or the version is there already.
+      InputError: the run cannot be loaded, or the version exists already.
     """
     target = os.path.join(output, str(version))
     if os.path.lexists(target) and not overwrite:
@@ -69,7 +69,7 @@ def export(run, output, version=1, *, xla=False, half_flow=False, overwrite=Fals
         text = kit.kit_text(model, version, module.size, options, cost, warm)
         with open(os.path.join(temporary, "README.md"), "w", encoding="utf-8") as file:
             file.write(card.card_text(content, text))
-        # An empty folder, and a digest of the description as it was before it told the shapes.
+        # An empty folder, and a digest of saved_model.pb from before the shapes were written.
         shutil.rmtree(os.path.join(temporary, "assets"), ignore_errors=True)
         os.remove(os.path.join(temporary, "fingerprint.pb"))
     return target
@@ -78,8 +78,8 @@ def export(run, output, version=1, *, xla=False, half_flow=False, overwrite=Fals
 def _tell_shapes(folder, size):
     """Writes the tensors' shapes into the description of the signatures.
 
-    The graph itself does not know them before it has checked them; who asks a server for the
-    model's metadata, or saved_model_cli, gets to see the description.
+    The graph does not know them until it has checked them; a server's metadata and saved_model_cli
+    show the description.
     """
     path = os.path.join(folder, "saved_model.pb")
     with open(path, "rb") as file:

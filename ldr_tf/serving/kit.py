@@ -55,7 +55,7 @@ def write_warm_up(path, model, size):
     """Writes a request of one pair for every signature, as records of PredictionLog.
 
     The volumes are constant: a constant tensor takes a few bytes, and the network's time does not
-    depend on what it sees.
+    depend on the values.
     """
     from tensorflow_serving.apis import prediction_log_pb2
 
@@ -95,7 +95,7 @@ def kit_text(model, version, size, options, cost, warm):
         time = "not measured at export; `python -m experiments.export --measure` does."
     else:
         time = (
-            f"{cost['seconds']:.2f} s a pair and {cost['peak_memory_mb']:,.0f} MB at most in the "
+            f"{cost['seconds']:.2f} s per pair and at most {cost['peak_memory_mb']:,.0f} MB in the "
             f"process ({cost['loaded_memory_mb']:,.0f} MB of it before the first request), "
             f"measured at export: {cost['machine']}, one request at a time."
         )
@@ -122,7 +122,7 @@ def kit_text(model, version, size, options, cost, warm):
 
 
 def _constant(dtype, shape):
-    """Returns zeros as a TensorProto of one value, which stands for all."""
+    """Returns zeros as a TensorProto that holds a single value for all elements."""
     proto = tf.make_tensor_proto(0, dtype, [])
     proto.ClearField("tensor_content")
     if dtype == tf.float32:
@@ -150,7 +150,7 @@ model_config_list {{
 
 _BATCHING = """\
 # One pair uses all cores and its own memory, so requests wait for each other instead of running
-# side by side; whoever sends several pairs in one request may send four.
+# side by side; one request may hold up to four pairs.
 num_batch_threads { value: 1 }
 max_batch_size { value: 4 }
 batch_timeout_micros { value: 0 }
@@ -158,11 +158,11 @@ max_enqueued_batches { value: 64 }
 """
 
 _XLA = """
-This export holds a warp compiled by XLA. The CPU server refuses it unless it is started with
-`--xla_cpu_compilation_enabled`; the first request of a batch size compiles for about a second.
+This export's warp is compiled by XLA. The CPU server refuses it unless it is started with
+`--xla_cpu_compilation_enabled`; the first request of each batch size compiles for about a second.
 """
 
-_WARM = "`tf_serving_warmup_requests` holds a pair for each signature; the server replays them."
+_WARM = "The server replays `tf_serving_warmup_requests`, one request for each signature."
 _COLD = (
     "No warm-up requests: tensorflow-serving-api (the extra `serving`) was not installed at export."
 )
@@ -171,7 +171,7 @@ _TEXT = """\
 ## Signatures
 
 All sizes but the batch are fixed. Tensors of another size, an empty batch and numbers that are not
-finite are refused (INVALID_ARGUMENT) by the graph, with the tensor's name; another type by the
+finite are refused (INVALID_ARGUMENT) by the graph, with the tensor's name; wrong types by the
 runtime.
 
 | signature | inputs | outputs |
@@ -198,8 +198,8 @@ docker run --rm -p 8500:8500 -p 8501:8501 \\
 ```
 
 Port 8500 speaks gRPC, 8501 REST (which writes numbers as text: not for volumes).
-CORES: the physical cores that the container may use; a second hyper-thread a core does not help
-convolutions. Time and memory: {time}
+CORES: the physical cores that the container may use; hyper-threads do not help convolutions. Time
+and memory: {time}
 {xla}
 {warm}
 

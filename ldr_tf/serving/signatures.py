@@ -1,4 +1,4 @@
-"""What an exported network answers to: its signatures, with checks of the tensors inside."""
+"""The signatures of an exported network, which check the tensors they are given."""
 
 import json
 
@@ -15,15 +15,15 @@ class ServingModule(tf.Module):
     The sizes below are those of the run's config, the batch size is free:
 
     - `serving_default`: `fixed`, `moving`, float32 [batch, x, y, z, 1], intensities as in files,
-      0..255; returns `flow`, float32 [batch, x, y, z, 3], voxels, and `warped`, as the inputs.
+      0..255; returns `flow`, float32 [batch, x, y, z, 3], voxels, and `warped`, like the inputs.
     - `register_uint8`: the same from uint8; `flow` is float16 with `half_flow`.
     - `warp_linear`: `image`, float32 [batch, x, y, z, 1], and `flow`; returns `warped`.
     - `warp_nearest`: `labels`, int32, and `flow`; returns `warped`, int32.
     - `describe`: `index`, int32 [batch], any numbers; returns `config` [batch], each the run's
-      config as JSON. (It has an input, and a batch, because a server that joins requests to
-      batches takes no other.)
+      config as JSON. (It takes a batch because a server that batches requests serves nothing
+      else.)
 
-    Tensors of another size, an empty batch and numbers that are not finite end in an
+    Tensors of another size, an empty batch and numbers that are not finite raise an
     InvalidArgumentError that names the tensor.
     """
 
@@ -32,12 +32,12 @@ class ServingModule(tf.Module):
 
         Args:
           network: a CascadeNetwork.
-          config: the RunConfig that `describe` tells.
-          half_flow: whether `register_uint8` returns a float16 flow, half the bytes, right to
+          config: the RunConfig that `describe` returns.
+          half_flow: whether `register_uint8` returns a float16 flow: half the bytes, accurate to
             1/128 voxel below 16 voxels.
         """
         super().__init__()
-        # The weights alone are tracked: Keras would save descriptions of its layers too.
+        # Only the weights are tracked: Keras would save descriptions of its layers too.
         self.weights = network.variables
         self.size = tuple(config.network.image_size)
         self._compiled_warp = network.compiled_warp
@@ -47,7 +47,7 @@ class ServingModule(tf.Module):
             answer = network(fixed / INTENSITY_MAX, moving / INTENSITY_MAX)
             return {"flow": answer.flow, "warped": answer.warped * INTENSITY_MAX}
 
-        # One function for both ways to ask, so that the graph holds the network once.
+        # One function for both types of input, so that the graph holds the network once.
         self._register = tf.function(register, input_signature=volumes, autograph=False)
         self._config = json.dumps(records.to_dict(config))
         self._half_flow = half_flow
@@ -85,16 +85,16 @@ class ServingModule(tf.Module):
         return {"config": tf.fill(tf.shape(index), self._config)}
 
     def _checked(self, **tensors):
-        """Returns the tensors, given as name=(tensor, channels), once they are what they must be.
+        """Returns the tensors, given as name=(tensor, channels), with assertions about them.
 
-        Their shapes are known to TensorFlow only afterwards: what it takes for known it does not
-        check, and a server feeds whatever it was sent.
+        TensorFlow learns their shapes only afterwards: it does not check shapes that it takes for
+        known, and a server feeds whatever it was sent.
         """
         checked, first = [], None
         for name, (tensor, channels) in tensors.items():
             wanted = [*self.size, channels]
             sentence = f"{name} must be [batch, {', '.join(map(str, wanted))}], not of shape"
-            # What follows the shape tells its end: the comparison holds for any rank.
+            # The -1 that follows marks the end of the shape: the comparison works for any rank.
             sides = tf.concat([tf.shape(tensor), tf.fill([6], -1)], axis=0)[1:6]
             fits = tf.reduce_all(tf.equal(sides, [*wanted, -1]))
             asserts = [_require(fits, sentence, tf.shape(tensor))]
@@ -115,7 +115,7 @@ class ServingModule(tf.Module):
 
 
 def input_shapes(size):
-    """Returns signature -> input -> shape with -1 for the batch, as a description tells them."""
+    """Returns signature -> input -> shape, with -1 for the batch as in a SavedModel."""
     volume, flow = [-1, *size, 1], [-1, *size, 3]
     return {
         "serving_default": {"fixed": volume, "moving": volume},

@@ -1,4 +1,4 @@
-"""Random free-form deformations and flips, a function of seed and example alone."""
+"""Random deformations, flips and shifts, which depend on seed and example number alone."""
 
 from typing import NamedTuple, Optional
 
@@ -13,11 +13,11 @@ _SHIFT_SALT = 0x5348
 
 
 class TrainingPair(NamedTuple):
-    """A batch of pairs with all that belongs to them.
+    """A batch of pairs with everything that belongs to them.
 
     Attributes:
       fixed, moving: [batch, x, y, z, 1], sizes known.
-      flow: of the pair, [batch, x, y, z, 3] in voxels, or None.
+      flow: the pair's (teacher's) flow, [batch, x, y, z, 3] in voxels, or None.
       labels: (fixed, moving), each integers [batch, x, y, z, 1], or None.
     """
 
@@ -45,17 +45,17 @@ def random_control_grid(size, strength, seeds):
 
 
 def augment(pair, config, seed, example):
-    """Deforms the moving image, mirrors half of the pairs and moves each as a whole.
+    """Deforms the moving images, mirrors half of the pairs and shifts each pair as a whole.
 
     Args:
       pair: a `TrainingPair`.
-      config: `ldr_tf.config.AugmentationConfig`. What a shift brings in from outside is 0.
-      seed: of the run, an integer.
+      config: `ldr_tf.config.AugmentationConfig`. A shift fills the voxels it uncovers with 0.
+      seed: the run's, an integer.
       example: each pair's number in the training, integers [batch].
 
     Returns:
-      A `TrainingPair`. Warping its moving image by its flow gives what warping the old one by the
-      old flow gave.
+      A `TrainingPair` whose flow is adapted: it warps the new moving image onto the new fixed one
+      as the old flow did the old images.
     """
     fixed, moving, flow, labels = pair
     flip_axis, shift = config.flip_axis, config.shift
@@ -110,15 +110,15 @@ def translate(volume, offsets, most):
 
 
 def undo_deformation(flow, deformation):
-    """Returns the flow onto an image that was deformed: `new(p) = q - p`, where
-    `q + deformation(q) = p + flow(p)`.
+    """Adapts a flow to a moving image that has been deformed since.
 
-    The equation is solved by fixed-point iteration, which converges because a free-form
-    deformation of the strengths allowed moves neighbours apart by less than their distance.
+    `new(p) = q - p`, where `q + deformation(q) = p + flow(p)`. The equation is solved by
+    fixed-point iteration, which converges because a free-form deformation of the strengths allowed
+    moves neighbours apart by less than their distance.
 
     Args:
-      flow: onto the image before, [batch, x, y, z, 3], voxels.
-      deformation: what warped the image, the same shape.
+      flow: for the moving image before it was deformed, [batch, x, y, z, 3], voxels.
+      deformation: the flow that deformed the image, the same shape.
 
     Returns:
       The same shape.
@@ -136,10 +136,10 @@ def _seeds(seed, numbers):
 
 
 def _uniform(shape, seeds):
-    """Uniform numbers in -1..1, [batch, *shape], each example by its own seed.
+    """Uniform numbers in -1..1, [batch, *shape], each example drawn from its own seed.
 
-    So they do not depend on how a batch is dealt out. The algorithm is named so that every device
-    draws the same.
+    So they do not depend on how a batch is split over devices. The algorithm is fixed so that every
+    device draws the same.
     """
     draws = [
         tf.random.stateless_uniform(shape, pair, minval=-1.0, maxval=1.0, alg="philox")

@@ -1,4 +1,4 @@
-"""One device or many: everything that training needs to know of tf.distribute."""
+"""One device or many: everything that training needs to know about tf.distribute."""
 
 import tensorflow as tf
 
@@ -22,7 +22,7 @@ def make_strategy(name):
 
 
 def check(strategy, config):
-    """Refuses, with InputError, what an `OptimisationConfig` asks of devices that cannot do it."""
+    """Raises InputError if the devices cannot do what an `OptimisationConfig` asks."""
     devices = strategy.num_replicas_in_sync
     shares = devices * config.accumulate
     if config.batch_size % shares:
@@ -32,19 +32,19 @@ def check(strategy, config):
         )
     if config.xla == "on" and devices > 1 and not tf.config.list_physical_devices("GPU"):
         raise InputError(
-            "optimisation.xla must be auto or off where several CPUs train together: XLA compiles "
+            "optimisation.xla must be auto or off when several CPUs train together: XLA compiles "
             "for the first of them only."
         )
 
 
 def distribute(strategy, read, batch_size):
-    """Returns the batches, each device's share for each device.
+    """Returns an iterable of batches in which each device gets its share.
 
     Args:
       strategy: from `make_strategy`.
       read: callable; `read(shard=(index, count))` gives the tf.data.Dataset of the index-th of
         `count` equal shares of every batch.
-      batch_size: pairs a batch in all.
+      batch_size: pairs per batch, over all devices.
     """
     if strategy.num_replicas_in_sync == 1:
         return read(shard=(0, 1))
@@ -57,12 +57,12 @@ def distribute(strategy, read, batch_size):
 
 
 def first_share(strategy, batch):
-    """Returns the part of a distributed batch that the first local device has."""
+    """Returns the first local device's part of a distributed batch."""
     return {name: strategy.experimental_local_results(value)[0] for name, value in batch.items()}
 
 
 def is_chief(strategy):
-    """Whether this process writes: all but one of many workers do not."""
+    """Whether this process writes files: of several workers only one does."""
     resolver = strategy.cluster_resolver
     if resolver is None or not resolver.task_type:
         return True

@@ -1,8 +1,8 @@
-"""What the teacher's flow tells the student, and what moves the critic.
+"""The distillation loss of the student's flow, and the gradients of the critic.
 
 Every kind of distillation is a function of the two flows alone, so its gradient is taken at the
-student's flow and handed on to the network from there. That way the critic sees each flow once a
-step, for its own gradient and for the student's.
+student's flow and passed on to the network from there. That way the critic sees each flow once per
+step, for its own gradient and the student's alike.
 """
 
 from typing import NamedTuple
@@ -17,9 +17,10 @@ class Discrimination(NamedTuple):
     """l_dis of a batch.
 
     Attributes:
-      value: the loss as the student feels it, mean over the batch.
+      value: the student's loss, mean over the batch.
       gradient: of `value` with respect to the student's flow, [B, x, y, z, 3].
-      critic_gradients: what the critic descends, one for each of its variables, if there is one.
+      critic_gradients: one for each of the critic's variables, for it to descend; empty without a
+        critic.
       scalars: figures to log, by name.
     """
 
@@ -41,7 +42,7 @@ class CriticGame:
     """ALDK: the critic's distance between the flows, and the penalty that bounds the critic.
 
     In the game the critic descends `-distance + lambda penalty` and the student `distance`; in the
-    joint objective both descend `distance + lambda penalty`. The penalty is left out where another
+    joint objective both descend `distance + lambda penalty`. The penalty is left out if another
     constraint bounds the critic.
     """
 
@@ -86,6 +87,6 @@ class CriticGame:
 
 
 def _saturation(features):
-    """Share of the features within 0.01 of the sigmoid's ends, where it has no slope left."""
+    """Share of the features within 0.01 of 0 or 1, where the sigmoid is almost flat."""
     ends = tf.logical_or(features < 0.01, features > 0.99)
     return tf.reduce_mean(tf.cast(ends, tf.float32))

@@ -1,4 +1,4 @@
-"""Which weights of a training stay: the last ones, and the best by validation."""
+"""Which weights of a training are kept: the latest, and the best by validation."""
 
 import os
 
@@ -13,13 +13,13 @@ _JUDGED_BY = "dice"
 
 
 class SavingError(RuntimeError):
-    """A checkpoint could not be written; the ones before are as they were."""
+    """The run folder could not be written to; earlier checkpoints are intact."""
 
 
 class Keeper:
-    """Writes a run's checkpoints; `best/` in it is a run folder of its own.
+    """Writes a run's checkpoints, and the network of highest validation Dice into its `best/`.
 
-    The best is the one whose validation Dice is highest. Every command takes RUN/best as a run.
+    `best/` is a run folder of its own: every command takes RUN/best as a run.
     """
 
     def __init__(self, state, folder):
@@ -33,15 +33,15 @@ class Keeper:
         self._highest = self._read_highest()
 
     def save(self, step):
-        """Writes everything that a training needs to go on.
+        """Writes everything that a training needs to resume.
 
         Raises:
-          SavingError: it cannot be written.
+          SavingError: the checkpoint cannot be written.
         """
         self._write(self._last_manager, step)
 
     def save_if_best(self, step, figures):
-        """Writes the network if no validation before had a higher Dice; returns whether it did."""
+        """Writes the network if its Dice is the highest so far; returns whether it did."""
         score = figures.get(_JUDGED_BY)
         if score is None or (self._highest is not None and score <= self._highest):
             return False
@@ -62,5 +62,5 @@ class Keeper:
             reason = str(error).strip().splitlines()[0]
             raise SavingError(
                 f"{manager.directory}: the checkpoint of step {step} cannot be written ({reason}); "
-                "the ones before are intact."
+                "earlier ones are intact."
             ) from error

@@ -1,4 +1,4 @@
-"""The training loop: owns time and disk, and reports to the observer that it is given."""
+"""The training loop: owns time and disk, and reports to its observer."""
 
 import contextlib
 import math
@@ -13,28 +13,28 @@ from ldr_tf.training.summaries import SummaryWriter
 
 
 class TrainingError(RuntimeError):
-    """A training that cannot go on: not finite, no room for a checkpoint, a worker lost."""
+    """A training cannot go on: a loss is not finite, a checkpoint not written, a worker lost."""
 
 
 class TrainingLoop:
-    """Takes the steps of a training, and writes, validates and reports on the way.
+    """Takes the steps of a training; writes, validates and reports along the way.
 
-    Writes checkpoints, TensorBoard events and metrics.jsonl into the run folder; of many workers
-    one does. Everything random depends on seed and step alone, so a training that was stopped goes
-    on as if it had not been.
+    Writes checkpoints, TensorBoard events and metrics.jsonl into the run folder; of several workers
+    only one does. Everything random depends on seed and step alone, so a training that was stopped
+    resumes as if it never had been.
     """
 
     def __init__(self, state, step, folder, *, validate, observer, should_stop, describe, profile):
         """Binds the loop.
 
         Args:
-          state: `TrainingState`, restored where it resumes.
+          state: `TrainingState`, already restored if the training resumes.
           step: `TrainingStep` on that state.
           folder: the run folder.
           validate: callable that returns figures by name, or None.
           observer: an `Observer`.
-          should_stop: callable asked after every step; True saves and leaves. Of many workers it
-            is enough that one is asked; they agree whenever losses are logged.
+          should_stop: callable asked after every step; True saves and stops. With several workers
+            one True is enough; they compare answers whenever losses are logged.
           describe: callable that names the pairs of a step, for messages.
           profile: (first, last) step that TensorFlow's profiler records, counted from 1, or None.
         """
@@ -45,7 +45,7 @@ class TrainingLoop:
         self._validate = validate
         self._observer = observer
         self._asked = should_stop
-        # Read together, when something is logged: reading each step's would make the device wait.
+        # Read only when something is logged: reading after every step would make the device wait.
         self._pending = _Pending(self._config.on_nonfinite, describe)
         self._chief = devices.is_chief(state.strategy)
         self._profiler = _Profiler(folder, profile if self._chief else None)
@@ -55,15 +55,15 @@ class TrainingLoop:
         """Trains from the state's step to the config's last one.
 
         Args:
-          batches: iterable of batches from the state's step on.
+          batches: iterable of batches, starting at the state's step.
 
         Returns:
-          True when the last step was taken, False when it was stopped before.
+          True if the last step was taken, False if the training was stopped before.
 
         Raises:
           TrainingError: a loss or gradient norm is not finite and the config does not say to skip
-            such steps (it names the term, the step and the pairs); the run folder cannot be
-            written; memory is short; another worker is gone. The last checkpoint stays as it was.
+            such steps (the message names the term, the step and the pairs); the run folder cannot
+            be written; memory runs out; another worker is gone. The last checkpoint is intact.
         """
         with _explained(self._state.strategy):
             first, steps = int(self._state.step.numpy()), self._config.steps
@@ -93,7 +93,7 @@ class TrainingLoop:
             validating = last or done % config.validate_every == 0
             stop = not last and self._should_stop(logging)
             saving = last or stop or done % config.checkpoint_every == 0
-            if saving or logging or validating:  # weights that are not finite are found here
+            if saving or logging or validating:  # finds losses that are not finite before these do
                 self._report(done, batches)
             self._observer.on_step(done)
             if self._chief:
@@ -115,7 +115,7 @@ class TrainingLoop:
         return {**scalars, "learning_rate": rate}
 
     def _should_stop(self, logging):
-        """Asks after every step; many workers, who must leave together, ask each other rarely."""
+        """Asks after every step; several workers, who must stop together, only when logging."""
         if devices.worker_count(self._state.strategy) == 1:
             return self._asked()
         return logging and devices.agree(self._state.strategy, self._asked())
@@ -142,7 +142,7 @@ class TrainingLoop:
 
 @contextlib.contextmanager
 def _writing(folder):
-    """Calls what fails inside by its name: the run folder cannot be written."""
+    """Turns an OSError into a SavingError: the run folder cannot be written."""
     try:
         yield
     except OSError as error:
@@ -153,22 +153,22 @@ def _writing(folder):
 
 @contextlib.contextmanager
 def _explained(strategy):
-    """Turns what can befall a training into a TrainingError that says so."""
+    """Turns the failures to be expected of a training into a TrainingError that explains them."""
     try:
         yield
     except SavingError as error:
         raise TrainingError(str(error)) from error
     except tf.errors.ResourceExhaustedError as error:
         raise TrainingError(
-            f"the memory does not suffice ({_first_line(error)}); smaller batches, "
-            "optimisation.accumulate or optimisation.recompute need less."
+            f"out of memory ({_first_line(error)}); smaller batches, optimisation.accumulate or "
+            "optimisation.recompute need less."
         ) from error
     except _LOST as error:
         if devices.worker_count(strategy) == 1:
             raise
         raise TrainingError(
-            "another worker is gone or does not answer; start all of them again with the same "
-            "command, which resumes from the last checkpoint."
+            "another worker is gone or does not answer; restart all of them with the same command, "
+            "which resumes from the last checkpoint."
         ) from error
 
 
@@ -179,7 +179,7 @@ _LOST = (
     tf.errors.DeadlineExceededError,
     tf.errors.InternalError,
 )
-"""What TensorFlow raises where a worker that belongs to the cluster is missing."""
+"""What TensorFlow raises when a worker of the cluster is missing."""
 
 
 def _first_line(error):
@@ -187,7 +187,7 @@ def _first_line(error):
 
 
 class _Waiting:
-    """Iterates over batches and knows the share of the time that went into waiting for them."""
+    """Iterates over batches and measures the share of time spent waiting for them."""
 
     def __init__(self, batches):
         self._iterator = iter(batches)
@@ -212,7 +212,7 @@ class _Waiting:
 
 
 class _Profiler:
-    """TensorFlow's profiler, on from one step to another; TensorBoard reads what it writes."""
+    """TensorFlow's profiler, running from one step to another; TensorBoard reads its files."""
 
     def __init__(self, folder, steps):
         self._folder, self._steps, self._running = folder, steps, False
@@ -235,7 +235,7 @@ class _Profiler:
 
 
 class _Pending:
-    """Scalars of steps taken and not yet read."""
+    """The scalars of steps taken that have not been read yet."""
 
     def __init__(self, on_nonfinite, describe):
         self._stops = on_nonfinite == "stop"
@@ -247,7 +247,7 @@ class _Pending:
         self._steps.append((index, scalars))
 
     def read(self):
-        """Returns the newest number of every scalar, after a look at all; empties the list."""
+        """Checks every value, returns the newest one of each scalar, and empties the list."""
         newest = {}
         for index, scalars in self._steps:
             values = {name: float(value) for name, value in scalars.items()}

@@ -1,11 +1,11 @@
-"""Who listens to a training."""
+"""The interface through which a training reports."""
 
 
 class Observer:
-    """What a training tells; this one listens to nothing."""
+    """Is told of a training's progress; this base class ignores it."""
 
     def on_run(self, config, parameters, first_step):
-        """A run is ready: its RunConfig, the network's parameters, the step it goes on from."""
+        """A run is ready: its RunConfig, its number of parameters, the step it starts from."""
 
     def on_start(self, first_step, last_step):
         """The loop is about to take the steps `first_step` to `last_step - 1`."""
@@ -20,4 +20,4 @@ class Observer:
         """Figures of the validation, by name."""
 
     def on_end(self):
-        """The loop leaves, finished or not."""
+        """The loop ends, finished or not."""

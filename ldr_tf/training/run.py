@@ -28,29 +28,30 @@ def train_run(
     override=False,
     profile=None,
 ):
-    """Trains the run that a config describes, or goes on with it.
+    """Trains the run that a config describes, or resumes it.
 
-    All that can be refused is looked at before the run folder is made.
+    Whatever can be refused is checked before the run folder is made.
 
     Args:
       config: a `ldr_tf.config.RunConfig`.
       folder: the run folder, made or resumed.
-      data: where batches come from: `data.batches(first_step, shard)` gives the batches of the
-        index-th of `count` equal shares, `shard` being (index, count), see `TrainingStep`;
-        `data.classes` is the number of the labels' classes; `data.pair_names(step)` names a step's
+      data: the source of batches. `data.batches(first_step, shard)` gives the index-th of `count`
+        equal shares of every batch (see `TrainingStep`), `shard` being (index, count);
+        `data.classes` is the number of label classes; `data.pair_names(step)` names a step's
         pairs. `data.pipeline.TrainingData` in the checkout is one.
-      validation: called with the network, returns a callable that gives figures by name, of which
-        "dice" tells the best; None for none.
+      validation: called with the network, returns a callable that gives figures by name, "dice"
+        among them, which decides what is best; None for no validation.
       observer: `ldr_tf.training.observer.Observer`, or None.
-      should_stop: asked after every step; True saves and leaves.
-      override: whether a run that is there may go on with other values of CHANGEABLE fields.
+      should_stop: asked after every step; True saves and stops.
+      override: whether an existing run may resume with other values of CHANGEABLE fields.
       profile: (first, last) step to record with TensorFlow's profiler, or None.
 
     Returns:
-      The last step that was taken.
+      The number of steps taken in all.
 
     Raises:
-      InputError: config, folder, teacher or data do not fit, or another process trains here.
+      InputError: config, folder, teacher and data do not fit together, or another process trains
+        in this folder.
       TrainingError: see `ldr_tf.training.loop.TrainingLoop`.
     """
     check_distillation(config.distillation)
@@ -89,7 +90,7 @@ def train_run(
 
 
 def check_distillation(config):
-    """Refuses a `DistillationConfig` that has nothing to learn from."""
+    """Raises InputError if a `DistillationConfig` distils without a teacher."""
     if config.kind != "none" and config.teacher is None and config.teacher_flows is None:
         raise InputError(
             f"distillation.kind {config.kind} needs a teacher: distillation.teacher, its run "
@@ -107,13 +108,13 @@ def load_teacher(config):
     if size != config.network.image_size:
         raise InputError(
             f"{path}: was trained at {size}, the data set holds {config.network.image_size}; "
-            "teacher and student must share one size."
+            "teacher and student must have the same size."
         )
     return teacher
 
 
 def load_initial(config):
-    """Returns the network of `config.init`, checked to be one that ours can start from, or None."""
+    """Returns the network of `config.init`, checked to fit the run's own, or None."""
     if config.init is None:
         return None
     initial = checkpoints.load_run(config.init)
@@ -124,16 +125,16 @@ def load_initial(config):
     if rows:
         field, theirs, ours = rows[0]
         raise InputError(
-            f"{config.init}: is another network ({field} is {theirs!r}, not {ours!r}); "
-            "its weights cannot be taken."
+            f"{config.init}: is a different network ({field} is {theirs!r}, not {ours!r}); "
+            "its weights cannot be used."
         )
     return initial
 
 
 def open_run(folder, config, override=False):
-    """Makes the run folder, or checks that the one there was trained with the same config.
+    """Makes the run folder, or raises InputError if it holds a run with another config.
 
-    With `override`, settings that may change are taken over.
+    With `override`, settings that may change are updated instead.
     """
     if not os.path.exists(os.path.join(folder, checkpoints.CONFIG_NAME)):
         checkpoints.write_config(folder, config)

@@ -9,10 +9,10 @@ _LDR_RELEASED_RESTARTS = 5
 
 
 def learning_rate(config, step):
-    """Returns the learning rate of a step, counted from 0: `config.learning_rate` times a factor.
+    """Returns the learning rate of a step: `config.learning_rate` times a factor.
 
-    The schedules by name; those of the originals have one factor an epoch (20,000 steps there,
-    `config.epoch_steps` here) and keep the last:
+    The schedules by name; those of the original code have one factor per epoch (20,000 steps
+    there, `config.epoch_steps` here) and keep the last:
       constant: 1.
       cosine: half a cosine, down to zero at the last step.
       rcn: 1, 1, 1, 1/2, 1/4, 1/8, 1/16, 1/32, 1/64; RCN, and the LDR release with ALDK, at 1e-4.
@@ -22,7 +22,7 @@ def learning_rate(config, step):
 
     Args:
       config: `ldr_tf.config.OptimisationConfig`.
-      step: the step.
+      step: counted from 0.
     """
     if config.schedule == "cosine":
         factor = _half_cosine(min(step / config.steps, 1.0))
@@ -47,14 +47,14 @@ def _half_cosine(part):
 
 
 def is_full_step(config, step):
-    """Whether a step takes the full adversarial loss, or the reconstruction alone.
+    """Whether a step takes the full loss rather than the reconstruction alone.
 
-    Algorithm 1 of the ALDK paper considers the generator more often: of every
-    `reconstruction_steps + 1` steps the last is full; from `until_step` on `afterwards` holds.
+    Algorithm 1 of the ALDK paper favours the generator: of every `reconstruction_steps + 1` steps
+    the last is full; from `until_step` on, `afterwards` decides.
 
     Args:
       config: `ldr_tf.config.DistillationConfig`.
-      step: the step, counted from 0.
+      step: counted from 0.
     """
     if config.kind == "none":
         return False

@@ -8,11 +8,11 @@ from ldr_tf.networks.critic import Critic
 
 
 class TrainingState:
-    """The network, its critic where one plays, their optimisers and the step.
+    """The network, its critic if there is one, their optimisers and the step.
 
     Attributes:
       config: the RunConfig.
-      strategy: the tf.distribute.Strategy over whose devices all of it is mirrored.
+      strategy: the tf.distribute.Strategy that mirrors all of this over its devices.
       network, optimizer: the network in training and its Adam.
       critic, critic_optimizer: only with ALDK, else None.
       scales_loss: whether the network's gradients are those of a scaled loss (mixed_float16).
@@ -21,7 +21,7 @@ class TrainingState:
     """
 
     def __init__(self, config, strategy=None):
-        """Creates everything anew, the initial weights drawn from the config's seed.
+        """Creates everything, with initial weights drawn from the config's seed.
 
         Args:
           config: a RunConfig.
@@ -53,7 +53,7 @@ class TrainingState:
         self.checkpoint = tf.train.Checkpoint(**tracked)
 
     def loss_scale(self):
-        """Returns by what the network's loss is multiplied before its gradient is taken."""
+        """Returns the factor by which the network's loss is scaled before its gradient is taken."""
         return self.optimizer.get_scaled_loss(tf.constant(1.0)) if self.scales_loss else 1.0
 
 

@@ -15,12 +15,12 @@ class TrainingStep:
 
     `reconstruction(batch)` moves the network by l_rec. `full(batch, gamma=None)` adds the
     distillation that the config names: "flow" regresses the network's flow to the teacher's;
-    "aldk" plays the critic's game, in which both sides move by the same look at the flows. Both
-    are traced once, take a batch as the pipeline yields it ("fixed", "moving" uint8, "example",
-    "teacher_flow" where flows are stored, "fixed_labels" and "moving_labels" where segmentations
-    count), and return a dictionary of scalar tensors, means over the batch and all devices; neither
-    does any I/O. The teacher is never moved. Each step's objective bears its own name among the
-    scalars: "reconstruction", and "full_loss" of the full step.
+    "aldk" plays the critic's game, in which student and critic learn from the same pass over the
+    flows. Both are traced once, take a batch as the pipeline yields it ("fixed", "moving" uint8,
+    "example", "teacher_flow" if flows are stored, "fixed_labels" and "moving_labels" if
+    segmentations count), and return a dictionary of scalar tensors, means over the batch and all
+    devices; neither does any I/O. The teacher stays frozen. Each kind of step names its objective:
+    "reconstruction", or "full_loss" for the full step.
     """
 
     def __init__(self, state, teacher=None, classes=0):
@@ -29,8 +29,8 @@ class TrainingStep:
         Args:
           state: `ldr_tf.training.state.TrainingState`.
           teacher: the frozen network whose flows are distilled; `full` needs it unless the batches
-            bring the flows along.
-          classes: number of classes that the labels in the batches have.
+            hold the flows.
+          classes: number of label classes in the batches.
         """
         self._state = state
         self._teacher = teacher
@@ -43,7 +43,7 @@ class TrainingStep:
         self.full = self._on_all_devices(self._full_step)
 
     def look(self, batch):
-        """Returns (fixed, moving, registration, teacher's flow or None) of one device's batch."""
+        """Returns (fixed, moving, registration, teacher's flow or None) for one device's batch."""
         pair = self._prepare(batch)
         phi_t = pair.flow
         if phi_t is None and self._teacher is not None:
@@ -51,7 +51,7 @@ class TrainingStep:
         return pair.fixed, pair.moving, self._state.network(pair.fixed, pair.moving), phi_t
 
     def _on_all_devices(self, step):
-        """Returns the step of one device as the tf.function of all of them."""
+        """Returns a one-device step as a tf.function that runs on all devices."""
         strategy = self._state.strategy
         compiled = _whole_step_compiled(self._config.optimisation.xla)
         if strategy.num_replicas_in_sync == 1:
@@ -66,7 +66,7 @@ class TrainingStep:
         return tf.function(run, autograph=False)
 
     def _reconstruction_step(self, batch):
-        """Moves the network by l_rec alone, and the critic too where the config says so."""
+        """Moves the network by l_rec alone, and the critic too if the config says so."""
         if self._state.critic is not None and self._critic_config.on_reconstruction_steps:
             scalars = self._full_step(batch, gamma=1.0)
             del scalars["full_loss"]
@@ -79,7 +79,7 @@ class TrainingStep:
     def _full_step(self, batch, gamma=None):
         """Moves the network by the full loss and, with "aldk", the critic by its own.
 
-        `gamma` is a number or scalar tensor instead of the config's value.
+        `gamma`, a number or scalar tensor, overrides the config's value.
         """
         gamma = self._config.distillation.gamma if gamma is None else gamma
 
@@ -100,7 +100,7 @@ class TrainingStep:
         return self._config.distillation.critic
 
     def _over_parts(self, function, batch):
-        """Returns the mean of `function(part)` over the parts of a batch, one after the other."""
+        """Returns the mean of `function(part)` over a batch's parts, taken one after the other."""
         parts = self._config.optimisation.accumulate
         if parts == 1:
             return function(batch)
@@ -146,12 +146,12 @@ class TrainingStep:
             discrimination_towards_teacher=_cosine(distilled.gradient, phi_s - phi_t),
             teacher_end_point_error=tf.reduce_mean(end_point_error(phi_s, phi_t)),
         )
-        # Only more than one critic step looks at the flows again; in parts there is but one.
+        # Only a second critic step needs the flows again; there is none when accumulating parts.
         flows = (phi_s, phi_t) if self._critic_config.steps > 1 else ()
         return gradients, distilled.critic_gradients, flows, scalars
 
     def _prepare(self, batch):
-        """Returns the augmented pair, images in 0..1; its flow is the stored one."""
+        """Returns the augmented pair, images in 0..1; its flow is the stored one, if any."""
         config = self._config
         flow = batch.get("teacher_flow")
         labels = tuple(batch[name] for name in ("fixed_labels", "moving_labels") if name in batch)
@@ -173,14 +173,14 @@ class TrainingStep:
         return registration.flow, {name: tf.reduce_mean(value) for name, value in terms.items()}
 
     def _gradients(self, tape, targets, weights):
-        """Returns the network's gradient of `sum(weight * target)`, scaled where losses are."""
+        """Returns the network's gradient of `sum(weight * target)`, times the loss scale."""
         scale = self._state.loss_scale()
         weights = [scale * tf.convert_to_tensor(weight, tf.float32) for weight in weights]
         variables = self._state.network.trainable_variables
         return tape.gradient(targets, variables, output_gradients=weights)
 
     def _move_network(self, gradients, scalars):
-        """Takes the network's step; a scaled loss that overflows is a step left out."""
+        """Takes the network's step, or skips it if the scaled loss overflows."""
         state = self._state
         gradients = _mean_over_devices(gradients)
         scale = state.loss_scale()
@@ -201,10 +201,10 @@ class TrainingStep:
         state.critic.constrain()
 
     def _move(self, optimizer, gradients, variables, norm):
-        """Takes the optimiser's step, unless steps that are not finite are to be skipped."""
+        """Takes the optimiser's step, unless it is not finite and the config says to skip those."""
 
         def apply(gradients):
-            # The sum over the devices is taken already.
+            # The gradients are already averaged over the devices.
             optimizer.apply_gradients(zip(gradients, variables), skip_gradients_aggregation=True)
 
         def unless_broken(strategy, gradients, norm):
@@ -224,13 +224,13 @@ class TrainingStep:
 
 
 def _cosine(first, second):
-    """Cosine of the angle between two tensors taken as vectors, 0 where one has no length."""
+    """Cosine of the angle between two tensors taken as vectors; 0 if either is zero."""
     product = tf.norm(first) * tf.norm(second)
     return tf.math.divide_no_nan(tf.reduce_sum(first * second), product)
 
 
 def _mean_over_devices(tensors):
-    """Returns the mean of each device's tensors, in the structure given; every one gets the same.
+    """Returns the mean over devices of a structure of tensors; every device gets the same.
 
     Devices have equal shares of the batch, so this is the mean over the global batch.
     """

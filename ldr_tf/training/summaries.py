@@ -1,4 +1,4 @@
-"""What a training writes for people: TensorBoard events and metrics.jsonl."""
+"""The logs of a training: TensorBoard events and metrics.jsonl."""
 
 import json
 import os
@@ -10,7 +10,7 @@ _LINE_WIDTH = 0.8
 
 
 class SummaryWriter:
-    """Appends scalars and pictures to a run folder; closing is the caller's duty."""
+    """Appends scalars and pictures to a run folder; the caller closes it."""
 
     def __init__(self, folder):
         self._events = tf.summary.create_file_writer(os.path.join(folder, "events"))
@@ -19,7 +19,7 @@ class SummaryWriter:
         )
 
     def scalars(self, step, values, prefix=""):
-        """Writes numbers by name at a step, to TensorBoard and as one line of JSON."""
+        """Writes a step's numbers by name, to TensorBoard and as one line of JSON."""
         named = {prefix + name: float(value) for name, value in values.items()}
         with self._events.as_default(step=step):
             for name, value in named.items():

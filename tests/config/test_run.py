@@ -185,7 +185,7 @@ def test_every_field_says_what_it_is():
             r"distillation\.critic\.steps must be 1",
         ),
         ({"stage": "teacher", "distillation": {"kind": "flow"}}, "none for the stage teacher"),
-        ({"distillation": {"teacher": "t"}}, "makes no use of it"),
+        ({"distillation": {"teacher": "t"}}, "does not use it"),
         (
             {"distillation": {"kind": "flow", "teacher": "t", "teacher_flows": "f"}},
             "only one of them",

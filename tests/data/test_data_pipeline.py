@@ -122,7 +122,9 @@ def test_shards_are_the_parts_of_one_batch(manifest):
         for batch, part in zip(whole, parts):
             for side in ("fixed", "moving", "example"):
                 np.testing.assert_array_equal(part[side], batch[side][2 * index : 2 * index + 2])
-    with pytest.raises(InputError, match="a batch of 4 pairs cannot be dealt out to 3 workers"):
+    with pytest.raises(
+        InputError, match="a batch of 4 pairs cannot be divided evenly among 3 workers"
+    ):
         training_batches(manifest, "1", 4, seed=4, shard=(0, 3))
 
 

@@ -35,4 +35,4 @@ def test_the_whole_chain(tmp_path, capfd):
     assert str(folder / "registered" / "preview.png") in shown
     assert (folder / "registered" / "preview.png").exists()
     assert demo.main(["demo", f"--output={folder}"]) == 0  # all is there: it only measures again
-    assert "there already" in capfd.readouterr().out
+    assert "exists already" in capfd.readouterr().out

@@ -63,7 +63,7 @@ def test_a_folder_with_labels(tmp_path, capsys):
     arguments = [f"--input={source}", f"--output={output}", "--size=24,20,22", "--spacing=2"]
     assert run(*arguments, "--orientation=lps") == 0
     shown = capsys.readouterr()
-    assert f"passed over, of no kind that is read: {source / 'notes.txt'}" in shown.out
+    assert f"ignored, not a kind of file that is read: {source / 'notes.txt'}" in shown.out
     assert shown.out.count("passed over") == 1
     manifest = read_manifest(output / "dataset.json")
     assert manifest.image == ImageConfig("LPS", (2.0, 2.0, 2.0), "percentile")

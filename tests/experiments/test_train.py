@@ -284,7 +284,7 @@ def test_teacher_of_another_size_is_refused(phantoms, student_run, tmp_path, cap
     (other / "checkpoints").symlink_to(student_run / "checkpoints")
     more = ["--stage=student", f"--teacher={other}"]
     assert train.main(flags(phantoms, tmp_path / "run", *more)) == 2
-    assert "must share one size" in capfd.readouterr().err
+    assert "must have the same size" in capfd.readouterr().err
 
 
 def test_broken_checkpoint_is_refused(phantoms, student_run, tmp_path):

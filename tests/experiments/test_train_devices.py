@@ -115,7 +115,7 @@ def test_a_lost_worker_ends_the_other_and_both_resume(phantoms, student_run, tmp
         assert workers[0].wait(300) == 1
         log.seek(0)
         text = log.read()
-        assert "start all of them again" in text and "Traceback" not in text, text[-3000:]
+        assert "restart all of them" in text and "Traceback" not in text, text[-3000:]
         done = last_step(run)
         assert 4 <= done < STEPS
         assert [worker.wait(300) for worker in start_workers(arguments, log)] == [0, 0]

@@ -88,7 +88,7 @@ def test_sizes_of_messages_at_128():
     assert "not measured" in text and "No warm-up requests" in text
     cost = {"seconds": 0.25, "peak_memory_mb": 1234.0, "loaded_memory_mb": 500.0, "machine": "it"}
     text = kit.kit_text("m", 3, (128, 128, 128), {**options, "xla": False}, cost, True)
-    assert "0.25 s a pair and 1,234 MB" in text and "xla" not in text
+    assert "0.25 s per pair and at most 1,234 MB" in text and "xla" not in text
 
 
 def test_paths_of_the_machine_stay_at_home():

@@ -145,7 +145,7 @@ def test_memory_that_is_short_is_called_by_its_name(tmp_path):
     def exhausted(step, batch):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
 
-    with pytest.raises(TrainingError, match=r"memory does not suffice \(OOM when"):
+    with pytest.raises(TrainingError, match=r"out of memory \(OOM when"):
         train_run(make_config(), str(tmp_path / "run"), Noise(exhausted))
 
 

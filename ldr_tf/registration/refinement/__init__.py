@@ -1,4 +1,4 @@
-"""Refinement of a registration on the pair itself: of two scans, of two volumes of a data set."""
+"""Refinement of a registration on the pair itself: two scans, or two volumes of a data set."""
 
 from ldr_tf.registration.refinement.descent import RefinementConfig, refine
 from ldr_tf.registration.refinement.scans import refine_scans, refine_volumes

@@ -5,12 +5,12 @@ Minimised by Adam over the coefficients c of a cubic B-spline grid:
   (1 - LCC(fixed, moving o flow)) + regularization * E(c) + fold_weight * F(flow)
 
 LCC is the mean squared local correlation, E half the mean squared gradient of the spline, and
-F = mean(max(0, least_jacobian - |J|)^2), |J| by differences towards one corner of each voxel, the
-next corner at the next step. The flow is the spline itself or, with `diffeomorphic`, the
-exponential of the velocity field that it describes.
+F = mean(max(0, least_jacobian - |J|)^2), with |J| by differences towards one corner of each voxel,
+a different one every step. The flow is the spline itself or, with `diffeomorphic`, the exponential
+of the velocity field that it describes.
 
-It goes from coarse to fine: without a flow to start from, the first steps at half the resolution;
-where the volumes are `fine`, all but the last ones at half their resolution.
+Steps go from coarse to fine: without a flow to start from, the first ones run at half the
+resolution; if the volumes are `fine`, all but the last ones run at half their resolution.
 
 Sources: instance optimisation: Balakrishnan et al., "VoxelMorph", IEEE TMI 2019; Siebert et al.,
 "Fast 3D registration with accurate optimisation and little learning for Learn2Reg 2021"
@@ -30,7 +30,7 @@ from ldr_tf.ops.warp import spatial_size
 from ldr_tf.registration.refinement.level import Level
 
 _LEAST_SIDE = 32
-"""Voxels a side from which on a half resolution is worth its steps."""
+"""Smallest side, in voxels, for which steps at half the resolution are worth taking."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,20 +38,20 @@ class RefinementConfig:
     """How a flow is refined.
 
     Attributes:
-      steps: steps of Adam in all; 0 leaves the flow as it is.
+      steps: number of Adam's steps; 0 leaves the flow as it is.
       diffeomorphic: whether the flow is the exponential of a velocity field: no folds.
-      learning_rate: of Adam, in voxels a step, about.
+      learning_rate: Adam's, roughly in voxels per step.
       regularization: weight of half the mean squared gradient of the flow (or velocity).
       fold_weight: weight of the penalty on Jacobian determinants below `least_jacobian`.
-      least_jacobian: see there; above 0, since between voxels |J| can be lower than at them.
+      least_jacobian: see above; not 0, since |J| can be lower between voxels than at them.
       spacing: voxels between the control points of the spline.
       coarse_spacing: the same for the steps at half the resolution, in voxels of that grid.
-      velocity_spacing: as `spacing`, for a velocity field, which is integrated on that grid.
-      window: voxels a side of the local correlation, odd.
-      fine: whether the volumes are twice as fine as what all the above is meant for. They are then
-        looked at as they are in the last steps only; before, at half their resolution.
-      fine_share: of the steps that are these last ones.
-      fine_window: as `window`, of these steps, in voxels of the fine grid.
+      velocity_spacing: as `spacing`, for a velocity field, which is integrated at these points.
+      window: side of the local correlation's windows in voxels, odd.
+      fine: whether the volumes are twice as fine as the settings above assume. Only the last steps
+        then use them as they are, the others at half their resolution.
+      fine_share: share of the steps that are these last ones.
+      fine_window: as `window`, for these last steps, in voxels of the fine grid.
       epsilon: see `local_correlation_loss`; small, so that dim structures count too.
     """
 
@@ -82,23 +82,23 @@ class RefinementConfig:
 
 
 def refine(fixed, moving, flow, config, observer=None, known=None):
-    """Refines a flow for one pair; the moving volume is warped onto the fixed one.
+    """Refines the flow that warps a pair's moving volume onto its fixed one.
 
     Args:
       fixed, moving: [x, y, z] on one grid, intensities 0..255.
-      flow: [x, y, z, 3] in voxels, from which to start, or None for the identity.
+      flow: where to start, [x, y, z, 3] in voxels, or None for the identity.
       config: a RefinementConfig.
       observer: called as observer(step, loss) after each step, counted from 1; or None.
-      known: two arrays like the volumes, above 0 where the fixed and the moving one are known: a
-        scan's end is no edge of the body, and what lies beyond it must not draw the other scan.
-        None where all is known.
+      known: two arrays of the volumes' shape, above 0 where the fixed and the moving one are known:
+        the end of a scan is not an edge of the body and must not attract the other scan. None if
+        all is known.
 
     Returns:
       The refined flow, float32 [x, y, z, 3], voxels.
 
     Raises:
       ValueError: shapes do not fit.
-      FloatingPointError: the loss is not a finite number, as after NaN in a volume.
+      FloatingPointError: the loss is not finite, for example because a volume holds NaN.
     """
     size = np.shape(fixed)
     if len(size) != 3 or np.shape(moving) != size:
@@ -126,7 +126,7 @@ def _levels(size, config, coarse):
     settings = dataclasses.replace(config, steps=0, spacing=spacing)
     last, steps = [], config.steps
     if config.fine:
-        # Twice as many voxels are as many mm.
+        # The same lengths in mm are twice as many voxels.
         fine = dataclasses.replace(
             settings,
             spacing=2 * spacing,
@@ -147,7 +147,7 @@ def _half(size):
 
 
 def _descend(fixed, moving, flow, levels, observer):
-    """Returns the flow after the steps of all levels; `flow` is where the first one starts."""
+    """Returns the flow after the steps of all levels; the first one starts from `flow`."""
     count, field, full = 0, None, spatial_size(flow)
     for size, settings, steps in levels:
         level = _level(size, settings)
@@ -171,12 +171,12 @@ def _descend(fixed, moving, flow, levels, observer):
 
 @functools.lru_cache(maxsize=24)
 def _level(size, config):
-    """Keeps levels, so that a further pair on the same grid compiles nothing."""
+    """Keeps levels, so that the next pair on the same grid compiles nothing."""
     return Level(size, config)
 
 
 def _trusted(moving):
-    """Returns the moving volume known only where its neighbours are: its slope needs them."""
+    """Keeps as known only moving voxels whose neighbours are known: the gradient needs them."""
     unknown = tf.cast(moving[..., 1:] < 0.99, tf.float32)
     known = 1.0 - tf.nn.max_pool3d(unknown, 3, 1, "SAME")
     return tf.concat([moving[..., :1], known], -1)

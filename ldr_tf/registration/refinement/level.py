@@ -14,17 +14,17 @@ from ldr_tf.ops.warp import warp, warp_nearest
 _BETAS = (0.9, 0.999)
 _TINY = 1e-9
 _CORNERS = ((1, 1, 1), (0, 0, 0), (1, 0, 0), (0, 1, 1), (0, 1, 0), (1, 0, 1), (0, 0, 1), (1, 1, 0))
-"""The sides to which differences for |J| are taken, one after the other, step by step: a mapping
-that does not fold towards one corner of each voxel may well do so towards the others."""
+"""The corners towards which |J| takes its differences, one per step in turn: a mapping that does
+not fold towards one corner of each voxel may well fold towards another."""
 _EQUATIONS = ("bxyzc,ix->biyzc", "bxyzc,iy->bxizc", "bxyzc,iz->bxyic")
 
 
 class Level:
     """One grid, its splines, and the compiled step on it.
 
-    The spline's control points lie at every `spacing`-th voxel, from one before the first voxel
-    on. A velocity field is integrated on their grid, which is smaller than the volume's, and the
-    flow is interpolated from there by splines again.
+    The spline's control points lie `spacing` voxels apart, the first one before the first voxel. A
+    velocity field is integrated at these points, which are fewer than the voxels, and the flow is
+    interpolated from there, again by splines.
     """
 
     def __init__(self, size, config):
@@ -38,8 +38,8 @@ class Level:
         self._fit = [_fit_matrix(matrix) for matrix in voxels]
         self._fit_points = inverses
         self._interpolate = [a @ b for a, b in zip(voxels, inverses)]
-        # All in one function a step is fastest, but the squarings would take half a minute to
-        # compile; by themselves they share one compiled warp.
+        # A step is fastest as one compiled function, but with the squarings in it compiling would
+        # take half a minute; on their own they share one compiled warp.
         self.step, self.cost = _compiled(self._step, not config.diffeomorphic), self._cost
         if config.diffeomorphic:
             self.cost = _compiled(self._cost, True)
@@ -50,11 +50,11 @@ class Level:
         return _product(coefficients, self._voxels)
 
     def coefficients(self, field):
-        """Returns the spline that comes nearest to a field in the least squares."""
+        """Returns the coefficients of the least-squares spline of a field."""
         return _product(field, self._fit)
 
     def coefficients_of_flow(self, flow):
-        """As `coefficients`, but the field is a flow even where the spline is a velocity."""
+        """As `coefficients`, but the field is a flow even if the spline is a velocity."""
         coefficients = self.coefficients(flow)
         if not self._config.diffeomorphic:
             return coefficients
@@ -71,7 +71,7 @@ class Level:
 
     def _cost(self, fixed, moving, flow, coefficients, corner):
         config = self._config
-        # Of a function compiled by itself all gradients are computed; this one is not wanted.
+        # A function compiled on its own computes all gradients, wanted or not; this one is not.
         loss = _dissimilarity(fixed, tf.stop_gradient(moving), flow, config)
         loss += config.regularization * _roughness(coefficients) / self._spacing**2
         lacking = tf.nn.relu(config.least_jacobian - jacobian_determinant(flow, corner))
@@ -85,8 +85,8 @@ class Level:
             corner = tf.gather(_CORNERS, tf.cast(count, tf.int32) % len(_CORNERS))
             loss = self.cost(fixed, moving, self._flow(coefficients), coefficients, corner)
         gradient = tape.gradient(loss, coefficients)
-        # Keras' Adam keeps its moments in variables: a compiled step, which serves one pair after
-        # the other, would have to make them anew for each. Here they are the step's own numbers.
+        # Keras' Adam keeps its moments in variables, which a compiled step, serving one pair after
+        # another, would have to recreate for each. Here they are part of the state.
         count += 1.0
         first = _BETAS[0] * first + (1 - _BETAS[0]) * gradient
         second = _BETAS[1] * second + (1 - _BETAS[1]) * tf.square(gradient)
@@ -96,7 +96,7 @@ class Level:
 
 
 def _compiled(method, fused):
-    """Returns a level's method as a function of its own, see `ldr_tf.ops.compiling`."""
+    """Returns a level's method as a tf.function of its own, see `ldr_tf.ops.compiling`."""
     return tf.function(functools.partial(method), jit_compile=fused, autograph=False)
 
 
@@ -108,7 +108,7 @@ def _dissimilarity(fixed, moving, flow, config):
 
 
 def _roughness(field):
-    """As `ldr_tf.losses.regularization.flow_smoothness`, of one field, by slices: faster here."""
+    """As `ldr_tf.losses.regularization.flow_smoothness`, for one field; by slices, faster here."""
     total = 0.0
     for axis in AXES:
         ahead, behind = tf.split(field, [1, -1], axis)[1], tf.split(field, [-1, 1], axis)[0]
@@ -117,7 +117,7 @@ def _roughness(field):
 
 
 def _spline_matrix(positions, count):
-    """Returns [positions, count]: cubic B-splines about 0, 1, ... count - 1 at the positions."""
+    """Returns cubic B-splines centred on 0 .. count - 1 at the positions, [positions, count]."""
     t = np.abs(np.asarray(positions)[:, None] - np.arange(count))
     near, far = 2 / 3 - t**2 + t**3 / 2, (2 - t) ** 3 / 6
     return np.where(t < 1, near, np.where(t < 2, far, 0.0))
@@ -126,7 +126,7 @@ def _spline_matrix(positions, count):
 def _fit_matrix(spline):
     """Returns the [count, positions] least-squares inverse of a spline matrix.
 
-    A trace of curvature's penalty keeps the outermost points, which hardly weigh, in line.
+    A slight penalty on curvature keeps the outermost points, which hardly count, in line.
     """
     bend = np.diff(np.eye(spline.shape[1]), 2, axis=0)
     return np.linalg.solve(spline.T @ spline + 1e-3 * bend.T @ bend, spline.T)

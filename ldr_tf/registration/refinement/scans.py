@@ -1,6 +1,6 @@
 """Refines the registration of two scans, or of two volumes of a data set, see `descent`.
 
-Both go by the same settings: what is fine, and what is stiff, is said here alone.
+Only this module decides what counts as fine and how stiff the spline is, for both alike.
 """
 
 import numpy as np
@@ -10,8 +10,8 @@ from ldr_tf import imaging
 from ldr_tf.registration.refinement.descent import RefinementConfig, refine
 
 CT = {"learning_rate": 0.15, "regularization": 2.0, "spacing": 3.0, "coarse_spacing": 4.0}
-"""Settings for CT of the body, where the spline would follow the noise of fine structures: organs
-move as wholes, while a brain's folds differ from head to head."""
+"""Stiffer settings for CT of the body: organs move as wholes, while a brain's folds differ from
+head to head, and a spline as flexible as that would follow the noise."""
 
 
 def refine_scans(
@@ -30,15 +30,15 @@ def refine_scans(
 
     Args:
       fixed, moving: SimpleITK images.
-      field: a displacement field, mm, LPS, on any grid, from which to start; None for none.
-      steps: of the refinement, above 0.
+      field: the displacement field to start from, mm, LPS, on any grid; or None.
+      steps: number of steps, above 0.
       affine: the sitk.AffineTransform that follows the field.
-      image_config: an ImageConfig; says how intensities are scaled.
+      image_config: an ImageConfig, for the scaling of intensities.
       diffeomorphic, observer: see `RefinementConfig` and `refine`.
-      box: what `ldr_tf.imaging.foreground_box` says of the fixed scan, where it is known.
+      box: `ldr_tf.imaging.foreground_box` of the fixed scan, if already known.
 
     Returns:
-      The refined displacement field, and the RefinementConfig that led to it.
+      The refined displacement field, and the RefinementConfig that was used.
     """
     grid = imaging.refinement_grid(fixed, moving, box)
     both_ct = all(imaging.is_ct(sitk.GetArrayViewFromImage(scan)) for scan in (fixed, moving))
@@ -54,17 +54,17 @@ def refine_scans(
 
 
 def refine_volumes(fixed, moving, flow, steps, *, spacing=None, ct=False):
-    """Refines a flow on the pair itself, on the grid of the pair: that of a data set.
+    """Refines a flow on the pair itself, on the pair's own grid, that of a data set.
 
     Args:
       fixed, moving: [x, y, z], intensities 0..255.
-      flow: [x, y, z, 3], voxels, from which to start.
-      steps: of the refinement.
-      spacing: mm a voxel; None where it is not known, as if it were 1 mm.
-      ct: whether both are CT: the intensities, scaled already, do not tell.
+      flow: the flow to start from, [x, y, z, 3], voxels.
+      steps: number of steps.
+      spacing: mm per voxel along x, y, z; None (unknown) counts as 1 mm.
+      ct: whether both are CT, which scaled intensities no longer show.
 
     Returns:
-      The refined flow, float32 [x, y, z, 3], voxels, and the RefinementConfig that led to it.
+      The refined flow, float32 [x, y, z, 3], voxels, and the RefinementConfig that was used.
     """
     grid = imaging.Grid(
         np.shape(fixed), spacing or (1.0,) * 3, (0.0,) * 3, tuple(np.eye(3).ravel())
@@ -75,5 +75,5 @@ def refine_volumes(fixed, moving, flow, steps, *, spacing=None, ct=False):
 
 
 def _settings(steps, ct, fine, diffeomorphic):
-    """Returns the RefinementConfig for a kind of scans on a grid that is fine or not."""
+    """Returns the RefinementConfig for CT or other scans, on a fine grid or not."""
     return RefinementConfig(steps, diffeomorphic, fine=fine, **(CT if ct else {}))
