@@ -8,7 +8,6 @@ import SimpleITK as sitk
 
 from ldr_tf.errors import InputError
 from ldr_tf.imaging import to_array
-from ldr_tf.notices import Notices
 from ldr_tf.registration.pair import PairFiles, read_pair
 
 
@@ -46,15 +45,6 @@ def test_what_does_not_fit_is_named(paths, tmp_path):
     (tmp_path / "fixed.csv").write_text("name,x,y,z\nbase,1,2,3\n")
     with pytest.raises(InputError, match=r"fixed.csv, .*moving.csv: .*no name in common"):
         read_pair(paths)
-
-
-def test_landmarks_outside_are_left_out_and_told(paths, tmp_path):
-    (tmp_path / "fixed.csv").write_text("name,x,y,z\ntip,1,2,3\nfar,100,2,3\n")
-    (tmp_path / "moving.csv").write_text("name,x,y,z\ntip,4,2,3\nfar,4,2,3\n")
-    notices = Notices()
-    pair = read_pair(paths, notices=notices)
-    assert pair.fixed_points.names == pair.moving_points.names == ("tip",)
-    assert len(notices.warnings()) == 1
 
 
 def test_the_state_tells_which_file_was_written_anew(paths):
