@@ -13,6 +13,7 @@ from ldr_tf.errors import InputError
 from ldr_tf.evaluation import VolumePair
 from ldr_tf.files import file_state
 from ldr_tf.imaging.grid import straight_axes
+from ldr_tf.notices import Notices
 from ldr_tf.registration.pair import read_pair
 from ldr_tf.registration.pair_lists import read_pairs
 
@@ -130,12 +131,13 @@ class FileCases:
     def load(self, index):
         """Returns the Case at `index`; InputError where it cannot be read."""
         paths = self._pairs[index]
-        scans = read_pair(paths, self._space)
+        notices = Notices()
+        scans = read_pair(paths, self._space, notices)
         fixed, moving, moving_labels = scans.fixed, scans.moving, scans.moving_labels
         grid = imaging.grid_of(fixed)
         if moving_labels is not None:
             moving_labels = imaging.apply_transform(moving_labels, fixed, None, "nearest")
-        points = _points(scans, paths, grid)
+        points = _points(scans, grid)
         pair = VolumePair(
             *self.ids[index],
             fixed=imaging.to_array(fixed),
@@ -154,17 +156,16 @@ class FileCases:
         warnings = list(_warnings(pair, None))
         if bool(paths.fixed_points) != bool(paths.moving_points):
             warnings.append(_one_side(pair, "landmarks", bool(paths.fixed_points)))
+        name = f"pair {pair.fixed_id}, {pair.moving_id}"
+        warnings += [f"{name}: {notice.text}" for notice in notices.warnings()]
         return Case(pair, grid, None, True, images, tuple(warnings))
 
 
-def _points(scans, paths, grid):
+def _points(scans, grid):
     """Returns the landmarks of both sides in voxels of the fixed scan, or None twice."""
     if scans.fixed_points is None or scans.moving_points is None:
         return None, None
-    try:
-        _, fixed, moving = imaging.match_points(scans.fixed_points, scans.moving_points)
-    except InputError as error:
-        raise InputError(f"{paths.fixed_points}, {paths.moving_points}: {error}") from error
+    _, fixed, moving = imaging.match_points(scans.fixed_points, scans.moving_points)
     return grid.indices(fixed), grid.indices(moving)
 
 

@@ -112,7 +112,9 @@ def read_pair(files, points_space="LPS", notices=None):
     pair = ScanPair(**read)
     if pair.fixed_points is None or pair.moving_points is None:
         return pair
-    kept = imaging.keep_inside(
-        pair.fixed_points, pair.moving_points, pair.fixed, pair.moving, notices
-    )
+    points = pair.fixed_points, pair.moving_points
+    try:
+        kept = imaging.keep_inside(*points, pair.fixed, pair.moving, notices)
+    except InputError as error:
+        raise InputError(f"{files.fixed_points}, {files.moving_points}: {error}") from error
     return dataclasses.replace(pair, fixed_points=kept[0], moving_points=kept[1])

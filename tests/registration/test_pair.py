@@ -41,8 +41,9 @@ def test_what_does_not_fit_is_named(paths, tmp_path):
     sitk.WriteImage(small, paths.moving_labels)
     with pytest.raises(InputError, match=r"moving_labels.nii.gz: labels must lie on the grid"):
         read_pair(paths)
-    (tmp_path / "fixed.csv").write_text("name,x,y,z\ntip,100,2,3\n")
-    with pytest.raises(InputError, match=r"fixed.csv"):
+    sitk.WriteImage(sitk.Image(8, 7, 6, sitk.sitkUInt8), paths.moving_labels)
+    (tmp_path / "fixed.csv").write_text("name,x,y,z\nbase,1,2,3\n")
+    with pytest.raises(InputError, match=r"fixed.csv, .*moving.csv: .*no name in common"):
         read_pair(paths)
 
 
