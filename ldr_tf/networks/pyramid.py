@@ -1,9 +1,11 @@
 """A dual-stream pyramid: one encoder for both images, flows from coarse to fine, composed."""
 
+import math
+
 import tensorflow as tf
 
-from ldr_tf import layers
 from ldr_tf.keras import keras
+from ldr_tf.networks import layers
 from ldr_tf.ops.flow import compose
 from ldr_tf.ops.local_correlation import local_correlation
 from ldr_tf.ops.upsampling import upsample
@@ -30,7 +32,7 @@ class Pyramid(keras.Model):
     "Hidden" are the features of the coarser level's last convolution, brought to this level's width
     by a 1x1x1 convolution and upsampled. A 1x1x1 convolution without bias predicts each level's
     flow from its last features; it starts at zero, so that the network starts as the identity.
-    785,960 parameters.
+    783,408 parameters.
 
     Sources: the dual-stream pyramids with local correlation of Liu et al., "Unsupervised Deformable
     Image Registration Revisited", MIDL 2025 (short paper); Mok and Chung, "Large Deformation
@@ -40,8 +42,8 @@ class Pyramid(keras.Model):
 
     Attributes:
       size_multiple: sides of the volume must be multiples of this.
-      compiled: whether warps, correlations and upsamplings are XLA functions; False: plain
-        TensorFlow operations, for exports.
+      compiled: whether warps, correlations and upsamplings are XLA functions, on levels where that
+        pays; False: plain TensorFlow operations, for exports.
     """
 
     size_multiple = 16
@@ -74,7 +76,7 @@ class Pyramid(keras.Model):
 
     @property
     def heads(self):
-        """The layers whose outputs, but for a factor, are the flows that are composed."""
+        """The layers whose outputs, but for a factor, are the flows that make up the flow."""
         return [level.flow for level in self.levels]
 
     def call(self, fixed, moving):
@@ -106,6 +108,8 @@ class PyramidLevel(keras.layers.Layer):
 
     # A 1x1x1 head has few weights a voxel: so Adam moves its flow as fast as a larger kernel's.
     _FLOW_SCALE = 8.0
+    # On levels of up to so many voxels a call saves too little to compile functions for them.
+    PLAIN_VOXELS = 8192
     _CONVOLUTIONS = 3
 
     def __init__(self, width, coarser, neighbours, multiplier, **kwargs):
@@ -146,6 +150,7 @@ class PyramidLevel(keras.layers.Layer):
           [B, x, y, z, width].
         """
         size = spatial_size(fixed)
+        compiled = compiled and math.prod(size) > self.PLAIN_VOXELS
         moving = tf.cast(moving, tf.float32)
         inputs = [fixed]
         if flow is not None:
