@@ -132,8 +132,9 @@ class PyramidLevel(keras.layers.Layer):
             _convolution(width if number else inputs, width)
             for number in range(self._CONVOLUTIONS)
         ]
+        # In float32 whatever the others compute in: a voxel of the coarsest level is 16 of ours.
         self.flow = layers.convolution(
-            width, 3, kernel=1, use_bias=False, initializer=layers.ZEROS
+            width, 3, kernel=1, use_bias=False, initializer=layers.ZEROS, dtype="float32"
         )
         self.built = True  # the weights exist
 
@@ -163,7 +164,7 @@ class PyramidLevel(keras.layers.Layer):
         x = tf.concat([tf.cast(matches, fixed.dtype), *inputs], axis=-1)
         for layer in self.convolutions:
             x = layer(x)
-        found = tf.cast(self.flow(x), tf.float32) * self._flow_scale
+        found = self.flow(tf.cast(x, tf.float32)) * self._flow_scale
         return (found if flow is None else compose(flow, found, compiled)), x
 
 

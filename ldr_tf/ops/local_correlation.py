@@ -75,25 +75,25 @@ def _compiled(fixed, moving, neighbours):
 
 def _correlate(fixed, moving, neighbours):
     """Returns the correlation with `moving`, padded by one voxel."""
-    size = spatial_size(fixed)
+    size, channels = _extent(spatial_size(fixed)), tf.constant(-1)
     products = [fixed * _part(moving, size, offset) for offset in OFFSETS[neighbours]]
-    return tf.stack([tf.reduce_mean(product, axis=-1) for product in products], axis=-1)
+    return tf.stack([tf.reduce_mean(product, channels) for product in products], axis=-1)
 
 
 def _fixed_gradient(moving, upstream, neighbours):
     """Returns the gradient with respect to `fixed`; `moving` is padded by one voxel."""
-    size, total = spatial_size(upstream), 0.0
-    for k, offset in enumerate(OFFSETS[neighbours]):
-        total += upstream[..., k : k + 1] * _part(moving, size, offset)
+    size, total = _extent(spatial_size(upstream)), 0.0
+    for part, offset in zip(tf.split(upstream, neighbours, -1), OFFSETS[neighbours]):
+        total += part * _part(moving, size, offset)
     return total / moving.shape[-1]
 
 
 def _moving_gradient(fixed, upstream, neighbours):
     """Returns the gradient with respect to `moving`; both arguments are padded by one voxel."""
-    size, total = [extent - 2 for extent in spatial_size(fixed)], 0.0
-    for k, offset in enumerate(OFFSETS[neighbours]):
+    size, total = _extent([n - 2 for n in spatial_size(fixed)]), 0.0
+    for part, offset in zip(tf.split(upstream, neighbours, -1), OFFSETS[neighbours]):
         back = [-step for step in offset]
-        total += _part(upstream[..., k : k + 1], size, back) * _part(fixed, size, back)
+        total += _part(part, size, back) * _part(fixed, size, back)
     return total / fixed.shape[-1]
 
 
@@ -101,10 +101,14 @@ def _padded(volume):
     return tf.pad(volume, [[0, 0], [1, 1], [1, 1], [1, 1], [0, 0]])
 
 
-def _part(padded, size, offset):
-    """Returns the volume of `size` that lies `offset` from the middle of a padded one."""
-    x, y, z = [slice(1 + step, 1 + step + extent) for step, extent in zip(offset, size)]
-    return padded[:, x, y, z]
+def _extent(size):
+    """Returns the size along x, y, z as `_part` takes it; one tensor for all parts."""
+    return tf.stack([-1, *size, -1])
+
+
+def _part(padded, extent, offset):
+    """Returns the volume of a size that lies `offset` from the middle of a padded one."""
+    return tf.slice(padded, [0, *(1 + step for step in offset), 0], extent)
 
 
 def _for_each_number(function):
