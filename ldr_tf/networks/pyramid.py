@@ -129,8 +129,7 @@ class PyramidLevel(keras.layers.Layer):
             self.lift = layers.convolution(coarser, width, kernel=1, use_bias=False)
             inputs += width
         self.convolutions = [
-            _convolution(width if number else inputs, width)
-            for number in range(self._CONVOLUTIONS)
+            _convolution(width if number else inputs, width) for number in range(self._CONVOLUTIONS)
         ]
         # In float32 whatever the others compute in: a voxel of the coarsest level is 16 of ours.
         self.flow = layers.convolution(
@@ -158,9 +157,7 @@ class PyramidLevel(keras.layers.Layer):
             flow = 2.0 * upsample(flow, size, compiled)
             moving = warp(moving, flow, compiled)
             inputs.append(upsample(self.lift(hidden), size, compiled))
-        matches = local_correlation(
-            tf.cast(fixed, tf.float32), moving, self._neighbours, compiled
-        )
+        matches = local_correlation(tf.cast(fixed, tf.float32), moving, self._neighbours, compiled)
         x = tf.concat([tf.cast(matches, fixed.dtype), *inputs], axis=-1)
         for layer in self.convolutions:
             x = layer(x)
