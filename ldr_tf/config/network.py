@@ -36,8 +36,8 @@ class NetworkConfig(Record):
     )
     channels: int = setting(
         16,
-        "channels of the first layer (Pyramid: of its level at 1/4), all others in proportion; 16 is "
-        "the papers' value",
+        "channels of the first layer (of Pyramid: of its level at 1/4), all others in proportion; "
+        "16 is the papers' value",
         least=1,
         most=1024,
     )

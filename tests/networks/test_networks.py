@@ -36,7 +36,7 @@ CASES = {
         image_size=(18, 20, 23), channels=2, cascades=2, flow_resolution="half"
     ),
     "vtn_padded": NetworkConfig(base_network="VTN", image_size=(40, 48, 36), channels=1),
-    "pyramid": NetworkConfig(base_network="Pyramid", image_size=(16, 32, 16), channels=4),
+    "pyramid": NetworkConfig(base_network="Pyramid", image_size=(16, 32, 16), channels=4, rep=2),
     "pyramid_affine": NetworkConfig(
         base_network="Pyramid", affine_stem="light", image_size=(64, 48, 48), channels=2
     ),
@@ -45,7 +45,6 @@ CASES = {
         image_size=(32, 18, 23),
         channels=2,
         cascades=2,
-        rep=2,
         flow_resolution="half",
     ),
 }

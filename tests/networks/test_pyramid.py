@@ -6,7 +6,6 @@ import tensorflow as tf
 
 from ldr_tf.config import NetworkConfig
 from ldr_tf.keras import keras
-
 from ldr_tf.networks.cascade import CascadeNetwork
 from ldr_tf.networks.pyramid import Pyramid, PyramidLevel
 from ldr_tf.ops.flow import jacobian_determinant, resize
