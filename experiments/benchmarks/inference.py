@@ -47,6 +47,17 @@ NETWORKS = {
         "flow_resolution": "half",
         "cascades": 3,
     },
+    "Pyramid": {"base_network": "Pyramid", "flow_resolution": "half"},
+    "Pyramid of 8 channels": {
+        "base_network": "Pyramid",
+        "channels": 8,
+        "flow_resolution": "half",
+    },
+    "Pyramid of 32 channels": {
+        "base_network": "Pyramid",
+        "channels": 32,
+        "flow_resolution": "half",
+    },
     "VTN, 1 cascade": {"base_network": "VTN"},
     "VTN, 3 cascades": {"base_network": "VTN", "cascades": 3},
     "VTN with affine stem, 1 cascade": {"base_network": "VTN", "affine_stem": "vtn"},
@@ -144,9 +155,9 @@ def _give_weights(network):
             variable.assign(variable * 1e-3)
     fixed, moving = pair(64)
     for stem in network.stems:
-        head = stem.head.kernel
         largest = tf.reduce_max(tf.abs(stem(fixed, moving)))
-        head.assign(head * (_VOXELS / len(network.stems) / largest))
+        for head in stem.heads:
+            head.kernel.assign(head.kernel * (_VOXELS / len(network.stems) / largest))
 
 
 def _network_rows(name, size, rounds, rate, memory):

@@ -8,6 +8,7 @@ import itertools
 import tensorflow as tf
 
 from ldr_tf.networks import layers
+from ldr_tf.networks.pyramid import Pyramid
 from ldr_tf.ops.flow import compose_affine, resize
 from ldr_tf.ops.warp import identity_grid
 
@@ -43,6 +44,8 @@ def registration(network):
     for layer in network.submodules:
         if isinstance(layer, layers.Conv3DTranspose):
             layer.subpixel = False
+        elif isinstance(layer, Pyramid):
+            layer.compiled = False
 
     def register(fixed, moving):
         flow = matrix = None

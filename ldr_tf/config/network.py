@@ -4,9 +4,11 @@ import dataclasses
 
 from ldr_tf.records import Record, require, setting
 
-BASE_NETWORKS = ("LDR", "VTN", "VoxelMorph", "LDRReleased")
+BASE_NETWORKS = ("LDR", "Pyramid", "VTN", "VoxelMorph", "LDRReleased")
 AFFINE_STEMS = ("none", "vtn", "light")
 FLOW_RESOLUTIONS = ("full", "half")
+
+_HALF_FLOWS = ("LDR", "Pyramid")
 
 _SIDES = {"none": (1, 16), "vtn": (64, 64), "light": (16, 48)}
 """By affine stem: what each side must be a multiple of, and the smallest side."""
@@ -34,14 +36,16 @@ class NetworkConfig(Record):
     )
     channels: int = setting(
         16,
-        "channels of the first layer, all others in proportion; 16 is the papers' value",
+        "channels of the first layer (of Pyramid: of its level at 1/4), all others in proportion; "
+        "16 is the papers' value",
         least=1,
         most=1024,
     )
     flow_resolution: str = setting(
         "full",
-        "half: LDR without an affine stem predicts and composes flows on a grid of half the "
-        "resolution, from which they are interpolated; flows that come out are full all the same",
+        "half: LDR or Pyramid without an affine stem composes flows on a grid of half the "
+        "resolution, from which they are interpolated (LDR predicts them there too, Pyramid does "
+        "so always); flows that come out are full all the same",
         choices=FLOW_RESOLUTIONS,
     )
 
@@ -49,8 +53,9 @@ class NetworkConfig(Record):
         super().__post_init__()
         require(
             self.flow_resolution == "full"
-            or (self.base_network == "LDR" and self.affine_stem == "none"),
-            "network.flow_resolution may be half for base_network LDR with affine_stem none alone, "
+            or (self.base_network in _HALF_FLOWS and self.affine_stem == "none"),
+            "network.flow_resolution may be half for base_network LDR or Pyramid with affine_stem "
+            "none alone, "
             f"not for {self.base_network} with {self.affine_stem}.",
         )
         multiple, least = _SIDES[self.affine_stem]

@@ -11,6 +11,7 @@ from ldr_tf.keras import keras
 from ldr_tf.keras import precision as keras_precision
 from ldr_tf.networks import layers
 from ldr_tf.networks.affine import LDRUtilStem, VTNAffineStem
+from ldr_tf.networks.pyramid import Pyramid
 from ldr_tf.networks.student import LDR
 from ldr_tf.networks.voxelmorph import LDRReleased, VoxelMorph
 from ldr_tf.networks.vtn import VTN
@@ -19,7 +20,13 @@ from ldr_tf.ops.flow import compose, compose_affine
 from ldr_tf.ops.upsampling import upsample
 from ldr_tf.ops.warp import spatial_size, warp
 
-DENSE_STEMS = {"LDR": LDR, "VTN": VTN, "VoxelMorph": VoxelMorph, "LDRReleased": LDRReleased}
+DENSE_STEMS = {
+    "LDR": LDR,
+    "Pyramid": Pyramid,
+    "VTN": VTN,
+    "VoxelMorph": VoxelMorph,
+    "LDRReleased": LDRReleased,
+}
 AFFINE_STEMS = {"vtn": VTNAffineStem, "light": LDRUtilStem}
 
 
@@ -85,7 +92,7 @@ class CascadeNetwork(keras.Model):
         Args:
           config: a NetworkConfig.
           compiled_warp: False keeps to plain TensorFlow operations, for exports: XLA compiles
-            neither the warps nor the heads' rearrangements.
+            neither the warps nor what the dense stems compile.
           precision: of the dense stems, see `ldr_tf.config.OptimisationConfig`; their flows are
             float32 in any case.
           recompute: whether gradients recompute the dense stems' activations to save memory.
@@ -110,7 +117,7 @@ class CascadeNetwork(keras.Model):
         predict = [functools.partial(_predict, stem, self._step) for stem in self.stems]
         self._predict = [tf.recompute_grad(p) if recompute else p for p in predict]
         for layer in self.submodules:
-            if isinstance(layer, layers.Conv3DTranspose):
+            if isinstance(layer, (layers.Conv3DTranspose, Pyramid)):
                 layer.compiled = compiled_warp
         self._traced = traced_by_shape(self._register)
         self.built = True  # the weights exist
@@ -156,7 +163,8 @@ class CascadeNetwork(keras.Model):
             known = number < len(other.stems)
             stem.set_weights(other.stems[number if known else -1].get_weights())
             gains = gain if known else 0.0
-            stem.head.set_weights([gains * weight for weight in stem.head.get_weights()])
+            for head in stem.heads:
+                head.set_weights([gains * weight for weight in head.get_weights()])
 
     def _register(self, fixed, moving):
         stages, composed = [], None

@@ -8,6 +8,7 @@ from ldr_tf.ops.warp import spatial_size
 
 HE_UNIFORM = "he_uniform"
 SMALL = "small"
+ZEROS = "zeros"
 
 
 def leaky_relu(tensor):

@@ -56,9 +56,9 @@ class LDR(keras.Model):
         self.built = True  # the weights exist
 
     @property
-    def head(self):
-        """The layer whose output, but for a factor, is the flow."""
-        return self.flow
+    def heads(self):
+        """The layers whose outputs, but for a factor, are the flow."""
+        return [self.flow]
 
     def call(self, fixed, moving):
         """Predicts the flow of two volumes [B, x, y, z, 1].

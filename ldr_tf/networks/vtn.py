@@ -79,9 +79,9 @@ class VTN(keras.Model):
         self.built = True  # the weights exist
 
     @property
-    def head(self):
-        """The layer whose output, but for a factor, is the flow."""
-        return self.upsamp1to0
+    def heads(self):
+        """The layers whose outputs, but for a factor, are the flow."""
+        return [self.upsamp1to0]
 
     def call(self, fixed, moving):
         """Predicts the flow in voxels, [B, x, y, z, 3], of two volumes [B, x, y, z, 1]."""

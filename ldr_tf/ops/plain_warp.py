@@ -2,7 +2,8 @@
 
 What eight gathers over a whole volume cost is mostly memory: every intermediate result is written
 to it and read again, 8 MB each at 128^3. Here a loop takes some planes at a time, so that they
-stay in the processor's cache: about half the time (`experiments.benchmark export`). Forms that
+stay in the processor's cache: about half the time (`experiments.benchmark export`); what fits into
+one turn needs no loop. Forms that
 were measured and lost: wider gathers of tables that hold two, four or eight neighbours as
 channels, two neighbours packed into one complex number, tf.image.crop_and_resize.
 """
@@ -34,6 +35,11 @@ def _in_turns(image, where, size, moves):
     shape = tf.concat([tf.shape(where)[:-1], [channels]], axis=0)
     planes, turns = _turns(where)
     table = tf.reshape(image, [-1] if channels == 1 else [-1, channels])
+    if planes == where.shape[1]:
+        batch = tf.reshape(tf.range(tf.shape(where)[0]), [-1] + [1] * (where.shape.rank - 2))
+        first = 0.0 if moves else None
+        coordinates = [_axis(where, axis, extent, first) for axis, extent in enumerate(size)]
+        return tf.reshape(_interpolated(table, batch, coordinates, size, channels), shape)
     parts = tf.reshape(where, tf.concat([[-1, planes], tf.shape(where)[2:]], axis=0))
     parts = tf.ensure_shape(parts, [None, None, *where.shape[2:]])
 
@@ -66,7 +72,8 @@ def _axis(part, axis, extent, first):
     """Returns the lower corners (int32) and the fractions between corners along an axis."""
     position = part[..., axis]
     if first is not None:
-        own = tf.cast(tf.range(tf.shape(part)[axis]), part.dtype) + (first if axis == 0 else 0.0)
+        voxels = tf.shape(part)[axis - 4]  # the sizes along x, y, z stand before the last
+        own = tf.cast(tf.range(voxels), part.dtype) + (first if axis == 0 else 0.0)
         position += tf.reshape(own, [-1] + [1] * (2 - axis))
     position = tf.clip_by_value(position, 0.0, tf.cast(extent, part.dtype) - 1.0)
     lower = tf.minimum(tf.cast(position, tf.int32), tf.maximum(extent - 2, 0))

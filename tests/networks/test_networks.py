@@ -10,6 +10,7 @@ from ldr_tf.config import NetworkConfig
 from ldr_tf.networks.affine import LDRUtilStem, VTNAffineStem
 from ldr_tf.networks.cascade import CascadeNetwork
 from ldr_tf.networks.critic import Critic
+from ldr_tf.networks.pyramid import Pyramid
 from ldr_tf.networks.student import LDR
 from ldr_tf.networks.voxelmorph import LDRReleased, VoxelMorph
 from ldr_tf.networks.vtn import VTN
@@ -35,6 +36,17 @@ CASES = {
         image_size=(18, 20, 23), channels=2, cascades=2, flow_resolution="half"
     ),
     "vtn_padded": NetworkConfig(base_network="VTN", image_size=(40, 48, 36), channels=1),
+    "pyramid": NetworkConfig(base_network="Pyramid", image_size=(16, 32, 16), channels=4, rep=2),
+    "pyramid_affine": NetworkConfig(
+        base_network="Pyramid", affine_stem="light", image_size=(64, 48, 48), channels=2
+    ),
+    "pyramid_half": NetworkConfig(
+        base_network="Pyramid",
+        image_size=(32, 18, 23),
+        channels=2,
+        cascades=2,
+        flow_resolution="half",
+    ),
 }
 
 
@@ -48,12 +60,10 @@ def build(case, compiled_warp=True):
     if network.affine_stem is not None:
         for variable in network.affine_stem.head.trainable_variables:
             variable.assign(variable * 0.01)
-    if CASES[case].flow_resolution == "half":
-        for stem in network.stems:
-            stem.head.kernel.assign(stem.head.kernel / 8)
-    if CASES[case].base_network == "VTN":
-        for stem in network.stems:
-            stem.head.kernel.assign(stem.head.kernel * 0.1)
+    half, base = CASES[case].flow_resolution == "half", CASES[case].base_network
+    smaller = {"VTN": 0.1, "Pyramid": 0.005}.get(base, 0.125 if half else 1.0)
+    for head in (head for stem in network.stems for head in stem.heads):
+        head.kernel.assign(head.kernel * smaller)
     return network
 
 
@@ -82,10 +92,11 @@ def assert_same(answer, wanted):
         (lambda: VoxelMorph(), 300_547),
         (lambda: LDRReleased(), 280_659),
         (lambda: Critic(), 2_789_427),
+        (lambda: Pyramid(), 783_408),
     ],
     ids=[
         *["LDR", "LDRHalf", "VTN", "VTNAffine", "LDRUtil", "LDRUtil64"],
-        *["VoxelMorph", "LDRReleased", "Critic"],
+        *["VoxelMorph", "LDRReleased", "Critic", "Pyramid"],
     ],
 )
 def test_parameter_counts(network, count):
@@ -131,7 +142,9 @@ def test_traced_plain_and_eager_agree(case):
     assert_same(tf.function(build(case, compiled_warp=False))(fixed, moving), wanted)
 
 
-@pytest.mark.parametrize("case", ["ldr", "ldr_cascade_rep", "ldr_half", "voxelmorph", "vtn_affine"])
+@pytest.mark.parametrize(
+    "case", ["ldr", "ldr_cascade_rep", "ldr_half", "voxelmorph", "vtn_affine", "pyramid"]
+)
 def test_whole_network_compiles_with_xla(case):
     fixed, moving = pair(case)
     network = build(case)
@@ -167,7 +180,9 @@ def test_saved_model_round_trip(case, tmp_path):
     np.testing.assert_allclose(answer["flow"], network(fixed, moving).flow, atol=2e-3)
 
 
-@pytest.mark.parametrize("case", ["ldr_cascade_rep", "ldr_half", "vtn_affine", "voxelmorph"])
+@pytest.mark.parametrize(
+    "case", ["ldr_cascade_rep", "ldr_half", "vtn_affine", "voxelmorph", "pyramid", "pyramid_half"]
+)
 def test_more_cascades_start_where_fewer_were(case):
     fewer = build(case)
     config = dataclasses.replace(CASES[case], cascades=CASES[case].cascades + 1)
@@ -193,10 +208,11 @@ def test_half_resolution_by_hand():
     kernel = np.zeros(stem.conv1.kernel.shape, "float32")
     kernel[1:3, 1:3, 1:3, 0, 0] = 1 / 8
     stem.conv1.kernel.assign(kernel)
-    kernel = np.zeros(stem.head.kernel.shape, "float32")
+    (head,) = stem.heads
+    kernel = np.zeros(head.kernel.shape, "float32")
     # The skip's channels come after deconv2's; the head's output counts eight times.
     kernel[0, 0, 0, 16] = np.array([1.0, -2.0, 0.5]) / 8
-    stem.head.kernel.assign(kernel)
+    head.kernel.assign(kernel)
     ramp = np.broadcast_to(np.arange(16, dtype="float32")[:, None, None], (16, 16, 16))
     fixed = tf.constant(ramp[None, ..., None] / 16)
     flow = network(fixed, tf.zeros_like(fixed)).flow
