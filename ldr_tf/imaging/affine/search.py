@@ -7,7 +7,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from ldr_tf.imaging.affine.likeness import NOTHING, Judge, Likeness
+from ldr_tf.imaging.affine.likeness import Judge, Likeness
 from ldr_tf.imaging.affine.optimising import Pair
 from ldr_tf.imaging.affine.shape import affine_of, shape_of
 
@@ -21,7 +21,7 @@ _KEPT, _BEST = 8, 3
 
 @dataclasses.dataclass(frozen=True)
 class Start:
-    """A rigid map or similarity from fixed to moving points from which an affine map may be optimised."""
+    """A map from fixed to moving points, rigid or a similarity, to optimise an affine map from."""
 
     transform: sitk.AffineTransform
     likeness: Likeness

@@ -31,7 +31,7 @@ class Shape:
     @property
     def plausible(self):
         """Whether all scales lie in 0.7 to 1.4, and nothing is mirrored."""
-        within = LEAST_SCALE <= self.scales[-1] and self.scales[0] <= MOST_SCALE
+        within = self.scales[-1] >= LEAST_SCALE and self.scales[0] <= MOST_SCALE
         return within and not self.mirrored
 
 
