@@ -1,6 +1,7 @@
 """Brings two scans roughly onto each other: nothing, a shift, or an affine map."""
 
 import dataclasses
+from typing import Optional
 
 import numpy as np
 import SimpleITK as sitk
@@ -10,8 +11,7 @@ from ldr_tf.imaging.affine.likeness import Likeness
 from ldr_tf.imaging.affine.optimising import Pair, one_thread
 from ldr_tf.imaging.affine.scan import overlap, scan_of
 from ldr_tf.imaging.affine.search import Search, better
-from ldr_tf.imaging.affine.shape import LEAST_SCALE, MOST_SCALE, Shape, affine_of, shape_of
-from ldr_tf.notices import Notices
+from ldr_tf.imaging.affine.shape import Shape, affine_of, shape_of
 
 METHODS = ("auto", "none", "moments", "full")
 
@@ -32,7 +32,8 @@ class Alignment:
         of view that the scans share, 0..1.
       note: one sentence that says what was done and why.
       shape: scales, rotation and shear of the transform, a Shape.
-      kind: "identity", "shift", "rigid", "similarity" or "affine": what the transform is.
+      refused_scales: those of an affine map that was found and not taken, or None.
+      kind: "identity", "shift", "similarity" or "affine": what the transform is.
       tried: how many rigid starts were looked at.
       searched: whether the first answer was so poor that rotations were tried.
       likeness_before, likeness_after: how alike the scans are at a coarse resolution, a Likeness.
@@ -44,6 +45,7 @@ class Alignment:
     overlap_after: float
     note: str
     shape: Shape
+    refused_scales: Optional[tuple[float, float, float]]
     kind: str
     tried: int
     searched: bool
@@ -51,24 +53,23 @@ class Alignment:
     likeness_after: Likeness
 
 
-def align(fixed, moving, method="auto", notices=None):
+def align(fixed, moving, method="auto"):
     """Finds the affine map from the fixed to the moving scan.
 
     Args:
       fixed, moving: 3D scalar SimpleITK images on any grids.
       method: "none"; "moments": a shift that brings the foregrounds' centres of mass together;
         "full": from there or from where the scans lie, whichever is the more similar, a rigid and
-        then an affine map by Mattes' mutual information on a pyramid, the same at every call.
-          Bodies that the fields of view cut off are tried at places along themselves too, and
-          where the first rigid answer leaves the scans too little alike, many rotations;
+        then an affine map by Mattes' mutual information on a pyramid, the same at every call;
+        bodies that the fields of view cut off are tried at places along themselves too, and
+        many rotations where the first answer leaves the scans too little alike;
         "auto": "none" where the foregrounds overlap by a Dice of at least 0.85, the scans look
           alike and a coarse rigid search leaves them within 3 percent of their size (a trunk
           shifted along itself overlaps well), else "full".
-      notices: a Notices to be told what was out of the ordinary, or None.
 
     Returns:
-      An `Alignment`. Its scales lie in 0.7 to 1.4: where the affine map's do not, it is a
-      similarity or, if need be, a rigid map, with the warning "affine-scale".
+      An `Alignment`. Its scales lie in 0.7 to 1.4: where those of the affine map found do not, a
+      similarity is taken.
 
     Raises:
       InputError: "auto" or "none", and the scans share no place; a scan of nothing but background.
@@ -77,24 +78,23 @@ def align(fixed, moving, method="auto", notices=None):
     if method not in METHODS:
         raise ValueError(f"the affine method must be one of {', '.join(METHODS)}, not {method!r}.")
     with one_thread():
-        return _Aligner(fixed, moving, Notices() if notices is None else notices).run(method)
+        return _Aligner(fixed, moving).run(method)
 
 
 class _Aligner:
-    def __init__(self, fixed, moving, notices):
+    def __init__(self, fixed, moving):
         self.fixed, self.moving = scan_of(fixed, "fixed"), scan_of(moving, "moving")
-        self.notices = notices
         self.search = Search(self.fixed, self.moving)
         self.identity = sitk.AffineTransform(3)
         self.before, self.covered = overlap(self.fixed, self.moving, self.identity)
         self.unmoved = self.search.look(self.identity)
-        self.searched = False
+        self.searched, self.refused = False, None
 
     def run(self, method):
         if method in ("auto", "none") and self.covered == 0:
             raise InputError(
                 "the two scans do not overlap in physical space (nothing of the moving scan lies "
-                "where the fixed one does); --affine=moments brings their centres together."
+                "where the fixed one does); the affine step moments brings their centres together."
             )
         if method == "none":
             return self.found(self.identity, "none", "identity", "none asked for")
@@ -114,7 +114,9 @@ class _Aligner:
 
     def aligned(self):
         """Whether the scans lie on each other as they are."""
-        if self.before < _ALIGNED or self.covered < _COVERED or self.unmoved.poor:
+        if self.before < _ALIGNED or self.covered < _COVERED or self.doubtful(self.unmoved):
+            return False
+        if any(better(start, self.unmoved) for start in self.search.along_body(self.unmoved)):
             return False
         moved = self.search.rigid(self.unmoved)
         side = self.fixed.side
@@ -130,10 +132,14 @@ class _Aligner:
         starts = [self.search.look(moments)] + [self.unmoved] * (self.covered > 0)
         first = self.search.best(starts)
         first = self.preferred(first, self.search.along_body(first))
-        if first.poor:
+        if self.doubtful(first):
             self.searched = True
             first = self.preferred(first, self.search.turned())
         return first
+
+    def doubtful(self, start):
+        """Whether a Start is poor, or a far rotation comes near to it."""
+        return start.poor or self.search.challenged(start)
 
     def preferred(self, first, others):
         """Returns the best of other Starts, once optimised, if clearly better than the first."""
@@ -154,8 +160,8 @@ class _Aligner:
         affine.SetTranslation(rigid.GetTranslation())
         pair.optimise(affine, start.transform, [(2, fine), (1, 0.0)])
         kinds = [
-            (start.transform, "rigid"),
-            (affine_of(rigid, start.transform), "rigid"),
+            (start.transform, "similarity"),
+            (affine_of(rigid, start.transform), "similarity"),
             (affine_of(affine, start.transform), "affine"),
         ]
         shape = shape_of(kinds[-1][0])
@@ -168,13 +174,7 @@ class _Aligner:
             kinds[-1] = affine_of(similarity, start.transform), "similarity"
             if not shape_of(kinds[-1][0]).plausible:
                 kinds.pop()
-            self.notices.warning(
-                "affine-scale",
-                "the affine step would scale the moving scan by "
-                f"{shape.scales[-1]:.2f} to {shape.scales[0]:.2f}, beyond the {LEAST_SCALE} to "
-                f"{MOST_SCALE} between heads or bodies; a {kinds[-1][1]} map was taken: check the "
-                "scans' voxel sizes and whether they show the same part.",
-            )
+            self.refused = shape.scales
         return min(kinds, key=lambda kind: pair.disagreement(kind[0]))
 
     def told(self, deed, transform):
@@ -190,6 +190,7 @@ class _Aligner:
             overlap_after=after,
             note=note,
             shape=shape_of(transform),
+            refused_scales=self.refused,
             kind=kind,
             tried=self.search.tried,
             searched=self.searched,

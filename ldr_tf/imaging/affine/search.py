@@ -7,7 +7,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from ldr_tf.imaging.affine.likeness import Judge, Likeness
+from ldr_tf.imaging.affine.likeness import Judge, Likeness, matrix_and_shift
 from ldr_tf.imaging.affine.optimising import Pair
 from ldr_tf.imaging.affine.shape import affine_of, shape_of
 
@@ -17,6 +17,9 @@ _COVERED = 0.5
 _BETTER = 1.05
 _NUDGE = 22.0  # degrees
 _KEPT, _BEST = 8, 3
+_EVERY = 4  # points, where many rotations are compared
+_NEAR = 0.8
+_FAR_TRACE = 1 + 2 * np.cos(np.deg2rad(35.0))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Search:
         self._fixed, self._moving = fixed, moving
         self._spacing = _SPACING * fixed.fine_spacing
         self._judge = Judge(fixed, moving, self._spacing)
-        self._pair = None
+        self._pair = self._rotated = None
         self.tried = 0
 
     def look(self, transform):
@@ -102,21 +105,36 @@ class Search:
 
     def turned(self):
         """Returns the best Starts of many rotations about the centres of mass."""
-        looked = [self._about_centres(rotation) for rotation in _rotations()]
         near = []
-        for _, rotation in _best(looked, _KEPT):
+        for _, rotation in _best(self._rivals(), _KEPT):
             for vector in np.concatenate([np.eye(3), -np.eye(3)]):
                 nudge = Rotation.from_rotvec(np.deg2rad(_NUDGE) * vector).as_matrix()
                 near.append(self._about_centres(rotation @ nudge))
-        self.tried += len(looked) + len(near)
-        return [start for start, _ in _best(looked + near, _KEPT)]
+        self.tried += len(near)
+        return [self.look(start.transform) for start, _ in _best(self._rivals() + near, _KEPT)]
+
+    def challenged(self, start):
+        """Whether a far rotation, as it is, comes near to what a Start reaches."""
+        known = Start(start.transform, self._judge(start.transform, _EVERY)).worth
+        turn = matrix_and_shift(start.transform)[0]
+        return any(
+            rival.worth > _NEAR * known
+            for rival, rotation in self._rivals()
+            if np.trace(rotation @ turn.T) < _FAR_TRACE
+        )
+
+    def _rivals(self):
+        if self._rotated is None:
+            self._rotated = [self._about_centres(rotation) for rotation in _rotations()]
+            self.tried += len(self._rotated)
+        return self._rotated
 
     def _about_centres(self, rotation):
         shift = self._moving.centre - rotation @ self._fixed.centre
         transform = sitk.AffineTransform(3)
         transform.SetMatrix(rotation.ravel().tolist())
         transform.SetTranslation(shift.tolist())
-        return self.look(transform), rotation
+        return Start(transform, self._judge(transform, _EVERY)), rotation
 
 
 def better(start, first):
