@@ -93,5 +93,5 @@ def _smoothed(image, grid):
     variance = np.where(wanted > _SMOOTH_ABOVE * spacing, wanted**2 - spacing**2, 0.0) / 2.355**2
     if not variance.any():
         return image
-    smooth = ndimage.gaussian_filter(to_array(image), np.sqrt(variance), mode="nearest")
+    smooth = ndimage.gaussian_filter(to_array(image), np.sqrt(variance) / spacing, mode="nearest")
     return to_image(smooth, image)

@@ -172,7 +172,7 @@ def spoil(case, what):
     if what in ("empty", "truncated"):
         content = path.read_bytes()
         path.write_bytes(content[: len(content) // 2] if what == "truncated" else b"")
-    return {"moving": path}, "--affine=moments" if what == "far away" else path
+    return {"moving": path}, "moments" if what == "far away" else path
 
 
 BAD = ["missing", "empty", "truncated", "2D", "4D", "NaN", "constant", "RGB", "far away", "labels"]

@@ -171,6 +171,17 @@ def test_downsampling_smooths_a_pattern_that_would_alias():
     assert set(np.unique(to_array(labels))) <= {0, 100}
 
 
+def test_smoothing_is_in_mm_whatever_the_voxels_size():
+    array = np.indices((32, 32, 32))[0] % 2 * 100.0
+    small = to_image(array.astype(np.float32), scan((32, 32, 32)))
+    large = to_image(array.astype(np.float32), scan((32, 32, 32), (4.0, 4.0, 4.0)))
+    found = [
+        resample(image, network_grid(image, ImageConfig("LIA", (mm,) * 3), (11, 11, 11)))
+        for image, mm in ((small, 3.0), (large, 12.0))
+    ]
+    np.testing.assert_allclose(*map(to_array, found), atol=1e-3)
+
+
 def test_smoothing_follows_the_images_own_axes():
     array = np.indices((24, 24, 24))[2] % 2 * 100.0
     image = to_image(array.astype(np.float32), scan((24, 24, 24)))

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from scipy.spatial.transform import Rotation
 
 from ldr_tf.errors import InputError
 from ldr_tf.imaging import Grid, align, to_array, to_image
@@ -132,8 +133,78 @@ def test_full_starts_from_the_centres_where_nothing_overlaps():
 def test_scans_far_from_each_other_are_refused(method):
     moving = body()
     moving.SetOrigin(np.add(moving.GetOrigin(), (900.0, 0.0, 0.0)))
-    with pytest.raises(InputError, match=r"do not overlap in physical space.*--affine=moments"):
+    with pytest.raises(InputError, match=r"do not overlap in physical space.*moments"):
         align(body(), moving, method)
+
+
+def turned(axis, degrees, shift=(0.0, 0.0, 0.0)):
+    turn = Rotation.from_rotvec(np.deg2rad(degrees) * np.eye(3)[axis]).as_matrix()
+    return affine(turn, shift)
+
+
+@pytest.mark.parametrize("degrees", [60, 180])
+@pytest.mark.parametrize("axis", range(3))
+def test_a_scan_that_lies_the_wrong_way_round_is_found(axis, degrees):
+    truth = turned(axis, degrees, (6.0, -4.0, 5.0))
+    found = align(body(truth), body(direction=RAS), "auto")
+    assert found.searched and found.tried > 72
+    assert found.shape.rotation == pytest.approx(degrees, abs=3)
+    assert error(found.transform, truth) < 4.0  # two voxels; unturned it is tens of mm
+    assert "starts" in found.note
+    assert found.likeness_after.information > 2 * found.likeness_before.information
+
+
+def test_a_good_first_answer_is_not_searched_further():
+    found = align(body(affine(MATRIX, (14.0, -9.0, 12.0))), body(direction=RAS))
+    assert not found.searched and found.refused_scales is None
+
+
+def test_a_slab_finds_its_place_in_a_long_body():
+    slab = long_body()[:, :, 5:30]
+    origin = slab.GetOrigin()
+    slab.SetOrigin((origin[0], origin[1], origin[2] + 90.0))  # says to lie 90 mm further up
+    down = align(slab, long_body())
+    np.testing.assert_allclose(down.transform.TransformPoint(origin)[2], origin[2] - 90, atol=2)
+    up = align(long_body(), slab)
+    np.testing.assert_allclose(up.transform.TransformPoint(origin)[2], origin[2] + 90, atol=2)
+    assert min(down.shape.scales + up.shape.scales) > 0.9
+
+
+def test_padding_does_not_count():
+    truth = affine(IDENTITY, (8.0, -6.0, 7.0))
+    arrays = [to_array(body(transform)) * 4 - 1024 for transform in (truth, None)]
+    arrays[0][:9], arrays[0][-9:] = -32768, -32768
+    fixed, moving = (to_image(array, body()) for array in arrays)
+    assert error(align(fixed, moving, "full").transform, truth) < 1.5
+    assert error(align(moving, fixed, "full").transform, affine(shift=(-8.0, 6.0, -7.0))) < 1.5
+
+
+def test_another_contrast_does_not_matter():
+    truth = turned(2, 15, (9.0, -7.0, 6.0))
+    array = to_array(body())
+    inverted = to_image(np.where(array > 50, 700 - array, 0).astype(np.float32), body())
+    found = align(body(truth), inverted, "full")
+    assert error(found.transform, truth) < 2.5
+
+
+def test_scales_stay_within_what_people_differ_by():
+    """A body half as high, as from a wrong slice thickness, is not stretched to fit."""
+    moving = body()
+    moving.SetSpacing((2.0, 2.0, 1.0))
+    moving.SetOrigin(np.multiply(moving.GetOrigin(), (1, 0.5, 1)))  # LIA: the third axis is A
+    found = align(body(), moving, "full")
+    assert found.refused_scales is not None and found.refused_scales[-1] < 0.7
+    assert found.kind == "similarity"
+    assert found.shape.plausible
+    # All three scales of a similarity are the same.
+    np.testing.assert_allclose(found.shape.scales, found.shape.scales[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_three_slices_are_aligned_as_the_moving_scan_too(swapped):
+    pair = [body(), body()[:, 20:23, :]]
+    found = align(*(pair[::-1] if swapped else pair))
+    assert found.method == "none" and found.overlap_before > 0.9
 
 
 def test_none_changes_nothing():
