@@ -34,11 +34,11 @@ class Pyramid(keras.Model):
     flow from its last features; it starts at zero, so that the network starts as the identity.
     783,408 parameters.
 
-    Sources: the dual-stream pyramids with local correlation of Liu et al., "Unsupervised Deformable
-    Image Registration Revisited", MIDL 2025 (short paper); Mok and Chung, "Large Deformation
+    Sources: the comparison of dual-stream pyramids, with and without local correlation, in the
+    repository HengjieLiu/Unsupervised-DL-DIR-Revisited; Mok and Chung, "Large Deformation
     Diffeomorphic Image Registration with Laplacian Pyramid Networks", MICCAI 2020, for hidden
-    features that travel down the pyramid; Ma et al., "PIViT", MICCAI 2023, and Chen et al.,
-    "Encoder-Only Image Registration" (EOIR), 2025, for composed instead of added flows.
+    features handed down the pyramid; "Encoder-Only Image Registration" (EOIR), 2025, for flows
+    that are composed instead of added.
 
     Attributes:
       size_multiple: sides of the volume must be multiples of this.
