@@ -21,12 +21,14 @@ LAYERS = {
     "notices": set(),
     "records": {"errors"},
     "config": {"records"},
-    "files": {"errors"},
+    "json_text": {"errors"},
+    "files": {"errors", "json_text"},
+    "hdf5": {"errors", "files"},
     "ops": {"conventions"},
     "losses": _BASE | {"ops"},
     "metrics": _BASE | {"ops"},
     "networks": _NETWORKS,
-    "runs": _NETWORKS | {"files"},
+    "runs": _NETWORKS | {"files", "hdf5"},
     "training": _TRAINING,
     "imaging": _BASE | {"files"},
     "evaluation": _APPLICATIONS,
@@ -35,7 +37,8 @@ LAYERS = {
     "registration": _APPLICATIONS,
     "commands": _APPLICATIONS | {"", "registration"},
 }
-DATA_MAY_IMPORT = _BASE | {"files", "imaging", "ops", "metrics", "evaluation"}
+_DATA = {"files", "hdf5", "imaging", "json_text", "metrics", "ops", "evaluation"}
+DATA_MAY_IMPORT = _BASE | _DATA
 
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "joblib", "marshal", "shelve"}
 FORBIDDEN_CALLS = {"eval", "exec", "print"}

@@ -38,3 +38,9 @@ class DataConfig(Record):
         False, "whether only disjoint neighbours of the data set are pairs, not all ordered pairs"
     )
     cache: bool = setting(False, "whether all scans that were read stay in memory", changeable=True)
+    allow_external: bool = setting(
+        False,
+        "whether the HDF5 files of the data set and of teacher_flows may lead to other files, by "
+        "links or by storage outside",
+        changeable=True,
+    )

@@ -145,7 +145,7 @@ def test_round_trip(tmp_path):
         ({"image_size": [128, 128, 0]}, "image_size must be three numbers"),
         ({"segmentation_class_value": {"left": "a"}}, "segmentation_class_value"),
         ({"atlas": 3}, "atlas must be a scan's key"),
-        ({"image": {"spacing": [0, 1, 1]}}, "image.spacing must be above zero"),
+        ({"image": {"spacing": [0, 1, 1]}}, "image.spacing must be above 0"),
         ({"image": {"spaceing": None}}, "unknown field image.spaceing"),
     ],
 )

@@ -200,7 +200,7 @@ def test_nothing_good_writes_nothing(tmp_path, capsys):
         (["--size=64,64"], "size must be one or three whole numbers"),
         (["--size=8"], "size must be one or three whole numbers"),
         (["--spacing=2,two,2"], "spacing must be one or three numbers of mm"),
-        (["--spacing=2,0,2"], "image.spacing must be above zero"),
+        (["--spacing=2,0,2"], "image.spacing must be above 0"),
         (["--orientation=LLA"], "image.orientation must be three letters"),
         (["--intensity=bright"], "intensity"),
     ],
