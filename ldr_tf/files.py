@@ -88,17 +88,14 @@ def _lock(path):
     """Returns the descriptor of a locked file, made where needed, its content left alone."""
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     for _ in range(_ATTEMPTS):
-        descriptor = os.open(path, flags, 0o666)
-        try:
+        with contextlib.ExitStack() as opened:
+            descriptor = os.open(path, flags, 0o666)
+            opened.callback(os.close, descriptor)
             _flock(descriptor)
-            if _is_at(descriptor, path):
-                return descriptor
-        except FileNotFoundError:  # its last holder has just deleted it
-            pass
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
+            with contextlib.suppress(FileNotFoundError):  # its last holder has just deleted it
+                if _is_at(descriptor, path):
+                    opened.pop_all()
+                    return descriptor
     raise BlockingIOError
 
 
