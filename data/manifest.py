@@ -133,11 +133,21 @@ def read_manifest(path):
     return manifest
 
 
-def write_manifest(path, file_paths, subsets, schemes, image_size, image=None, **others):
+def write_manifest(path, *content, **others):
     """Writes a data set's JSON, atomically, and returns it as read back.
 
     Args:
       path: the JSON file.
+      *content, **others: see `manifest_content`.
+    """
+    files.write_json(path, manifest_content(*content, **others))
+    return read_manifest(path)
+
+
+def manifest_content(file_paths, subsets, schemes, image_size, image=None, **others):
+    """Returns the content of a data set's JSON.
+
+    Args:
       file_paths: name -> path of an HDF5 file, relative to the JSON's folder.
       subsets: name -> list of keys.
       schemes: name -> {subset: fraction}.
@@ -154,8 +164,7 @@ def write_manifest(path, file_paths, subsets, schemes, image_size, image=None, *
     content.update({name: value for name, value in others.items() if value is not None})
     if image is not None:
         content["image"] = records.to_dict(image)
-    files.write_json(path, content)
-    return read_manifest(path)
+    return content
 
 
 def _require(condition, path, sentence):

@@ -134,7 +134,7 @@ def read(found, name):
 def attribute(found, key, name, default=None):
     """Returns an attribute of a group or data set, `default` where there is none."""
     with damage_named(name):
-        return found.attrs[key] if key in found.attrs else default
+        return found.attrs.get(key, default)
 
 
 def _kind(found):

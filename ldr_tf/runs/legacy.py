@@ -26,7 +26,15 @@ _LEFT = {
     "unused critic": re.compile(r"(^|/)d_(_\d+)?/"),
 }
 _NAMES_SHOWN = 6
-_DAMAGE = (IndexError, KeyError, MemoryError, RuntimeError, TypeError, ValueError, tf.errors.OpError)
+_DAMAGE = (
+    IndexError,
+    KeyError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    tf.errors.OpError,
+)
 
 
 class OriginalArguments(NamedTuple):
