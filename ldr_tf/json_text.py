@@ -10,12 +10,13 @@ _LARGEST_WHOLE = 1 << 63
 _SHOWN = 24
 
 
-def parse_json(text, name):
+def parse_json(text, name, nan=False):
     """Returns the content of a JSON text: dictionaries, lists, texts, numbers, True, False, None.
 
     Args:
       text: bytes in UTF-8, with or without a byte order mark, or a text.
       name: what messages call it, such as the file's path.
+      nan: whether NaN and Infinity are numbers, as in our own records of what was measured.
 
     Raises:
       InputError: the text is no JSON; it is nested more than 64 deep; a whole number lies beyond
@@ -29,7 +30,7 @@ def parse_json(text, name):
             text,
             parse_int=_whole,
             parse_float=_finite,
-            parse_constant=_constant,
+            parse_constant=float if nan else _constant,
             object_pairs_hook=_object,
         )
         _check(content)
