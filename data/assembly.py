@@ -216,7 +216,9 @@ def _make_part(source, settings, path, digest):
     }
     with small_file(path) as file:
         write_scan(file, "scan", scan.volume, scan.labels, None, attributes)
-    notices = tuple(Notice(**notice) for notice in json.loads(scan.attributes["notices"]))
+    notices = tuple(
+        Notice(**notice) for notice in parse_json(scan.attributes["notices"], source.path)
+    )
     return None, time.perf_counter() - start, notices
 
 

@@ -10,14 +10,13 @@ import h5py
 import numpy as np
 
 from data.manifest import scan_id
+from data.values import check_points_shape, finite_points, whole_labels
 from ldr_tf import hdf5
 from ldr_tf.errors import InputError
 
 _PLANES = slice(7, None, 16)
 _PLACES = 4096
 """Scans whose place in the file is remembered."""
-_MOST_POINTS = 100_000
-_LARGEST_LABEL = np.iinfo(np.int32).max
 
 
 @dataclasses.dataclass(frozen=True)
@@ -254,38 +253,12 @@ class VolumeReader:
 
     def _segmentation(self, group, key):
         labels = self._load(self._sized(group, "segmentation", key), key)
-        if labels.dtype.kind == "f":
-            if not np.array_equal(labels, np.rint(labels)):
-                raise InputError(
-                    f"{self._where(key)}: segmentation must hold whole numbers, "
-                    f"not {labels.dtype} with fractions or NaN."
-                )
-            labels = self._small(labels, key).astype(np.int32)
-        return labels if labels.dtype.itemsize <= 2 else self._small(labels, key)
-
-    def _small(self, labels, key):
-        if labels.min() < -_LARGEST_LABEL or labels.max() > _LARGEST_LABEL:
-            raise InputError(
-                f"{self._where(key)}: segmentation must hold labels of 32 bits, not "
-                f"{labels.min()}..{labels.max()}."
-            )
-        return labels
+        return whole_labels(labels, f"{self._where(key)}: segmentation")
 
     def _point(self, group, key):
-        found = self._dataset(group, "point", key)
-        if len(found.shape) != 2 or found.shape[1] != 3 or found.dtype.kind == "b":
-            raise InputError(
-                f"{self._where(key)}: point must be numbers of shape (n, 3), not {found.shape}."
-            )
-        if found.shape[0] > _MOST_POINTS:
-            raise InputError(f"{self._where(key)}: point must have at most {_MOST_POINTS} rows.")
-        with np.errstate(over="ignore"):  # refused below
-            point = self._load(found, key).astype(np.float32)
-        if not np.isfinite(point).all():
-            raise InputError(
-                f"{self._where(key)}: point must be finite numbers; negative ones mean absent."
-            )
-        return point
+        found, name = self._dataset(group, "point", key), f"{self._where(key)}: point"
+        check_points_shape(found, name)
+        return finite_points(self._load(found, key), name)
 
 
 def write_scan(file, key, volume, segmentation=None, point=None, attributes=None):

@@ -32,7 +32,7 @@ LAYERS = {
     "training": _TRAINING,
     "imaging": _BASE | {"files"},
     "evaluation": _APPLICATIONS,
-    "serving": _BASE | {"", "files", "ops", "runs"},
+    "serving": _BASE | {"", "files", "json_text", "ops", "runs"},
     "models": _BASE | {"networks", "runs", "serving"},
     "registration": _APPLICATIONS,
     "commands": _APPLICATIONS | {"", "registration"},
