@@ -23,7 +23,7 @@ from data.hdf5 import check_space, small_file
 from data.manifest import manifest_content
 from data.preparation import fingerprint, prepare_scan
 from data.volumes import write_scan
-from data.workers import Crash, results
+from data.workers import FAILURES, Crash, results
 from ldr_tf import files, hdf5
 from ldr_tf.errors import InputError
 from ldr_tf.json_text import json_of, parse_json
@@ -205,7 +205,7 @@ def _make_part(source, settings, path, digest):
         scan = prepare_scan(source, settings)
     except InputError as error:
         return str(error), time.perf_counter() - start, ()
-    except Exception as error:  # whatever it is, the other scans are not to suffer
+    except FAILURES as error:  # anything else ends the process and is told as that
         words = str(error).splitlines() or [type(error).__name__]
         problem = f"{source.path}: cannot be prepared ({words[-1]})."
         return problem, time.perf_counter() - start, ()

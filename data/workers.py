@@ -12,6 +12,24 @@ from multiprocessing import connection
 
 _PATIENCE = 5.0
 
+FAILURES = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    BufferError,
+    EOFError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    NameError,
+    OSError,
+    RuntimeError,
+    SystemError,
+    TypeError,
+    ValueError,
+)
+"""What a job may raise, whatever library it comes from."""
+
 
 class Crash:
     """The result of a job whose process ended.
@@ -88,6 +106,6 @@ def _work(end, function):
             arguments = end.recv()
             try:
                 answer = None, function(*arguments)
-            except Exception as error:
+            except FAILURES as error:
                 answer = error, None
             end.send(answer)
