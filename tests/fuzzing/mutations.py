@@ -24,24 +24,22 @@ TOKENS = [
     "\u0130\u2028".encode(),
 ]
 
+_TEXTS = ["", ".", "/", "..", "../x", "a\0b", "\ud800", "x" * 5000, "a\nb", "/dev/zero"]
+_NUMBERS = [0, -1, 1, 2**31, 2**63, 10**400, 1e308, float("nan"), float("inf"), -0.0, 1e-9]
 _LEAVES = st.one_of(
-    st.sampled_from(
-        [None, True, 0, -1, 1, 2**31, 2**63, 10**400, 1e308, float("nan"), float("inf"), -0.0, 1e-9]
-    ),
-    st.sampled_from(
-        ["", ".", "/", "..", "../x", "a\0b", "\ud800", "x" * 5000, "a\nb", "/dev/zero"]
-    ),
+    st.sampled_from([None, True, *_NUMBERS]),
+    st.sampled_from(_TEXTS),
     st.text(max_size=8),
     st.integers(-5, 5000),
     st.floats(),
 )
-VALUES = st.recursive(
-    _LEAVES,
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
-    ),
-    max_leaves=6,
-)
+
+
+def _nested(inner):
+    return st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+
+
+VALUES = st.recursive(_LEAVES, _nested, max_leaves=6)
 
 
 @st.composite

@@ -36,6 +36,7 @@ SIZE = (4, 5, 6)
 SECRET = 77
 """The value of every voxel in a file that no data set may reach."""
 
+_DEEDS = ["data", "data", "group", "link", "loop", "out", "raw", "virtual", "large"]
 _MANIFEST = {
     "files": {"a": {"type": "HDF5", "path": "a.h5"}, "/": {"type": "HDF5", "path": "a.h5"}},
     "subsets": {"train": ["a/1", "a/2", "x/3"], "val": ["a/2", "a/1"]},
@@ -67,22 +68,44 @@ def attempt(name, content):
                 out.write(data)
         before = _state(place)
         use = functools.partial(TARGETS[name]["use"], folder)
-        out, error = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
+        with _screen() as shown:
             try:
                 code = cli.main(use, flags.FlagValues(), "", ["fuzz"])
             except AssertionError as wrong:
                 return f"wrong: {wrong}"
             except Exception as wrong:
                 return f"{type(wrong).__name__}: {wrong}"
+            lines = shown()
         if _state(place) != before:
             return "the input, or files beside it, changed"
-        lines = error.getvalue().splitlines()
         if code not in (0, 2):
             return f"exit code {code}"
+        if code == 0 and lines:
+            return f"said without need: {lines}"
         if code == 2 and (len(lines) != 1 or not lines[0].rstrip().endswith((".", "?"))):
             return f"not one sentence: {lines}"
         return None
+
+
+@contextlib.contextmanager
+def _screen():
+    """Yields a function that returns the lines written to the screen, by C libraries too."""
+    kept = [os.dup(stream) for stream in (1, 2)]
+    with tempfile.TemporaryFile() as file, contextlib.redirect_stderr(io.StringIO()) as error:
+
+        def shown():
+            file.seek(0)
+            text = file.read().decode(errors="replace") + error.getvalue()
+            return text.splitlines()
+
+        try:
+            for stream in (1, 2):
+                os.dup2(file.fileno(), stream)
+            yield shown
+        finally:
+            for stream, copy in zip((1, 2), kept):
+                os.dup2(copy, stream)
+                os.close(copy)
 
 
 def _state(place):
@@ -127,9 +150,7 @@ def _volume_files(draw):
 
 
 def _put(draw, group, field, kinds):
-    deed = draw(
-        st.sampled_from(["data", "group", "link", "loop", "out", "raw", "virtual", "large"])
-    )
+    deed = draw(st.sampled_from(_DEEDS))
     shape = draw(st.sampled_from([SIZE, SIZE, (6, 3), (0, 3), (), (4, 5), (1, 1, 1)]))
     if deed == "data":
         kind = draw(st.sampled_from(kinds))
@@ -139,9 +160,7 @@ def _put(draw, group, field, kinds):
     elif deed == "group":
         group.create_group(field)
     elif deed == "link":
-        group[field] = h5py.SoftLink(
-            draw(st.sampled_from(["/nowhere", "/2/volume", ".", ""])) or "x"
-        )
+        group[field] = h5py.SoftLink(draw(st.sampled_from(["/nowhere", "/2/volume", ".", "x"])))
     elif deed == "loop":
         group[field] = h5py.SoftLink(f"{group.name}/{field}")
     elif deed == "out":
