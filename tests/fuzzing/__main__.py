@@ -19,9 +19,9 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from tests.fuzzing.targets import TARGETS, attempt
 
-CASES = 250
+CASES = 1000
 """Cases of one process."""
-PATIENCE = 300
+PATIENCE = 600
 FINDINGS = "fuzz-findings"
 
 
