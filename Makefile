@@ -2,21 +2,24 @@
 #   PYTHON=python3.10   the interpreter to use instead of the one that is found
 #   VENV=folder         the virtual environment, .venv if not given
 #   ARGS="..."          further arguments for pytest or the demo
+#   MINUTES=10          how long make fuzz goes on
 
 VENV ?= .venv
+MINUTES ?= 10
 RUN = "$(VENV)/bin/python"
 # A test that hangs shall be named and end, not hold up the run.
 PYTEST = $(RUN) -m pytest --timeout=1200
 export VENV PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help venv install test test-slow test-all lint format demo clean
+.PHONY: help venv install test test-slow test-all fuzz lint format demo clean
 
 help:
 	@echo 'make demo       the whole chain on generated phantoms: train, evaluate, register, pictures'
 	@echo 'make test       the tests, without the slow ones'
 	@echo 'make test-slow  the slow tests alone'
 	@echo 'make test-all   all tests'
+	@echo 'make fuzz       damaged input for MINUTES=10; a violation is shown and kept in fuzz-findings'
 	@echo 'make lint       ruff: check the code and its formatting'
 	@echo 'make format     ruff: correct both'
 	@echo 'make install    only make the virtual environment with every package (also: make venv)'
@@ -35,6 +38,9 @@ test-slow: install
 
 test-all: install
 	$(PYTEST) $(ARGS)
+
+fuzz: install
+	$(RUN) -m tests.fuzzing $(MINUTES) $(ARGS)
 
 lint: install
 	$(RUN) -m ruff check .

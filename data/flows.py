@@ -9,21 +9,27 @@ when it is whole: whatever stops the writer, what is there can be read, and the 
 """
 
 import contextlib
+import hashlib
 import json
 import os
-import shutil
+import re
 import urllib.parse
 
 import h5py
 import numpy as np
 
 from data.hdf5 import check_space, small_file
+from ldr_tf import hdf5
 from ldr_tf.errors import InputError
-from ldr_tf.files import atomic_path, only_writer, write_json
+from ldr_tf.files import atomic_path, only_writer, read_json, remove_folder_of, write_json
+from ldr_tf.json_text import parse_json
 
 _FORMAT = 1
 _ABOUT = "about.json"
 _SHOWN = 5
+_LONGEST_SIDE = 4096
+_LONGEST_NAMES, _LONGEST_START = 220, 100
+_PART = re.compile(r".+%%.+\.h5")
 _DIGESTS = ("fixed_sha256", "moving_sha256")
 
 
@@ -45,21 +51,27 @@ class FlowWriter:
         self._path, self._size = os.fspath(path), tuple(size)
         self._folder = self._path + ".partial"
         self._about = {"format": _FORMAT, "image_size": list(self._size), **about}
-        if os.path.exists(self._path):
-            raise InputError(f"{self._path}: exists already; choose another --output.")
-        os.makedirs(self._folder, exist_ok=True)
-        self._lock = contextlib.ExitStack()
-        self._lock.enter_context(only_writer(self._folder))
-        begun = os.path.join(self._folder, _ABOUT)
-        if os.path.exists(begun):
-            with open(begun, encoding="utf-8") as file:
-                if json.load(file) != self._about:
-                    raise InputError(
-                        f"{self._folder}: was begun with another teacher, data set or refinement; "
-                        "delete it or choose another --output."
-                    )
-        else:
-            write_json(begun, self._about)
+        self._check_absent()
+        try:
+            os.makedirs(self._folder, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{self._folder}: cannot be made ({error.strerror}).") from error
+        with contextlib.ExitStack() as lock:
+            lock.enter_context(only_writer(self._folder))
+            self._check_absent()  # another process may have finished it meanwhile
+            begun = os.path.join(self._folder, _ABOUT)
+            if not os.path.exists(begun):
+                write_json(begun, self._about)
+            elif read_json(begun) != self._about:
+                raise InputError(
+                    f"{self._folder}: was begun with another teacher, data set or refinement; "
+                    "delete it or write elsewhere."
+                )
+            self._lock = lock.pop_all()
+
+    def _check_absent(self):
+        if os.path.lexists(self._path):
+            raise InputError(f"{self._path}: exists already.")
 
     def __enter__(self):
         return self
@@ -98,25 +110,30 @@ class FlowWriter:
             file.attrs["fixed"], file.attrs["moving"] = fixed_id, moving_id
 
     def discard(self):
-        """Deletes what was written."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """Deletes what was written; a file that is not the writer's stays, with its folder."""
+        remove_folder_of(self._folder, [*self._parts(), _ABOUT, ".lock"])
+
+    def _parts(self):
+        return sorted(name for name in os.listdir(self._folder) if _PART.fullmatch(name))
 
     def _part(self, fixed_id, moving_id):
         # Quoted names hold no "%%", so no two pairs share a file.
         names = [urllib.parse.quote(name, safe="") for name in (fixed_id, moving_id)]
+        if sum(map(len, names)) > _LONGEST_NAMES:
+            joined = "/".join((fixed_id, moving_id)).encode()
+            names = [names[0][:_LONGEST_START], hashlib.sha256(joined).hexdigest()]
         return os.path.join(self._folder, "%%".join(names) + ".h5")
 
     def _finish(self):
-        names = sorted(name for name in os.listdir(self._folder) if name.endswith(".h5"))
-        parts = [os.path.join(self._folder, name) for name in names]
+        parts = [os.path.join(self._folder, name) for name in self._parts()]
         check_space(self._path, sum(map(os.path.getsize, parts)))
         with atomic_path(self._path) as temporary, h5py.File(temporary, "w") as store:
             store.attrs["about"] = json.dumps(self._about)
             for path in parts:
-                with h5py.File(path, "r") as part:
+                with hdf5.open_file(path) as part, hdf5.damage_named(path):
                     group = store.require_group(part.attrs["fixed"])
                     part.copy("flow", group, part.attrs["moving"])
-        shutil.rmtree(self._folder)
+        self.discard()
 
 
 class FlowReader:
@@ -126,22 +143,35 @@ class FlowReader:
       about: what made the store, as given to the writer, with "image_size".
     """
 
-    def __init__(self, path):
-        """Opens a store; InputError where it is none, or of another format."""
-        self._path = os.fspath(path)
-        try:
-            self._file = h5py.File(self._path, "r")
-        except OSError as error:
-            raise InputError(f"{self._path}: cannot be read as HDF5 ({error}).") from error
-        try:
-            self.about = json.loads(self._file.attrs["about"])
-            known = self.about["format"] == _FORMAT
-            self._shape = (*self.about["image_size"], 3)
-        except (KeyError, TypeError, ValueError):
-            known = False
-        if not known:
-            self._file.close()
+    def __init__(self, path, allow_external=False):
+        """Opens a store.
+
+        Args:
+          path: the HDF5 file.
+          allow_external: whether its links and values may lead to other files.
+
+        Raises:
+          InputError: the file is none, or of another format.
+        """
+        self._path, self._allow_external = os.fspath(path), allow_external
+        with contextlib.ExitStack() as opened:
+            self._file = opened.enter_context(hdf5.open_file(self._path))
+            self.about = self._read_about()
+            opened.pop_all()
+        self._shape = (*self.about["image_size"], 3)
+
+    def _read_about(self):
+        text = hdf5.attribute(self._file, "about", self._path)
+        about = parse_json(text, self._path) if isinstance(text, str) else None
+        size = about.get("image_size") if isinstance(about, dict) else None
+        fits = isinstance(size, list) and len(size) == 3 and about.get("format") == _FORMAT
+        if not fits or not all(type(n) is int and 0 < n <= _LONGEST_SIDE for n in size):
             raise InputError(f"{self._path}: is no store of teacher flows of format {_FORMAT}.")
+        return about
+
+    def _find(self, pair):
+        name = f"{self._path}: the flow of {', '.join(pair)}"
+        return hdf5.find(self._file, "/".join(pair), name, self._allow_external)
 
     def __enter__(self):
         return self
@@ -160,7 +190,7 @@ class FlowReader:
         Raises:
           InputError: it lacks some of the pairs, or was made of other volumes of these names.
         """
-        lacking = [pair for pair in pairs if "/".join(pair) not in self._file]
+        lacking = [pair for pair in pairs if self._find(pair) is None]
         if lacking:
             names = ", ".join(f"{fixed} {moving}" for fixed, moving in lacking[:_SHOWN])
             more = " ..." if len(lacking) > _SHOWN else ""
@@ -175,8 +205,8 @@ class FlowReader:
                 if scan in seen:
                     continue
                 seen.add(scan)
-                stored = self._file["/".join(pair)].attrs.get(name)
-                if stored and stored != digest(scan):
+                stored = hdf5.attribute(self._find(pair), name, self._path)
+                if isinstance(stored, str) and stored and stored != digest(scan):
                     raise InputError(
                         f"{self._path}: was made of another volume called {scan}; the store does "
                         "not match the data set."
@@ -190,13 +220,12 @@ class FlowReader:
         """
         self.check([(fixed_id, moving_id)])
         name = f"{self._path}: the flow of {fixed_id}, {moving_id}"
-        dataset = self._file[f"{fixed_id}/{moving_id}"]
-        if getattr(dataset, "shape", None) != self._shape or dataset.dtype.kind != "f":
+        inside = f"{fixed_id}/{moving_id}"
+        dataset = hdf5.dataset(self._file, inside, name, self._allow_external)
+        if dataset.shape != self._shape or dataset.dtype.kind != "f":
             raise InputError(f"{name} must be floats of size {self._shape}.")
-        try:
-            flow = dataset[()].astype(np.float32)
-        except OSError as error:
-            raise InputError(f"{name} cannot be read ({error}).") from error
+        with np.errstate(over="ignore"):
+            flow = hdf5.read(dataset, name).astype(np.float32)
         if not np.isfinite(flow).all():
             raise InputError(f"{name} must be finite numbers.")
         return flow

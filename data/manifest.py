@@ -17,6 +17,9 @@ WHOLE_KEY = "/"
 """The file name that takes every key whose prefix names no other file."""
 
 DEFAULT_IMAGE_SIZE = (128, 128, 128)
+_LONGEST_SIDE = 4096
+_MOST_VOXELS = 1 << 30
+_LARGEST_LABEL = (1 << 31) - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +118,7 @@ def read_manifest(path):
         subsets=_subsets(content, path),
         schemes=_schemes(content, path),
         image_size=_image_size(content, path),
-        image_type=content.get("image_type"),
+        image_type=_image_type(content, path),
         atlas=content.get("atlas"),
         segmentation_class_value=_class_values(content, path),
         task=_task(content, path),
@@ -130,11 +133,21 @@ def read_manifest(path):
     return manifest
 
 
-def write_manifest(path, file_paths, subsets, schemes, image_size, image=None, **others):
+def write_manifest(path, *content, **others):
     """Writes a data set's JSON, atomically, and returns it as read back.
 
     Args:
       path: the JSON file.
+      *content, **others: see `manifest_content`.
+    """
+    files.write_json(path, manifest_content(*content, **others))
+    return read_manifest(path)
+
+
+def manifest_content(file_paths, subsets, schemes, image_size, image=None, **others):
+    """Returns the content of a data set's JSON.
+
+    Args:
       file_paths: name -> path of an HDF5 file, relative to the JSON's folder.
       subsets: name -> list of keys.
       schemes: name -> {subset: fraction}.
@@ -151,8 +164,7 @@ def write_manifest(path, file_paths, subsets, schemes, image_size, image=None, *
     content.update({name: value for name, value in others.items() if value is not None})
     if image is not None:
         content["image"] = records.to_dict(image)
-    files.write_json(path, content)
-    return read_manifest(path)
+    return content
 
 
 def _require(condition, path, sentence):
@@ -236,7 +248,19 @@ def _image_size(content, path):
         path,
         f"image_size must be three numbers of voxels, not {size!r}.",
     )
+    _require(
+        max(size) <= _LONGEST_SIDE and math.prod(size) <= _MOST_VOXELS,
+        path,
+        f"image_size must have sides up to {_LONGEST_SIDE} and {_MOST_VOXELS} voxels in all at "
+        f"most, not {size!r}.",
+    )
     return tuple(size)
+
+
+def _image_type(content, path):
+    word = content.get("image_type")
+    _require(word is None or isinstance(word, str), path, "image_type must be a word.")
+    return word
 
 
 def _class_values(content, path):
@@ -245,6 +269,11 @@ def _class_values(content, path):
         values is None or (isinstance(values, dict) and all(map(_is_count, values.values()))),
         path,
         "segmentation_class_value must be an object of names and whole label values.",
+    )
+    _require(
+        all(abs(value) <= _LARGEST_LABEL for value in (values or {}).values()),
+        path,
+        "segmentation_class_value must hold label values of 32 bits.",
     )
     return values
 

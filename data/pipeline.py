@@ -52,7 +52,7 @@ class TrainingData:
         self.classes = len(label_classes(manifest))
         if config.images != "scans" and flows is not None:
             raise InputError(f"{flows}: stored flows belong to the scans, not to painted images.")
-        self._reader = reader = VolumeReader(manifest, config.cache)
+        self._reader = reader = VolumeReader(manifest, config.cache, config.allow_external)
         self._pairs(0)
         keys = [key for name in manifest.scheme(config.subset) for key in manifest.subsets[name]]
         keys = keys if manifest.atlas is None else [manifest.atlas] + keys
@@ -69,7 +69,7 @@ class TrainingData:
         self._kind = np.uint16 if self._painted else np.uint8
         self._store = None
         if flows is not None:
-            self._store = _open_flows(flows, manifest, config.subset, config.paired, reader)
+            self._store = _open_flows(flows, manifest, config, reader)
 
     @classmethod
     def of_run(cls, manifest, config):
@@ -256,14 +256,14 @@ def _class_table(manifest):
     return table
 
 
-def _open_flows(path, manifest, subset, paired, reader):
-    store = FlowReader(path)
+def _open_flows(path, manifest, config, reader):
+    store = FlowReader(path, config.allow_external)
     if tuple(store.about["image_size"]) != manifest.image_size:
         raise InputError(
             f"{path}: holds flows of {tuple(store.about['image_size'])}, the data set holds "
             f"{manifest.image_size}."
         )
-    pairs = list_pairs(manifest, subset, paired)
+    pairs = list_pairs(manifest, config.subset, config.paired)
     keys = {scan_id(key): key for pair in pairs for key in pair}
     ids = [tuple(map(scan_id, pair)) for pair in pairs]
     store.check(ids, digest=lambda name: reader.digest(keys[name]))

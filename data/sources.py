@@ -3,10 +3,12 @@
 import csv
 import dataclasses
 import fnmatch
+import io
 import os
 from typing import Optional
 
 from ldr_tf.errors import InputError
+from ldr_tf.files import read_text
 from ldr_tf.imaging.endings import SCAN_ENDINGS, VOXELS, scan_stem, split_ending
 
 CSV_COLUMNS = ("image", "labels", "landmarks", "subset", "name", "series")
@@ -46,7 +48,8 @@ def find_sources(path, labels_folder=None, label_maps=None, series=None):
     """Lists the scans of a folder or of a CSV file.
 
     Folder: every NIfTI, MHA, MHD, NRRD, Analyze or FreeSurfer file in it and in the folders inside,
-    sorted; a file in a folder inside is called FOLDER_FILE. A file with "_seg" in its name is no
+    sorted, links to folders last and each folder once; a file in a folder inside is called
+    FOLDER_FILE. A file with "_seg" in its name is no
     scan but the labels of the scan beside it that is called as its part before "_seg", alone or
     followed by "_" and more (0001_seg35 belongs to 0001_norm); "_landmarks.csv" does the same for
     landmarks. Labels may lie in `labels_folder` instead, under the same rule or under the scan's
@@ -76,7 +79,7 @@ def find_sources(path, labels_folder=None, label_maps=None, series=None):
         raise InputError(f"{path}: a folder of scans or a CSV list was expected.")
     seen = {}
     for source in sources:
-        if "/" in source.name or source.name in (".", ".."):
+        if "/" in source.name or source.name in ("", ".", ".."):
             raise InputError(f"{path}: a scan's name must be without '/', not {source.name!r}.")
         if source.name in seen:
             raise InputError(
@@ -92,13 +95,39 @@ def passed_over(folder, sources):
     folder = os.fspath(folder)
     series = {source.image for source in sources if source.image and os.path.isdir(source.image)}
     found = []
-    for place, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    for place, _, names in _walk(folder):
         for name in sorted(names):
             known = split_ending(name)[1] or name.lower().endswith((_LANDMARKS, *VOXELS))
             if not known and not name.startswith(".") and place not in series:
                 found.append(os.path.join(place, name))
     return found
+
+
+def _walk(folder, without=None):
+    """Yields (folder, names of folders in it, names of files) as os.walk does, each folder once.
+
+    Links to folders are followed after all folders that are none, but not those to a folder in
+    which `folder` itself lies. Names that begin with a dot, and the folder `without`, are left out.
+    """
+    root = os.path.realpath(folder)
+    seen, starts = set(), [folder]
+    while starts:
+        start, links = starts.pop(0), []
+        for place, folders, names in os.walk(start):
+            real = os.path.realpath(place)
+            if real in seen or (real != root and os.path.commonpath([real, root]) == real):
+                folders[:] = []
+                continue
+            seen.add(real)
+            folders[:] = sorted(
+                name
+                for name in folders
+                if not name.startswith(".") and not _is_same(os.path.join(place, name), without)
+            )
+            yield place, list(folders), names
+            paths = [os.path.join(place, name) for name in folders]
+            links += [path for path in paths if os.path.islink(path)]
+        starts += links
 
 
 def _images(folder, names, prefix=""):
@@ -123,12 +152,7 @@ def _sources_of_folder(folder, labels_folder, label_maps):
     if labels_folder is not None and not os.path.isdir(labels_folder):
         raise InputError(f"{labels_folder}: is no folder of label images.")
     sources = []
-    for place, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".") and not _is_same(os.path.join(place, name), labels_folder)
-        )
+    for place, folders, names in _walk(folder, labels_folder):
         inside = os.path.relpath(place, folder)
         prefix = "" if inside == "." else inside.replace(os.sep, "_") + "_"
         found = _sources_of_one_folder(place, names, prefix, label_maps)
@@ -210,24 +234,30 @@ def _owner(stem, path, scans, mark):
 
 def _sources_of_csv(path):
     folder = os.path.dirname(os.path.abspath(path))
+    text = read_text(path)
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file, restkey="", restval=""))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reader = csv.DictReader(io.StringIO(text, newline=""), restval="")
+        rows = [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
         raise InputError(f"{path}: cannot be read as a CSV file ({error}).") from error
     if not rows:
         raise InputError(f"{path}: lists no scan.")
-    columns = list(rows[0])
-    if "image" not in columns or any(column not in CSV_COLUMNS for column in columns):
+    columns = reader.fieldnames
+    known = all(column in CSV_COLUMNS for column in columns)
+    if "image" not in columns or not known or len(set(columns)) < len(columns):
         raise InputError(
             f"{path}: its first line must name the column image and may name "
-            f"{', '.join(CSV_COLUMNS[1:])}; it has {', '.join(columns)}."
+            f"{', '.join(CSV_COLUMNS[1:])}, each once; it has {', '.join(columns)}."
         )
-    return [_source_of_row(path, folder, number, row) for number, row in enumerate(rows, start=2)]
+    return [_source_of_row(path, folder, number, row) for number, row in rows]
 
 
 def _source_of_row(path, folder, number, row):
+    if any(row.pop(None, [])):
+        raise InputError(f"{path}: line {number} has more values than the first line has columns.")
     value = {column: (row.get(column) or "").strip() for column in CSV_COLUMNS}
+    if any("\0" in text for text in value.values()):
+        raise InputError(f"{path}: line {number} holds the character 0.")
     if not value["image"] and not value["labels"]:
         raise InputError(f"{path}: line {number} names no image.")
     image, labels, landmarks = (

@@ -10,6 +10,8 @@ import h5py
 import numpy as np
 
 from data.manifest import scan_id
+from data.values import check_points_shape, finite_points, whole_labels
+from ldr_tf import hdf5
 from ldr_tf.errors import InputError
 
 _PLANES = slice(7, None, 16)
@@ -41,8 +43,16 @@ class VolumeReader:
     several threads. A context manager; or call `close`.
     """
 
-    def __init__(self, manifest, cache=False):
+    def __init__(self, manifest, cache=False, allow_external=False):
+        """Opens nothing yet.
+
+        Args:
+          manifest: a Manifest.
+          cache: whether all that was read stays in memory.
+          allow_external: whether links and values of the HDF5 files may lead to other files.
+        """
         self._manifest = manifest
+        self._allow_external = allow_external
         self._open = {}
         self._raw = {}
         self._lock = threading.Lock()
@@ -102,11 +112,12 @@ class VolumeReader:
 
     def has_labels(self, key):
         """Returns whether a scan has a segmentation."""
-        return "segmentation" in self._group(key)
+        return self._has(self._group(key), "segmentation", key)
 
     def is_label_map(self, key):
         """Returns whether there are only labels, of which the volume is but a picture."""
-        return bool(self._group(key).attrs.get("painted", False))
+        painted = hdf5.attribute(self._group(key), "painted", self._where(key), False)
+        return bool(np.any(painted))
 
     def check_labels(self, keys):
         """Looks at the headers of the segmentations of `keys`, which must all be there.
@@ -116,11 +127,11 @@ class VolumeReader:
         """
         for key in keys:
             group = self._group(key)
-            if "segmentation" not in group:
+            if not self._has(group, "segmentation", key):
                 raise InputError(
                     f"{self._where(key)}: has no segmentation from which an image can be painted."
                 )
-            self._check_size(group["segmentation"], "segmentation", key)
+            self._sized(group, "segmentation", key)
 
     def _fill(self, key, field, array):
         if self._kept is not None:
@@ -145,8 +156,15 @@ class VolumeReader:
         file, offset = self._place(key)
         if offset is None:
             array[...] = self._load(self._volume(key), key)
-        elif os.preadv(file.fileno(), [array], offset) != array.nbytes:
+        elif self._raw_bytes(file, array, offset) != array.nbytes:
             raise InputError(f"{self._where(key)} cannot be read (the file is too short).")
+
+    @staticmethod
+    def _raw_bytes(file, array, offset):
+        try:
+            return os.preadv(file.fileno(), [array], offset)
+        except (OSError, OverflowError):  # an offset that is none
+            return -1
 
     def _place(self, key):
         """Returns (file, offset of the volume in it), or (None, None) where it is not plain."""
@@ -159,46 +177,45 @@ class VolumeReader:
 
     def _find(self, key):
         volume = self._volume(key)
-        offset = volume.id.get_offset()
-        if offset is None:  # chunked, packed, or in another file
-            return None, None
-        name, _ = self._manifest.locate(key)
+        with hdf5.damage_named(self._where(key)):
+            offset, name = volume.id.get_offset(), volume.file.filename
+            # None: chunked, packed, or in another file.
+            if offset is None or volume.id.get_storage_size() != volume.nbytes:
+                return None, None
+            offset += volume.file.userblock_size
         with self._lock:
             if name not in self._raw:
-                self._raw[name] = open(  # noqa: SIM115 (closed by `close`)
-                    volume.file.filename, "rb", buffering=0
-                )
-            return self._raw[name], offset + volume.file.userblock_size
+                self._raw[name] = open(name, "rb", buffering=0)  # noqa: SIM115 (see `close`)
+            return self._raw[name], offset
 
     def read(self, key):
         """Reads one scan with all it has.
 
         Raises:
           InputError: the file is missing, truncated or no HDF5, it lacks the key or its volume,
-            or volume, segmentation or point is of another size or type than the form wants.
+            volume, segmentation or point is of another size or type than the form wants, or one of
+            them leads out of the file and `allow_external` is not given.
         """
         group = self._group(key)
         return Scan(
             id=scan_id(key),
             volume=self.read_volume(key),
-            segmentation=self._segmentation(group, key) if "segmentation" in group else None,
-            point=self._point(group, key) if "point" in group else None,
+            segmentation=self._segmentation(group, key)
+            if self._has(group, "segmentation", key)
+            else None,
+            point=self._point(group, key) if self._has(group, "point", key) else None,
         )
 
     def _file(self, name):
         with self._lock:
             if name not in self._open:
-                path = self._manifest.file_path(name)
-                try:
-                    self._open[name] = h5py.File(path, "r")
-                except OSError as error:
-                    raise InputError(f"{path}: cannot be read as HDF5 ({error}).") from error
+                self._open[name] = hdf5.open_file(self._manifest.file_path(name))
             return self._open[name]
 
     def _group(self, key):
         name, inside = self._manifest.locate(key)
         file = self._file(name)
-        group = file.get(inside)
+        group = hdf5.find(file, inside, self._where(key), self._allow_external)
         if not isinstance(group, h5py.Group):
             raise InputError(f"{file.filename}: has no scan {inside!r} (key {key!r}).")
         return group
@@ -206,46 +223,42 @@ class VolumeReader:
     def _where(self, key):
         return f"{self._manifest.path}: scan {key!r}"
 
+    def _has(self, group, field, key):
+        with hdf5.damage_named(self._where(key)):
+            return group.get(field, getlink=True) is not None
+
+    def _dataset(self, group, field, key):
+        return hdf5.dataset(group, field, f"{self._where(key)}: {field}", self._allow_external)
+
+    def _sized(self, group, field, key):
+        """Returns the data set `field`, which has the manifest's size."""
+        found, size = self._dataset(group, field, key), self._manifest.image_size
+        if found.shape != size:
+            raise InputError(
+                f"{self._where(key)}: {field} must have image_size {size}, not {found.shape}."
+            )
+        return found
+
     def _volume(self, key):
-        volume = self._group(key).get("volume")
-        if not isinstance(volume, h5py.Dataset):
+        group = self._group(key)
+        if not self._has(group, "volume", key):
             raise InputError(f"{self._where(key)} has no data set 'volume'.")
+        volume = self._sized(group, "volume", key)
         if volume.dtype != np.uint8:
             raise InputError(f"{self._where(key)}: volume must be uint8, not {volume.dtype}.")
-        self._check_size(volume, "volume", key)
         return volume
 
-    def _check_size(self, dataset, field, key):
-        size = self._manifest.image_size
-        if dataset.shape != size:
-            raise InputError(
-                f"{self._where(key)}: {field} must have image_size {size}, not {dataset.shape}."
-            )
-
     def _load(self, dataset, key):
-        try:
-            return dataset[()]
-        except OSError as error:
-            raise InputError(f"{self._where(key)} cannot be read ({error}).") from error
+        return hdf5.read(dataset, self._where(key))
 
     def _segmentation(self, group, key):
-        self._check_size(group["segmentation"], "segmentation", key)
-        labels = self._load(group["segmentation"], key)
-        if labels.dtype.kind == "f" and np.array_equal(labels, np.rint(labels)):
-            labels = labels.astype(np.int32)
-        if labels.dtype.kind not in "iub":
-            raise InputError(
-                f"{self._where(key)}: segmentation must hold whole numbers, not {labels.dtype}."
-            )
-        return labels
+        labels = self._load(self._sized(group, "segmentation", key), key)
+        return whole_labels(labels, f"{self._where(key)}: segmentation")
 
     def _point(self, group, key):
-        point = np.asarray(self._load(group["point"], key))
-        if point.ndim != 2 or point.shape[1] != 3 or point.dtype.kind not in "fiu":
-            raise InputError(
-                f"{self._where(key)}: point must be numbers of shape (n, 3), not {point.shape}."
-            )
-        return point.astype(np.float32)
+        found, name = self._dataset(group, "point", key), f"{self._where(key)}: point"
+        check_points_shape(found, name)
+        return finite_points(self._load(found, key), name)
 
 
 def write_scan(file, key, volume, segmentation=None, point=None, attributes=None):

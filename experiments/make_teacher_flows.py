@@ -77,7 +77,7 @@ def _convert(manifest, pairs, ids):
     }
     with FlowWriter(_OUTPUT.value, manifest.image_size, about) as writer:
         try:
-            done = _copy(paths, ids, writer)
+            done = _copy(paths, ids, manifest.image_size, writer)
         except InputError:
             writer.discard()  # quickly made again, unlike a network's flows
             raise
@@ -87,13 +87,13 @@ def _convert(manifest, pairs, ids):
     return len(done)
 
 
-def _copy(paths, ids, writer):
+def _copy(paths, ids, size, writer):
     from experiments import release_pickles
 
     done = {}  # pair -> the file it came from
     with Progress(len(paths), "file") as progress:
         for path in paths:
-            for key, flow in release_pickles.read_pickle(path).items():
+            for key, flow in release_pickles.read_pickle(path, size).items():
                 pair = release_pickles.split_key(key, ids, path)
                 if pair in done:
                     raise InputError(

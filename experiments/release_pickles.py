@@ -18,13 +18,17 @@ def find_pickles(folder):
     return paths
 
 
-def read_pickle(path):
+def read_pickle(path, size=None):
     """Returns the dictionary "id1-id2" -> array of floats of one file.
+
+    Args:
+      path: the file.
+      size: voxels along x, y, z of every flow, where they are known.
 
     Raises:
       InputError: the file is truncated, or holds anything but such a dictionary of arrays.
     """
-    content = read_arrays(path)
+    content = read_arrays(path, None if size is None else (*size, 3))
     for key, array in content.items():
         if array.dtype.kind != "f":
             raise InputError(f"{path}: {key!r} must hold floats, not {array.dtype}.")

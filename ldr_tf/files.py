@@ -1,13 +1,21 @@
 """Outputs that are whole or absent: written under a temporary name, then renamed."""
 
 import contextlib
+import errno
 import fcntl
-import json
 import os
 import shutil
+import stat
 import tempfile
 
 from ldr_tf.errors import InputError
+from ldr_tf.json_text import json_of, parse_json
+
+_ATTEMPTS = 10
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
+"""What file systems answer that know no locks; there the lock is left out."""
+_LARGEST_TEXT = 1 << 25
+_LONGEST_NAME = 200
 
 _DETACHED = (".hdr", ".img", ".mhd", ".nhdr")
 """Endings of files that hold a scan together with another one of the same stem."""
@@ -51,14 +59,56 @@ def file_state(path):
 
 
 @contextlib.contextmanager
-def only_writer(folder):
-    """Keeps an existing folder to one process; InputError where another one holds it already."""
-    with open(os.path.join(folder, ".lock"), "w", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise InputError(f"{folder}: another process is writing here.") from error
+def only_writer(folder, name=".lock"):
+    """Keeps an existing folder to one process; InputError where another one holds it already.
+
+    Args:
+      folder: the folder.
+      name: of the lock's file in it, where only a part of the folder is to be kept. The file is
+        deleted at the end; one that a killed process left holds nobody up.
+    """
+    path = os.path.join(folder, name)
+    try:
+        descriptor = _lock(path)
+    except BlockingIOError as error:
+        raise InputError(f"{folder}: another process is writing here.") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be made or locked ({error.strerror}).") from error
+    try:
         yield
+    finally:
+        # While it is still held: whoever opened it in between finds that it is not there any more.
+        with contextlib.suppress(OSError):
+            if _is_at(descriptor, path):
+                os.unlink(path)
+        os.close(descriptor)
+
+
+def _lock(path):
+    """Returns the descriptor of a locked file, made where needed, its content left alone."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    for _ in range(_ATTEMPTS):
+        with contextlib.ExitStack() as opened:
+            descriptor = os.open(path, flags, 0o666)
+            opened.callback(os.close, descriptor)
+            _flock(descriptor)
+            with contextlib.suppress(FileNotFoundError):  # its last holder has just deleted it
+                if _is_at(descriptor, path):
+                    opened.pop_all()
+                    return descriptor
+    raise BlockingIOError
+
+
+def _is_at(descriptor, path):
+    return os.path.samestat(os.fstat(descriptor), os.stat(path))
+
+
+def _flock(descriptor):
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
 
 
 @contextlib.contextmanager
@@ -101,19 +151,84 @@ def replaced_folder(path):
         shutil.rmtree(holder, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def new_folder(path):
+    """Yields a temporary path that becomes the folder `path`, which must not be there yet.
+
+    Raises:
+      InputError: it is there already, or another process is making it.
+    """
+    path = os.path.abspath(path)
+    parent, name = os.path.split(path)
+    check_output_folder(parent)
+    os.makedirs(parent, exist_ok=True)
+    with only_writer(parent, f".{name[:_LONGEST_NAME]}.lock"):
+        if os.path.lexists(path):
+            raise InputError(f"{path}: exists already.")
+        with atomic_path(path) as temporary:
+            yield temporary
+
+
+def remove_folder_of(folder, names):
+    """Deletes files of a folder by name, then the folder; files that it does not name stay."""
+    for name in names:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(folder, name))
+    with contextlib.suppress(OSError):  # not empty, or a link
+        os.rmdir(folder)
+
+
 def write_json(path, content):
-    """Writes `content` as indented JSON, atomically."""
+    """Writes `content` as indented JSON, atomically; numbers that are not finite become null."""
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=2)
-        file.write("\n")
+        file.write(json_of(content))
 
 
 def read_json(path):
-    """Returns the content of a JSON file; InputError names a file that is missing or broken."""
+    """Returns the content of a JSON file, see `ldr_tf.json_text`.
+
+    Raises:
+      InputError: names a file that is missing, no regular one, over 32 MB or no JSON.
+    """
+    return parse_json(read_bytes(path), path)
+
+
+def read_text(path):
+    """Returns the text of a file in UTF-8, without a byte order mark; lines end as they do there.
+
+    Raises:
+      InputError: names a file that is missing, no regular one, over 32 MB or not UTF-8.
+    """
     try:
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
+        return read_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is not text in UTF-8, from byte {error.start} on.") from error
+
+
+def read_bytes(path, largest=_LARGEST_TEXT):
+    """Returns the content of a regular file of `largest` bytes at most; InputError otherwise."""
+    try:
+        with open_regular(path) as file:
+            content = file.read(largest + 1)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error
-    except ValueError as error:
-        raise InputError(f"{path}: is not valid JSON ({error}).") from error
+    if len(content) > largest:
+        raise InputError(f"{path}: must not hold more than {largest / 1e6:.0f} MB.")
+    return content
+
+
+def open_regular(path):
+    """Opens a regular file to read bytes; whatever else is there is refused, not waited for.
+
+    Raises:
+      InputError: the path cannot be one, or is that of a folder, a pipe or a device.
+      OSError: it cannot be opened.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except ValueError as error:  # a character 0
+        raise InputError(f"{path}: is no path of a file.") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise InputError(f"{path}: is not a file but a folder, a pipe or a device.")
+    return open(descriptor, "rb")

@@ -13,6 +13,7 @@ import typing
 from ldr_tf.errors import InputError
 
 _LARGEST = 1e300
+_LARGEST_WHOLE = 1 << 63
 _SPOKEN = {int: "an integer", float: "a number", str: "a text", bool: "true or false"}
 
 
@@ -122,6 +123,7 @@ def _convert(wanted, value, field):
         isinstance(value, wanted) and not (wanted is int and isinstance(value, bool)),
         f"{field} must be {_SPOKEN[wanted]}, not {value!r}.",
     )
+    require(wanted is not int or abs(value) < _LARGEST_WHOLE, f"{field} must fit 64 bits.")
     return value
 
 

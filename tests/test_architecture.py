@@ -21,21 +21,24 @@ LAYERS = {
     "notices": set(),
     "records": {"errors"},
     "config": {"records"},
-    "files": {"errors"},
+    "json_text": {"errors"},
+    "files": {"errors", "json_text"},
+    "hdf5": {"errors", "files"},
     "ops": {"conventions"},
     "losses": _BASE | {"ops"},
     "metrics": _BASE | {"ops"},
     "networks": _NETWORKS,
-    "runs": _NETWORKS | {"files"},
+    "runs": _NETWORKS | {"files", "hdf5"},
     "training": _TRAINING,
     "imaging": _BASE | {"files"},
     "evaluation": _APPLICATIONS,
-    "serving": _BASE | {"", "files", "ops", "runs"},
+    "serving": _BASE | {"", "files", "json_text", "ops", "runs"},
     "models": _BASE | {"networks", "runs", "serving"},
     "registration": _APPLICATIONS,
     "commands": _APPLICATIONS | {"", "registration"},
 }
-DATA_MAY_IMPORT = _BASE | {"files", "imaging", "ops", "metrics", "evaluation"}
+_DATA = {"files", "hdf5", "imaging", "json_text", "metrics", "ops", "evaluation"}
+DATA_MAY_IMPORT = _BASE | _DATA
 
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "joblib", "marshal", "shelve"}
 FORBIDDEN_CALLS = {"eval", "exec", "print"}

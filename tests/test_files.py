@@ -1,6 +1,10 @@
 """Outputs are whole or absent."""
 
 import json
+import os
+import pathlib
+import subprocess
+import sys
 
 import pytest
 
@@ -49,3 +53,64 @@ def test_the_state_of_a_folder_and_of_a_scan_in_two_files(tmp_path):
     after = file_state(tmp_path), file_state(tmp_path / "scan.hdr")
     assert all(b["bytes"] + 1 == a["bytes"] for b, a in zip(before, after))
     assert file_state(tmp_path / "none") == {}
+
+
+def test_a_lock_leaves_what_is_there_and_goes_away(tmp_path):
+    (tmp_path / ".lock").write_text("mine")
+    with files.only_writer(tmp_path):
+        assert (tmp_path / ".lock").read_text() == "mine"
+        with pytest.raises(InputError, match="another process"), files.only_writer(tmp_path):
+            pass
+        with files.only_writer(tmp_path, ".other"):
+            assert (tmp_path / ".other").exists()
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "target").write_text("mine")
+    (tmp_path / ".lock").symlink_to("target")
+    with pytest.raises(InputError, match="cannot be made or locked"), files.only_writer(tmp_path):
+        pass
+    assert (tmp_path / "target").read_text() == "mine"
+
+
+def test_locks_of_many_processes_never_overlap(tmp_path):
+    # Each holder writes, waits a little and looks: another one in between would show.
+    script = (
+        "import sys, time\n"
+        "from ldr_tf.errors import InputError\n"
+        "from ldr_tf.files import only_writer\n"
+        "folder, name = sys.argv[1:]\n"
+        "held = 0\n"
+        "while held < 40:\n"
+        "    try:\n"
+        "        with only_writer(folder):\n"
+        "            open(folder + '/who', 'w').write(name)\n"
+        "            time.sleep(0.001)\n"
+        "            assert open(folder + '/who').read() == name\n"
+        "            held += 1\n"
+        "    except InputError:\n"
+        "        time.sleep(0.001)\n"
+    )
+    root = pathlib.Path(__file__).parents[1]
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    processes = [subprocess.Popen([*command, name], cwd=root) for name in "abc"]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0, 0]
+
+
+def test_a_new_folder_has_one_maker(tmp_path):
+    with files.new_folder(tmp_path / "deep" / "run") as temporary:
+        os.mkdir(temporary)
+        with pytest.raises(InputError, match="another process is writing here"):
+            files.new_folder(tmp_path / "deep" / "run").__enter__()
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["run"]
+    with pytest.raises(InputError, match="exists already"):
+        files.new_folder(tmp_path / "deep" / "run").__enter__()
+
+
+def test_a_folder_is_cleared_by_name(tmp_path):
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    for name in ("a.h5", "notes.txt"):
+        (folder / name).touch()
+    files.remove_folder_of(folder, ["a.h5", "b.h5"])
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+    files.remove_folder_of(folder, ["notes.txt"])
+    assert not folder.exists()

@@ -3,35 +3,57 @@
 A row is used again only where its key, a fingerprint of data, weights and settings, is the same.
 """
 
+import contextlib
 import json
 import os
 
 from ldr_tf.errors import InputError
+from ldr_tf.files import only_writer, open_regular
+from ldr_tf.json_text import parse_json
 
 _FIRST, _LAST = "journal", ".jsonl"
 _FAILED = "failed"
 
 
 class Journal:
-    """The rows of one evaluation, or of one shard of it."""
+    """The rows of one evaluation, or of one shard of it; a context manager.
+
+    Inside, no other process has the journal of that folder and shard.
+    """
 
     def __init__(self, folder, shard=None):
         """Reads what is there; a line that was cut off by a kill is dropped.
 
         Args:
-          folder: the evaluation's output, made with the first row.
+          folder: the evaluation's output; made when entered, deleted again where it stays empty.
           shard: (number, count) or None.
         """
+        self._folder = folder
         self._path = os.path.join(folder, _FIRST + _shard_name(shard) + _LAST)
+        self._lock = f".{_FIRST}{_shard_name(shard)}.lock"
         self._rows, self._whole = _read(self._path)
-        self._file = None  # opened with the first row: a refused call makes no folder
+        self._file = None
+        self._held = contextlib.ExitStack()
 
     def __enter__(self):
+        """Takes the journal; InputError where another process has it."""
+        with contextlib.ExitStack() as held:
+            if not os.path.isdir(self._folder):
+                os.makedirs(self._folder)
+                held.callback(self._delete_empty)
+            held.enter_context(only_writer(self._folder, self._lock))
+            self._rows, self._whole = _read(self._path)  # as its last holder left it
+            self._held = held.pop_all()
         return self
 
     def __exit__(self, *_):
-        if self._file is not None:
-            self._file.close()
+        with self._held:
+            if self._file is not None:
+                self._file.close()
+
+    def _delete_empty(self):
+        with contextlib.suppress(OSError):  # it is not empty
+            os.rmdir(self._folder)
 
     def find(self, method, fixed, moving, key):
         """Returns the row of a method and a pair, or None where there is none of that key."""
@@ -82,17 +104,17 @@ def _name(row):
 
 
 def _read(path):
-    """Returns the rows by name and the length in bytes of the lines that are whole."""
+    """Returns the rows by name and the length in bytes of the lines that are whole.
+
+    A line that is none of ours is passed over; one without an end was cut off by a kill.
+    """
     rows, whole = {}, 0
-    try:
-        with open(path, "rb") as file:
-            for line in file:
-                try:
-                    row = json.loads(line) if line.endswith(b"\n") else None
-                    rows[_name(row)] = row
-                except (ValueError, KeyError, TypeError):
-                    break
-                whole += len(line)
-    except FileNotFoundError:
-        pass
+    with contextlib.suppress(FileNotFoundError), open_regular(path) as file:
+        for line in file:
+            if not line.endswith(b"\n"):
+                break
+            whole += len(line)
+            with contextlib.suppress(InputError, KeyError, TypeError):
+                row = parse_json(line, path, nan=True)
+                rows[_name(row)] = row
     return rows, whole

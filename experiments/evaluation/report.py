@@ -10,6 +10,7 @@ from markupsafe import Markup
 from experiments.evaluation import figures
 from experiments.evaluation.pictures import draw_pictures
 from experiments.evaluation.tables import by_method, summarize_methods, table_cells
+from ldr_tf.errors import InputError
 from ldr_tf.evaluation.figures import (
     BEST,
     BOXES,
@@ -21,7 +22,7 @@ from ldr_tf.evaluation.figures import (
     figure_of,
     figures_for,
 )
-from ldr_tf.files import atomic_path
+from ldr_tf.files import atomic_path, read_json
 
 
 def write_report(rows, cases, methods, folder, about, pictures=True):
@@ -119,8 +120,7 @@ def _data_uri(path):
 def _config(run):
     """Returns a run's config.json, one line for each of its parts; "" without one."""
     try:
-        with open(os.path.join(run, "config.json"), encoding="utf-8") as file:
-            parts = json.load(file)
-    except (OSError, ValueError):
+        parts = read_json(os.path.join(run, "config.json"))
+    except InputError:
         return ""
     return "\n".join(f"{name}: {json.dumps(part)}" for name, part in parts.items())

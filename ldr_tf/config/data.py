@@ -38,3 +38,9 @@ class DataConfig(Record):
         False, "whether to pair only disjoint neighbours in the data set, not every two scans"
     )
     cache: bool = setting(False, "whether to keep scans in memory once read", changeable=True)
+    allow_external: bool = setting(
+        False,
+        "whether the HDF5 files of the data set and of teacher_flows may lead to other files, by "
+        "links or by storage outside",
+        changeable=True,
+    )

@@ -2,17 +2,33 @@
 
 import os
 
+import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 
 from ldr_tf import config as configs
 from ldr_tf import records
 from ldr_tf.errors import InputError
-from ldr_tf.files import atomic_path, read_json, write_json
+from ldr_tf.files import new_folder, read_json, write_json
 from ldr_tf.networks.cascade import CascadeNetwork
 from ldr_tf.runs import packed
 
 CONFIG_NAME = "config.json"
 CHECKPOINTS_NAME = "checkpoints"
+
+_DAMAGE = (
+    AssertionError,
+    AttributeError,
+    DecodeError,
+    IndexError,
+    KeyError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    tf.errors.OpError,
+)
+"""What TensorFlow raises where a checkpoint is damaged or another network's."""
 
 
 def write_config(folder, config):
@@ -53,17 +69,29 @@ def restore(checkpoint, path):
         status = checkpoint.restore(path)
         status.assert_existing_objects_matched()
         status.expect_partial()
-    except (tf.errors.OpError, AssertionError, ValueError, IndexError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except _DAMAGE as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(
             f"{path}: is not a readable checkpoint of this network ({reason})."
         ) from error
 
 
+def check_finite(network, name):
+    """Refuses, with InputError, a network with weights that are NaN or infinite."""
+    for variable in network.variables:
+        if not np.isfinite(variable.numpy()).all():
+            raise InputError(
+                f"{name}: the weight {variable.name} is not finite; the network answers nothing."
+            )
+
+
 def write_run(folder, network, config):
-    """Writes a network that was not trained here as the run folder of a RunConfig, whole or not."""
-    os.makedirs(os.path.dirname(os.path.abspath(folder)), exist_ok=True)
-    with atomic_path(folder) as temporary:
+    """Writes a network that was not trained here as the run folder of a RunConfig, whole or not.
+
+    Raises:
+      InputError: the folder is there already, or another process is making it.
+    """
+    with new_folder(folder) as temporary:
         write_config(temporary, config)
         checkpoint = tf.train.Checkpoint(network=network)
         manager(checkpoint, temporary, keep=1).save(checkpoint_number=0)
@@ -84,7 +112,8 @@ def load_run(folder, compiled_warp=True, precision="float32"):
       [B, x, y, z, 1] in 0..1; its `run_config` is the run's.
 
     Raises:
-      InputError: the folder is no run, has no checkpoint, or one that does not fit.
+      InputError: the folder is no run, has no checkpoint, or one that does not fit, is damaged or
+        holds weights that are not finite.
     """
     folder = packed.find_run(folder)
     config = read_config(folder)
@@ -98,6 +127,7 @@ def load_run(folder, compiled_warp=True, precision="float32"):
         packed.read_weights(folder, network)
     else:
         restore(tf.train.Checkpoint(network=network), path)
+        check_finite(network, path)
     return network
 
 
@@ -112,11 +142,10 @@ def pack_run(run, folder, card):
     Raises:
       InputError: as `load_run`; the folder exists; a weight does not fit half precision.
     """
-    if os.path.exists(folder):
-        raise InputError(f"{folder}: exists already; it must be a folder that is not there yet.")
+    if os.path.lexists(folder):
+        raise InputError(f"{folder}: exists already.")
     network = load_run(run)
-    os.makedirs(os.path.dirname(os.path.abspath(folder)), exist_ok=True)
-    with atomic_path(folder) as temporary:
+    with new_folder(folder) as temporary:
         write_config(temporary, configs.public_config(network.run_config))
         packed.write_weights(temporary, network)
         with open(os.path.join(temporary, packed.CARD_NAME), "w", encoding="utf-8") as file:

@@ -5,15 +5,16 @@ are `affine_stem` (VTN's) or `ldr_util` (the release's first stem: an affine one
 dense LDRReleased), then `deform_stem_0`, `deform_stem_1`, ...
 """
 
-import json
 import os
 import re
 from typing import NamedTuple, Optional
 
+import numpy as np
 import tensorflow as tf
 
 from ldr_tf.config import NetworkConfig
 from ldr_tf.errors import InputError
+from ldr_tf.files import read_json
 
 _SCOPE = "gaffdfrm"
 # Variables that are no weights of the network, by what stands in their names.
@@ -25,6 +26,15 @@ _LEFT = {
     "unused critic": re.compile(r"(^|/)d_(_\d+)?/"),
 }
 _NAMES_SHOWN = 6
+_DAMAGE = (
+    IndexError,
+    KeyError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    tf.errors.OpError,
+)
 
 
 class OriginalArguments(NamedTuple):
@@ -98,17 +108,25 @@ def find_checkpoint(path):
 
 
 def read_arguments(prefix):
-    """Returns the OriginalArguments beside a checkpoint; empty ones where there is no args.json."""
+    """Returns the OriginalArguments beside a checkpoint; empty ones where there is no args.json.
+
+    Raises:
+      InputError: the file is no JSON, or its fields are of other types than the original's.
+    """
     path = os.path.join(os.path.dirname(prefix), "args.json")
     if not os.path.isfile(path):
         return OriginalArguments()
-    try:
-        with open(path, encoding="utf-8") as file:
-            values = json.load(file)
-        name, cascades = values.get("base_network"), values.get("n_cascades")
-        cascades = None if cascades is None else int(cascades)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: is no args.json of the original code ({error}).") from error
+    values = read_json(path)
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: is no args.json of the original code.")
+    for field in ("base_network", "dataset"):
+        if not isinstance(values.get(field), (str, type(None))):
+            raise InputError(f"{path}: {field} must be a text, not {values[field]!r}.")
+    name, cascades = values.get("base_network"), values.get("n_cascades")
+    if isinstance(cascades, str) and cascades.isdecimal() and len(cascades) < 10:
+        cascades = int(cascades)
+    if cascades is not None and (type(cascades) is not int or cascades < 1):
+        raise InputError(f"{path}: n_cascades must be a whole number above 0, not {cascades!r}.")
     return OriginalArguments(
         base_network="LDRReleased" if name == "LDR" else name,
         cascades=cascades,
@@ -134,15 +152,19 @@ def load_weights(network, prefix):
     try:
         reader = tf.train.load_checkpoint(prefix)
         shapes = reader.get_variable_to_shape_map()
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        kinds = reader.get_variable_to_dtype_map()
+    except _DAMAGE as error:
         raise _unreadable(prefix, error) from error
     left = {what: [n for n in shapes if form.search(n)] for what, form in _LEFT.items()}
     ours = set(shapes).difference(*left.values())
     _check_names(prefix, wanted, {name: tuple(shapes[name]) for name in ours})
     try:
-        values = {name: reader.get_tensor(name) for name in wanted}
-    except (tf.errors.OpError, ValueError, IndexError, RuntimeError) as error:
+        values = {name: reader.get_tensor(name) for name in wanted if kinds[name].is_floating}
+    except _DAMAGE as error:
         raise _unreadable(prefix, error) from error
+    for name in wanted:
+        if name not in values or not np.isfinite(values[name]).all():
+            raise InputError(f"{prefix}: the weight {name} must be floats, all of them finite.")
     for name, variable in wanted.items():
         variable.assign(values[name])
     return {what: sorted(names) for what, names in left.items() if names}

@@ -4,16 +4,20 @@ A packed run holds config.json, weights.h5 and the model card README.md, and is 
 The package brings some along, in the folder `shipped`; they are named without a path.
 """
 
+import hashlib
 import os
 
 import h5py
 import numpy as np
 
+from ldr_tf import hdf5
 from ldr_tf.errors import InputError
 from ldr_tf.files import atomic_path
 
 WEIGHTS_NAME = "weights.h5"
 CARD_NAME = "README.md"
+CHECK_SUM = "weights_sha256"
+"""Attribute of the file: the digest of its weights; files of earlier versions are without it."""
 
 _SHIPPED = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "shipped")
 
@@ -53,32 +57,59 @@ def write_weights(folder, network):
       InputError: a weight is beyond the range of half precision, or not finite.
     """
     path = os.path.join(folder, WEIGHTS_NAME)
+    weights = []
+    for variable in network.variables:
+        with np.errstate(over="ignore"):
+            weights.append(variable.numpy().astype(np.float16))
+        if not np.isfinite(weights[-1]).all():
+            raise InputError(f"{path}: the weight {variable.name} does not fit half precision.")
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
-        for index, variable in enumerate(network.variables):
-            with np.errstate(over="ignore"):
-                values = variable.numpy().astype(np.float16)
-            if not np.isfinite(values).all():
-                raise InputError(f"{path}: the weight {variable.name} does not fit half precision.")
+        for index, (variable, values) in enumerate(zip(network.variables, weights)):
             file.create_dataset(_key(index), data=values).attrs["name"] = variable.name
+        file.attrs[CHECK_SUM] = weights_digest(weights)
 
 
 def read_weights(folder, network):
     """Sets a network's weights to those in `folder/weights.h5`.
 
     Raises:
-      InputError: the file cannot be read, or holds the weights of another network.
+      InputError: the file cannot be read, holds the weights of another network or numbers that
+        are not finite, or was changed since it was written.
     """
     path = os.path.join(folder, WEIGHTS_NAME)
-    try:
-        with h5py.File(path, "r") as file:
-            values = [file[_key(index)][()] for index in range(len(file))]
-    except (OSError, KeyError) as error:
-        raise InputError(f"{path}: cannot be read as packed weights ({error}).") from error
-    shapes = [tuple(variable.shape) for variable in network.variables]
-    if [value.shape for value in values] != shapes:
-        raise InputError(f"{path}: holds the weights of another network than config.json says.")
-    for variable, value in zip(network.variables, values):
-        variable.assign(value.astype(np.float32))
+    variables = network.variables
+    with hdf5.open_file(path) as file:
+        with hdf5.damage_named(path):
+            fits = sorted(file) == sorted(_key(index) for index in range(len(variables)))
+        sets = [_weight(file, index, path) for index in range(len(variables))] if fits else []
+        if not fits or [one.shape for one in sets] != [tuple(v.shape) for v in variables]:
+            raise InputError(f"{path}: holds the weights of another network than config.json says.")
+        values = [hdf5.read(one, path) for one in sets]
+        wanted = hdf5.attribute(file, CHECK_SUM, path)
+    if wanted is not None and not np.array_equal(wanted, weights_digest(values)):
+        raise InputError(f"{path}: was changed or damaged since it was written (check sum).")
+    for variable, value in zip(variables, values):
+        value = value.astype(np.float32)
+        if not np.isfinite(value).all():
+            raise InputError(f"{path}: the weight {variable.name} holds numbers that are none.")
+        variable.assign(value)
+
+
+def weights_digest(weights):
+    """Returns the SHA-256, hexadecimal, of arrays: their types, shapes and values, in order."""
+    digest = hashlib.sha256()
+    for values in weights:
+        kind = values.dtype.newbyteorder("<")
+        digest.update(f"{kind.str} {values.shape}\n".encode())
+        digest.update(np.ascontiguousarray(values, kind))
+    return digest.hexdigest()
+
+
+def _weight(file, index, path):
+    found = hdf5.dataset(file, _key(index), f"{path}: {_key(index)}")
+    if found.dtype.kind != "f":
+        raise InputError(f"{path}: {_key(index)} must hold floats, not {found.dtype}.")
+    return found
 
 
 def _key(index):

@@ -1,12 +1,15 @@
 """The model card of an export: model.json for programs, README.md for people."""
 
+import contextlib
 import hashlib
 import json
 import os
 
 import ldr_tf
 from ldr_tf import records
+from ldr_tf.errors import InputError
 from ldr_tf.files import read_json
+from ldr_tf.json_text import parse_json
 
 LICENCE = "MIT (the code; the terms of the training data may bind the weights further)"
 
@@ -36,13 +39,17 @@ def evaluation_figures(run):
     """
     path = os.path.join(run, "validation.json")
     if os.path.isfile(path):
-        return read_json(path)
+        found = read_json(path)
+        if not isinstance(found, dict):
+            raise InputError(f"{path}: must be an object with figures.")
+        return found
     found = {}
     try:
         with open(os.path.join(run, "metrics.jsonl"), encoding="utf-8") as file:
             for line in file:
-                if '"validation/' in line and line.endswith("}\n"):  # not a line cut short
-                    found = json.loads(line)
+                if '"validation/' in line and line.endswith("}\n"):  # not one cut short
+                    with contextlib.suppress(InputError):  # a line that is none of ours
+                        found = parse_json(line, "metrics.jsonl", nan=True)
     except OSError:
         return {}
     return {name.rsplit("/", 1)[-1]: value for name, value in found.items()}

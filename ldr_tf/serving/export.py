@@ -1,5 +1,6 @@
 """SavedModel export of a run's network for TF Serving, with its model card and serving kit."""
 
+import contextlib
 import os
 import shutil
 
@@ -8,7 +9,13 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from ldr_tf.config import public_config
 from ldr_tf.errors import InputError
-from ldr_tf.files import atomic_path, check_output_folder, replaced_folder, write_json
+from ldr_tf.files import (
+    atomic_path,
+    check_output_folder,
+    only_writer,
+    replaced_folder,
+    write_json,
+)
 from ldr_tf.runs.checkpoints import load_run, write_config
 from ldr_tf.serving import card, kit
 from ldr_tf.serving.signatures import ServingModule, input_shapes
@@ -41,11 +48,11 @@ def export(run, output, version=1, *, xla=False, half_flow=False, overwrite=Fals
       The path of the version's folder.
 
     Raises:
-      InputError: the run cannot be loaded, or the version exists already.
+      InputError: the run cannot be loaded, the version is there already or, where it may be
+        overwritten, is no exported model, or another process is writing it.
     """
     target = os.path.join(output, str(version))
-    if os.path.lexists(target) and not overwrite:
-        raise InputError(f"{target}: exists already; choose another version, or overwrite it.")
+    _check_target(target, overwrite)
     check_output_folder(output)
     network = load_run(run, compiled_warp=xla)
     config = public_config(network.run_config)
@@ -53,7 +60,10 @@ def export(run, output, version=1, *, xla=False, half_flow=False, overwrite=Fals
     model = os.path.basename(os.path.abspath(output))
     options = {"xla": xla, "half_flow": half_flow}
     os.makedirs(output, exist_ok=True)
-    with replaced_folder(target) if overwrite else atomic_path(target) as temporary:
+    with contextlib.ExitStack() as held:
+        held.enter_context(only_writer(output, f".{version}.lock"))
+        _check_target(target, overwrite)  # another process may have finished it meanwhile
+        temporary = held.enter_context((replaced_folder if overwrite else atomic_path)(target))
         tf.saved_model.save(module, temporary, signatures=module.functions())
         _tell_shapes(temporary, module.size)
         extra = os.path.join(temporary, EXTRA_NAME)
@@ -73,6 +83,13 @@ def export(run, output, version=1, *, xla=False, half_flow=False, overwrite=Fals
         shutil.rmtree(os.path.join(temporary, "assets"), ignore_errors=True)
         os.remove(os.path.join(temporary, "fingerprint.pb"))
     return target
+
+
+def _check_target(target, overwrite):
+    if os.path.lexists(target) and not overwrite:
+        raise InputError(f"{target}: exists already; choose another version, or overwrite it.")
+    if os.path.lexists(target) and not os.path.isfile(os.path.join(target, "saved_model.pb")):
+        raise InputError(f"{target}: is no exported model, so it is not overwritten.")
 
 
 def _tell_shapes(folder, size):

@@ -1,7 +1,9 @@
 """Many scans into one data set: processes, resuming, disks that fill up, two writers."""
 
+import dataclasses
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import types
@@ -100,22 +102,66 @@ def test_a_disk_that_fills_up(scans, tmp_path):
     assert done.returncode == 2, done.stderr
     assert "cannot be written" in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "out" / "volumes.h5").exists()
-    left = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
-    assert [path.name for path in left] == [".lock"]
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
     list(assembly.assemble(find_sources(scans), tmp_path / "out", SETTINGS))
 
 
-def test_what_nobody_foresaw_is_that_scans_own(scans, tmp_path, monkeypatch):
-    def prepare(source, settings):
-        if source.name == "1":
-            raise RuntimeError("ITK ERROR\nout of luck")
-        return wanted(source, settings)
+class Surprise(str):
+    """A path that becomes what a call returns, or is its end, in the process that gets it."""
 
-    wanted = assembly.prepare_scan
-    monkeypatch.setattr(assembly, "prepare_scan", prepare)
-    outcomes = list(assembly.assemble(find_sources(scans), tmp_path / "out", SETTINGS))
+    def __new__(cls, path, *call):
+        made = super().__new__(cls, path)
+        made.call = call
+        return made
+
+    def __reduce__(self):
+        return self.call
+
+    def __deepcopy__(self, _):
+        return str(self)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        ((os.abort, ()), "1.nii.gz: cannot be prepared (the process that read it ended with SIGAB"),
+        ((signal.raise_signal, (signal.SIGSEGV,)), "ended with SIGSEGV)"),
+        ((os._exit, (7,)), "ended with exit code 7)"),
+        ((frozenset, ()), "cannot be prepared ("),  # a TypeError, which nobody foresaw
+    ],
+)
+def test_a_scan_that_ends_its_process_costs_itself_alone(scans, tmp_path, call, words, workers):
+    sources = find_sources(scans)
+    sources[1] = dataclasses.replace(sources[1], image=Surprise(sources[1].image, *call))
+    outcomes = list(assembly.assemble(sources, tmp_path / "out", SETTINGS, workers))
     assert [outcome.problem is None for outcome in outcomes] == [True, False, True]
-    assert "1.nii.gz: cannot be prepared (out of luck)" in outcomes[1].problem
+    assert words in outcomes[1].problem
+    with h5py.File(tmp_path / "out" / "volumes.h5", "r") as file:
+        assert sorted(file) == ["0", "2"]
+
+
+def test_what_is_not_from_here_stays(scans, tmp_path):
+    sources, output = find_sources(scans), tmp_path / "out"
+    output.mkdir()
+    for name in ("volumes.h5", "dataset.json"):
+        (output / name).write_text("mine")
+        with pytest.raises(InputError, match=f"{name}: .*move it away"):
+            list(assembly.assemble(sources, output, SETTINGS))
+        assert (output / name).read_text() == "mine"
+        (output / name).unlink()
+    (output / ".parts").mkdir(exist_ok=True)
+    (output / ".parts" / "notes.txt").write_text("mine")
+    (output / ".parts" / ".lock").write_text("mine")  # not even emptied by a refused call
+    with only_writer(output / ".parts"), pytest.raises(InputError, match="another process"):
+        list(assembly.assemble(sources, output, SETTINGS))
+    list(assembly.assemble(sources, output, SETTINGS))
+    assert (output / ".parts" / "notes.txt").read_text() == "mine"
+    text = (output / "dataset.json").read_text().replace("train", "study")
+    (output / "dataset.json").write_text(text)
+    with pytest.raises(InputError, match=r"dataset.json: was changed since"):
+        list(assembly.assemble(sources, output, SETTINGS))
+    assert (output / "dataset.json").read_text() == text
 
 
 def test_a_missing_file(tmp_path):

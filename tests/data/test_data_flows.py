@@ -118,6 +118,41 @@ def test_flows_that_are_bad_in_the_store_are_refused(tmp_path):
         reader.read("b-c_1", "a_1")
 
 
+def test_a_store_leads_nowhere_else_and_is_what_it_says(tmp_path):
+    path = tmp_path / "flows.h5"
+    with FlowWriter(path, SIZE, {}) as writer:
+        writer.write("a", "b", flow(0))
+    (tmp_path / "flows.h5").rename(tmp_path / "other.h5")
+    about = {"format": 1, "image_size": list(SIZE)}
+    with h5py.File(path, "w") as file:
+        file.attrs["about"] = json.dumps(about)
+        file["a"] = h5py.ExternalLink("other.h5", "/a")
+        file["c/d"] = h5py.SoftLink("/c/d")
+    with FlowReader(path) as reader:
+        with pytest.raises(InputError, match="of a, b is a link to another file"):
+            reader.check([("a", "b")])
+        with pytest.raises(InputError, match="of c, d is a link that leads in a circle"):
+            reader.read("c", "d")
+    with FlowReader(path, allow_external=True) as reader:
+        assert np.abs(reader.read("a", "b") - flow(0)).max() <= 0.01
+    for size in ([1, 2], [8, 10, 10**6], [8, 10, -1], [8, 10, "x"], "abc", [True, True, True]):
+        with h5py.File(path, "a") as file:
+            file.attrs["about"] = json.dumps({**about, "image_size": size})
+        with pytest.raises(InputError, match="is no store of teacher flows"):
+            FlowReader(path)
+
+
+def test_other_files_in_the_folder_of_a_store_stay(tmp_path):
+    folder = tmp_path / "flows.h5.partial"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("mine")
+    with FlowWriter(tmp_path / "flows.h5", SIZE, {}) as writer:
+        writer.write("a", "b" * 300, flow(0))
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+    with FlowReader(tmp_path / "flows.h5") as reader:
+        reader.read("a", "b" * 300)
+
+
 def test_what_a_killed_process_wrote_is_kept(tmp_path):
     path = tmp_path / "flows.h5"
     script = (

@@ -145,7 +145,11 @@ def test_round_trip(tmp_path):
         ({"image_size": [128, 128, 0]}, "image_size must be three numbers"),
         ({"segmentation_class_value": {"left": "a"}}, "segmentation_class_value"),
         ({"atlas": 3}, "atlas must be a scan's key"),
-        ({"image": {"spacing": [0, 1, 1]}}, "image.spacing must be above zero"),
+        ({"image_size": [3000, 3000, 3000]}, "voxels in all at most"),
+        ({"image_size": [5000, 1, 1]}, "must have sides up to 4096"),
+        ({"image_type": ["liver"]}, "image_type must be a word"),
+        ({"segmentation_class_value": {"left": 2**40}}, "must hold label values of 32 bits"),
+        ({"image": {"spacing": [0, 1, 1]}}, "image.spacing must be above 0"),
         ({"image": {"spaceing": None}}, "unknown field image.spaceing"),
     ],
 )

@@ -80,6 +80,21 @@ def _spoil(tmp_path, field, value):
         ("segmentation", np.zeros((4, 5), np.uint8), "segmentation must have image_size"),
         ("segmentation", np.full(SIZE, 0.5), "segmentation must hold whole numbers"),
         ("point", np.zeros((6, 2)), "point must be numbers of shape (n, 3)"),
+        ("volume", np.zeros(SIZE, ">u2"), "volume must be uint8, not >u2"),
+        ("volume", h5py.SoftLink("/nowhere"), "volume is a link to '/nowhere', where nothing is"),
+        ("volume", h5py.SoftLink("/full/volume"), "volume is a link that leads in a circle"),
+        ("segmentation", np.full(SIZE, np.nan), "segmentation must hold whole numbers"),
+        ("segmentation", np.full(SIZE, 1e30), "segmentation must hold labels of 32 bits"),
+        ("segmentation", np.full(SIZE, np.inf), "segmentation must hold labels of 32 bits"),
+        ("segmentation", np.full(SIZE, 2**40), "segmentation must hold labels of 32 bits"),
+        (
+            "segmentation",
+            h5py.ExternalLink("rest.h5", "/x"),
+            "is a link to another file, 'rest.h5'",
+        ),
+        ("point", np.full((6, 3), np.nan), "point must be finite numbers"),
+        ("point", np.full((6, 3), 1e300), "point must be finite numbers"),
+        ("point", "left", "point must hold numbers"),
     ],
 )
 def test_bad_scans(manifest, tmp_path, field, value, sentence):
@@ -88,6 +103,48 @@ def test_bad_scans(manifest, tmp_path, field, value, sentence):
         reader.read("a/full")
     assert sentence in str(raised.value)
     assert "'a/full'" in str(raised.value)
+
+
+@pytest.mark.parametrize("field", ["volume", "segmentation", "point"])
+def test_groups_and_huge_data_sets_are_refused_before_they_are_read(manifest, tmp_path, field):
+    _spoil(tmp_path, field, None)
+    with h5py.File(tmp_path / "a.h5", "a") as file:
+        file["full"].create_group(field)
+    with VolumeReader(manifest) as reader, pytest.raises(InputError, match="not a group"):
+        reader.read("a/full")
+    with h5py.File(tmp_path / "a.h5", "a") as file:
+        del file["full"][field]
+        shape = (2**33, 3) if field == "point" else (3000,) * 3  # sparse: no bytes in the file
+        file["full"].create_dataset(field, shape, "u1", chunks=(64, 3, 3)[: len(shape)])
+    with VolumeReader(manifest) as reader, pytest.raises(InputError, match=field):
+        reader.read("a/full")
+
+
+def test_labels_come_in_the_order_of_the_machine(manifest, tmp_path):
+    _spoil(tmp_path, "segmentation", np.full(SIZE, 300, ">u2"))
+    with VolumeReader(manifest) as reader:
+        labels = reader.read("a/full").segmentation
+    assert labels.dtype.isnative and (labels == 300).all()
+
+
+def test_other_files_are_opened_only_where_that_is_allowed(manifest, tmp_path):
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        write_scan(file, "scan", volume_of(5), volume_of(6))
+    for key, link in (("full", h5py.ExternalLink("other.h5", "/scan")), ("plain", None)):
+        with h5py.File(tmp_path / "a.h5", "a") as file:
+            del file[key]
+            if link is None:
+                file.create_group(key)["volume"] = h5py.ExternalLink("other.h5", "/scan/volume")
+            else:
+                file[key] = link
+    for key in ("a/full", "a/plain"):
+        with VolumeReader(manifest) as reader, pytest.raises(InputError, match="another file"):
+            reader.read(key)
+        with VolumeReader(manifest, allow_external=True) as reader:
+            np.testing.assert_array_equal(reader.read(key).volume, volume_of(5))
+            volume = np.empty(SIZE, np.uint8)
+            reader.read_volume_into(key, volume)
+            np.testing.assert_array_equal(volume, volume_of(5))
 
 
 def test_check_finds_what_is_wrong_without_reading(manifest, tmp_path):

@@ -109,6 +109,37 @@ def test_a_number_that_would_fill_the_memory_is_refused(tmp_path, put):
         read_arrays(path)
 
 
+class Same:
+    """An array, pickled with a text that is remembered: each use makes new bytes of it."""
+
+    def __init__(self, text):
+        self.text = text
+
+    def __reduce__(self):
+        kind = np.dtype("f2")
+        encoded = Call(_codecs.encode, self.text, "latin1")
+        build = np.zeros(1).__reduce__()[0]
+        return build, (np.ndarray, (0,), b"b"), (1, (len(self.text) // 2,), kind, False, encoded)
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_a_small_file_that_would_fill_the_memory_is_refused(tmp_path, protocol):
+    text = "x" * 100_000
+    path = stored(tmp_path, {f"a-{i}": Same(text) for i in range(1)}, protocol)
+    assert len(read_arrays(path)) == 1
+    path = stored(tmp_path, {f"a-{i}": Same(text) for i in range(3000)}, protocol)
+    assert path.stat().st_size < 1e6  # 300 MB otherwise
+    with pytest.raises(InputError, match="would be larger than the file"):
+        read_arrays(path)
+
+
+def test_arrays_of_another_shape_than_is_known(tmp_path):
+    path = stored(tmp_path, {"a-b": np.zeros((2, 2, 2, 3))}, 4)
+    read_arrays(path, (2, 2, 2, 3))
+    with pytest.raises(InputError, match=r"must be \(2, 2, 3, 3\), not \(2, 2, 2, 3\)"):
+        read_arrays(path, (2, 2, 3, 3))
+
+
 @pytest.mark.parametrize("protocol", [0, 2, 4, 5])
 def test_damaged_files_read_or_are_refused(tmp_path, protocol):
     path = stored(tmp_path, {"a-b": np.arange(8, dtype="f2").reshape(2, 2, 2)}, protocol)

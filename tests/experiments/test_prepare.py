@@ -200,7 +200,7 @@ def test_nothing_good_writes_nothing(tmp_path, capsys):
         (["--size=64,64"], "size must be one or three whole numbers"),
         (["--size=8"], "size must be one or three whole numbers"),
         (["--spacing=2,two,2"], "spacing must be one or three numbers of mm"),
-        (["--spacing=2,0,2"], "image.spacing must be above zero"),
+        (["--spacing=2,0,2"], "image.spacing must be above 0"),
         (["--orientation=LLA"], "image.orientation must be three letters"),
         (["--intensity=bright"], "intensity"),
     ],
@@ -213,6 +213,30 @@ def test_bad_flags(tmp_path, capsys, arguments, sentence):
     assert not output.exists()
 
 
+def test_a_folder_that_is_reached_in_several_ways_counts_once(tmp_path):
+    scans = tmp_path / "scans"
+    (scans / "z").mkdir(parents=True)
+    for name in ("01.nii.gz", "02.nii.gz", "z/03.nii.gz"):
+        (scans / name).touch()
+    (tmp_path / "beside.nii.gz").touch()
+    (scans / "again").symlink_to(".")
+    (scans / "parent").symlink_to("..")
+    (scans / "a_link_before_z").symlink_to("z")
+    (scans / "z" / "up").symlink_to(scans)
+    assert [source.name for source in find_sources(scans)] == ["01", "02", "z_03"]
+    assert passed_over(scans, find_sources(scans)) == []
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "04.nii.gz").touch()
+    (scans / "more").symlink_to(tmp_path / "elsewhere")  # links to other folders are followed
+    assert [source.name for source in find_sources(scans)] == ["01", "02", "z_03", "more_04"]
+    assert [source.name for source in find_sources(scans / "again")] == [
+        "01",
+        "02",
+        "z_03",
+        "more_04",
+    ]
+
+
 def test_sources_that_cannot_be(tmp_path):
     with pytest.raises(InputError, match="a folder of scans or a CSV list"):
         find_sources(tmp_path / "nothing")
@@ -223,6 +247,15 @@ def test_sources_that_cannot_be(tmp_path):
         find_sources(path)
     write_csv(path, [["image", "label"], ["a.nii", "b.nii"]])
     with pytest.raises(InputError, match="it has image, label"):
+        find_sources(path)
+    write_csv(path, [["image", "image"], ["a.nii", "b.nii"]])
+    with pytest.raises(InputError, match="each once; it has image, image"):
+        find_sources(path)
+    write_csv(path, [["image"], ["a.nii", "", ""], ["b.nii", "b_seg.nii"]])
+    with pytest.raises(InputError, match="line 3 has more values"):
+        find_sources(path)
+    write_csv(path, [["image"], ["a\0.nii"]])
+    with pytest.raises(InputError, match=r"the character 0|cannot be read as a CSV"):
         find_sources(path)
     write_csv(path, [["image"]])
     with pytest.raises(InputError, match="lists no scan"):
