@@ -1,6 +1,7 @@
 """Outputs that are whole or absent: written under a temporary name, then renamed."""
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -8,6 +9,13 @@ import shutil
 import tempfile
 
 from ldr_tf.errors import InputError
+
+_ATTEMPTS = 10
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
+"""What file systems answer that know no locks; there the lock is left out."""
+
+_LONGEST_NAME, _LONGEST_PATH = 255, 4095
+"""Bytes of a file's name, and of a path, that Linux takes."""
 
 _DETACHED = (".hdr", ".img", ".mhd", ".nhdr")
 """Endings of files that hold a scan together with another one of the same stem."""
@@ -18,13 +26,30 @@ def check_output_folder(folder):
 
     The folder itself need not exist yet; what exists of its path must be a writable folder.
     """
-    existing = os.path.abspath(folder)
+    path = os.path.abspath(folder)
+    check_path_length(path)
+    existing = path
     while not os.path.lexists(existing):
         existing = os.path.dirname(existing)
     if not os.path.isdir(existing):
-        raise InputError(f"{folder}: must be a folder, but {existing} is a file.")
-    if not os.access(existing, os.W_OK):
+        what = "leads nowhere" if os.path.islink(existing) else "is a file"
+        raise InputError(f"{folder}: must be a folder, but {existing} {what}.")
+    if not os.access(existing, os.W_OK | os.X_OK):
         raise InputError(f"{folder}: cannot be written, the folder {existing} is not writable.")
+
+
+def check_path_length(path):
+    """Refuses, with InputError, a path that no file system of Linux takes."""
+    names = os.fsencode(path).split(b"/")
+    longest = max(names, key=len)
+    if len(longest) > _LONGEST_NAME:
+        raise InputError(
+            f"{path}: a name in it is {len(longest)} bytes long; {_LONGEST_NAME} are allowed."
+        )
+    if len(os.fsencode(path)) > _LONGEST_PATH:
+        raise InputError(f"{path[:40]}...: the path is longer than {_LONGEST_PATH} bytes.")
+    if "\0" in path:
+        raise InputError(f"{path!r}: is no path of a file.")
 
 
 def file_state(path):
@@ -51,14 +76,56 @@ def file_state(path):
 
 
 @contextlib.contextmanager
-def only_writer(folder):
-    """Keeps an existing folder to one process; InputError where another one holds it already."""
-    with open(os.path.join(folder, ".lock"), "w", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise InputError(f"{folder}: another process is writing here.") from error
+def only_writer(folder, name=".lock"):
+    """Keeps an existing folder to one process; InputError where another one holds it already.
+
+    Args:
+      folder: the folder.
+      name: of the lock's file in it, where only a part of the folder is to be kept. The file is
+        deleted at the end; one that a killed process left holds nobody up.
+    """
+    path = os.path.join(folder, name)
+    try:
+        descriptor = _lock(path)
+    except BlockingIOError as error:
+        raise InputError(f"{folder}: another process is writing here.") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be made or locked ({error.strerror}).") from error
+    try:
         yield
+    finally:
+        # While it is still held: whoever opened it in between finds that it is not there any more.
+        with contextlib.suppress(OSError):
+            if _is_at(descriptor, path):
+                os.unlink(path)
+        os.close(descriptor)
+
+
+def _lock(path):
+    """Returns the descriptor of a locked file, made where needed, its content left alone."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    for _ in range(_ATTEMPTS):
+        with contextlib.ExitStack() as opened:
+            descriptor = os.open(path, flags, 0o666)
+            opened.callback(os.close, descriptor)
+            _flock(descriptor)
+            with contextlib.suppress(FileNotFoundError):  # its last holder has just deleted it
+                if _is_at(descriptor, path):
+                    opened.pop_all()
+                    return descriptor
+    raise BlockingIOError
+
+
+def _is_at(descriptor, path):
+    return os.path.samestat(os.fstat(descriptor), os.stat(path))
+
+
+def _flock(descriptor):
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ LAYERS = {
     "records": {"errors"},
     "config": {"records"},
     "files": {"errors"},
+    "workers": {"errors"},
     "ops": {"conventions"},
     "losses": _BASE | {"ops"},
     "metrics": _BASE | {"ops"},
@@ -33,9 +34,9 @@ LAYERS = {
     "serving": _BASE | {"", "files", "ops", "runs"},
     "models": _BASE | {"networks", "runs", "serving"},
     "registration": _APPLICATIONS,
-    "commands": _APPLICATIONS | {"", "registration"},
+    "commands": _APPLICATIONS | {"", "registration", "workers"},
 }
-DATA_MAY_IMPORT = _BASE | {"files", "imaging", "ops", "metrics", "evaluation"}
+DATA_MAY_IMPORT = _BASE | {"files", "imaging", "ops", "metrics", "evaluation", "workers"}
 
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "joblib", "marshal", "shelve"}
 FORBIDDEN_CALLS = {"eval", "exec", "print"}

@@ -23,6 +23,7 @@ from ldr_tf.imaging.foreground import crop_box, foreground_box
 from ldr_tf.imaging.grid import Grid, grid_of, orientation_of, same_grid
 from ldr_tf.imaging.intensity import foreground_threshold, intensity_range, is_ct, scale_intensity
 from ldr_tf.imaging.inverse import invert
+from ldr_tf.imaging.labels import looks_like_labels
 from ldr_tf.imaging.landmark_files import ENDINGS as POINT_ENDINGS
 from ldr_tf.imaging.landmark_files import SPACES as POINT_SPACES
 from ldr_tf.imaging.landmark_files import read_points, write_points
@@ -86,6 +87,7 @@ __all__ = [
     "is_fine",
     "is_padding",
     "keep_inside",
+    "looks_like_labels",
     "match_points",
     "network_grid",
     "only_inside",
