@@ -60,7 +60,7 @@ class ImageOfSlabs:
         self.image[:, :, start:stop] = slab
 
 
-def view(image, start=0, stop=None):
+def array_view(image, start=0, stop=None):
     """Returns slices of an image as an array [x, y, slices] (or with components), not a copy.
 
     It is valid as long as the image lives.

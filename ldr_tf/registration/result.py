@@ -1,10 +1,12 @@
 """What a registration gives back."""
 
+import functools
 from dataclasses import dataclass
 from typing import Optional
 
 import SimpleITK as sitk
 
+from ldr_tf.evaluation import scans
 from ldr_tf.imaging import Alignment
 from ldr_tf.notices import Notice
 from ldr_tf.registration.refinement import RefinementConfig
@@ -24,7 +26,7 @@ class RegistrationResult:
       background: the value of `warped` outside the moving scan and in its padding.
       warped_labels: the moving labels in their own type, nearest neighbour, or None.
       jacobian: determinant of the Jacobian of the whole mapping, by forward differences, the last
-        plane of each axis repeated; below or at 0 where it folds.
+        plane of each axis repeated; below or at 0 where it folds. Computed when first asked for.
       inverse: the displacement field from points of the moving scan to points of the fixed one, on
         the moving scan's grid, or None where not asked for.
       inverse_residual: how far, in mm, points of the moving scan's foreground come to lie from
@@ -53,7 +55,6 @@ class RegistrationResult:
     alignment: Alignment
     background: float
     warped_labels: Optional[sitk.Image]
-    jacobian: sitk.Image
     inverse: Optional[sitk.Image]
     inverse_residual: Optional[dict[str, float]]
     correlation_before: Optional[float]
@@ -70,3 +71,7 @@ class RegistrationResult:
     estimated_mb: float
     notices: tuple[Notice, ...]
     seconds: dict[str, float]
+
+    @functools.cached_property
+    def jacobian(self):
+        return scans.jacobian_image(self.displacement)
