@@ -53,6 +53,7 @@ setup(
         "isal>=1.7",
         "matplotlib>=3.6",
         "nibabel>=5",
+        "psutil>=5.9",
         "pydicom>=2.4",
         "scipy>=1.10",
         "SimpleITK>=2.2",

@@ -17,6 +17,13 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 _LARGEST_TEXT = 1 << 25
 _LONGEST_NAME = 200
 
+_ATTEMPTS = 10
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
+"""What file systems answer that know no locks; there the lock is left out."""
+
+_LONGEST_NAME, _LONGEST_PATH = 255, 4095
+"""Bytes of a file's name, and of a path, that Linux takes."""
+
 _DETACHED = (".hdr", ".img", ".mhd", ".nhdr")
 """Endings of files that hold a scan together with another one of the same stem."""
 
@@ -26,13 +33,30 @@ def check_output_folder(folder):
 
     The folder itself need not exist yet; what exists of its path must be a writable folder.
     """
-    existing = os.path.abspath(folder)
+    path = os.path.abspath(folder)
+    check_path_length(path)
+    existing = path
     while not os.path.lexists(existing):
         existing = os.path.dirname(existing)
     if not os.path.isdir(existing):
-        raise InputError(f"{folder}: must be a folder, but {existing} is a file.")
-    if not os.access(existing, os.W_OK):
+        what = "leads nowhere" if os.path.islink(existing) else "is a file"
+        raise InputError(f"{folder}: must be a folder, but {existing} {what}.")
+    if not os.access(existing, os.W_OK | os.X_OK):
         raise InputError(f"{folder}: cannot be written, the folder {existing} is not writable.")
+
+
+def check_path_length(path):
+    """Refuses, with InputError, a path that no file system of Linux takes."""
+    names = os.fsencode(path).split(b"/")
+    longest = max(names, key=len)
+    if len(longest) > _LONGEST_NAME:
+        raise InputError(
+            f"{path}: a name in it is {len(longest)} bytes long; {_LONGEST_NAME} are allowed."
+        )
+    if len(os.fsencode(path)) > _LONGEST_PATH:
+        raise InputError(f"{path[:40]}...: the path is longer than {_LONGEST_PATH} bytes.")
+    if "\0" in path:
+        raise InputError(f"{path!r}: is no path of a file.")
 
 
 def file_state(path):

@@ -24,6 +24,7 @@ LAYERS = {
     "json_text": {"errors"},
     "files": {"errors", "json_text"},
     "hdf5": {"errors", "files"},
+    "workers": {"errors"},
     "ops": {"conventions"},
     "losses": _BASE | {"ops"},
     "metrics": _BASE | {"ops"},
@@ -35,9 +36,9 @@ LAYERS = {
     "serving": _BASE | {"", "files", "json_text", "ops", "runs"},
     "models": _BASE | {"networks", "runs", "serving"},
     "registration": _APPLICATIONS,
-    "commands": _APPLICATIONS | {"", "registration"},
+    "commands": _APPLICATIONS | {"", "registration", "workers"},
 }
-_DATA = {"files", "hdf5", "imaging", "json_text", "metrics", "ops", "evaluation"}
+_DATA = {"files", "hdf5", "imaging", "json_text", "metrics", "ops", "evaluation", "workers"}
 DATA_MAY_IMPORT = _BASE | _DATA
 
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "joblib", "marshal", "shelve"}

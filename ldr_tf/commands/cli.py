@@ -1,7 +1,9 @@
 """What every command line shares: flags of its own, help, exit codes.
 
-Exit codes: 0, 2 for bad input (flags included), 1 for a failure of ours or an interruption. A
-command keeps its flags in a `FlagValues` of its own, so that several can live in one process:
+Exit codes: 0; 2 for bad input (flags included); 1 for a failure of ours or an interruption; 3,
+where a command has --strict, for work that is done with a warning. `~` in the value of a flag is
+the home folder. A command keeps its flags in a `FlagValues` of its own, so that several can live in
+one process:
 
     FLAGS = cli.new_flags()
     _RUN = flags.DEFINE_string("run", None, "...", required=True, flag_values=FLAGS)
@@ -21,8 +23,10 @@ import typing
 
 from absl import flags
 
+import ldr_tf
 from ldr_tf import records
 from ldr_tf.commands.quiet import quiet_tensorflow
+from ldr_tf.commands.screen import mute
 from ldr_tf.errors import InputError
 
 BAD_INPUT = 2
@@ -44,9 +48,10 @@ def define_record(record, flag_values):
             flags.DEFINE_enum(*words, choices, row.about["meaning"], flag_values=flag_values)
         elif kind is bool:
             flags.DEFINE_bool(*words, row.about["meaning"], flag_values=flag_values)
-        elif kind is int:
+        elif kind in (int, float):
+            define = flags.DEFINE_integer if kind is int else flags.DEFINE_float
             bounds = row.about["least"], row.about["most"]
-            flags.DEFINE_integer(*words, row.about["meaning"], *bounds, flag_values=flag_values)
+            define(*words, row.about["meaning"], *bounds, flag_values=flag_values)
         else:
             flags.DEFINE_string(*words, row.about["meaning"], flag_values=flag_values)
 
@@ -64,8 +69,21 @@ def main(run, flag_values, description, argv=None, more_help=""):
     Returns the exit code; a traceback appears only for a failure of ours.
     """
     argv = list(sys.argv if argv is None else argv)
+    try:
+        code = _main(run, flag_values, description, argv, more_help)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # of `| head -1`, which has seen enough
+        mute(sys.stdout)
+        return FAILURE
+
+
+def _main(run, flag_values, description, argv, more_help):
     if any(word in ("--help", "-h", "-help", "--helpfull") for word in argv[1:]):
         print(_help(description, flag_values) + more_help)
+        return 0
+    if any(word in ("--version", "-version") for word in argv[1:]):
+        print(f"{_name(argv[0])} {ldr_tf.__version__}")
         return 0
     # Quiet unless asked otherwise: TensorFlow's start-up lines would hide our own.
     quiet_tensorflow()
@@ -76,20 +94,40 @@ def main(run, flag_values, description, argv=None, more_help=""):
         rest = flag_values(argv)
         if len(rest) > 1:
             raise InputError(f"unexpected argument {rest[1]!r}; values are given as --flag=value.")
+        for name in flag_values:
+            _settle(flag_values[name])
         return run() or 0
     except flags.Error as error:
         return _refuse(argv[0], str(error).replace("\n", " "))
     except InputError as error:
         return _refuse(argv[0], str(error))
+    except MemoryError:
+        _refuse(argv[0], "the memory of this machine does not suffice.")
+        return FAILURE
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return FAILURE
 
 
+def _settle(flag):
+    """Puts the home folder for `~` in a flag's texts; InputError where a text is empty."""
+    many = isinstance(flag.value, list)
+    texts = flag.value if many else [flag.value]
+    if not flag.present or not all(isinstance(text, str) for text in texts):
+        return
+    if flag.default != "" and not all(text.strip() for text in texts):
+        raise InputError(f"--{flag.name} has no value; it is given as --{flag.name}=VALUE.")
+    texts = [os.path.expanduser(text) for text in texts]
+    flag.value = texts if many else texts[0]
+
+
 def _refuse(command, sentence):
-    name = os.path.splitext(os.path.basename(command))[0]
-    print(f"{name}: {sentence}", file=sys.stderr)
+    print(f"{_name(command)}: {sentence}", file=sys.stderr)
     return BAD_INPUT
+
+
+def _name(command):
+    return os.path.splitext(os.path.basename(command))[0]
 
 
 def _help(description, flag_values):
@@ -98,4 +136,5 @@ def _help(description, flag_values):
         flag = flag_values[name]
         default = "" if flag.default is None else f" (default: {flag.default})"
         lines.append(f"  --{name}: {flag.help}{default}")
+    lines.append("  --version: show the version and end")
     return "\n".join(lines)

@@ -6,7 +6,8 @@
   ldr-register --model=grpc://HOST:8500/NAME --fixed=F --moving=M --output=DIR
 
 Scans are NIfTI, MHA, NRRD or Analyze files or DICOM folders, on any grids. Written into DIR:
-  warped.nii.gz         the moving scan on the fixed scan's grid, float32, 0 outside the moving scan
+  warped.nii.gz         the moving scan on the fixed scan's grid, float32; outside the moving scan
+                        --background
   displacement.nii.gz   ITK displacement field (mm, LPS) on that grid, affine step included, from
                         points of the fixed to points of the moving scan: for ldr-warp, SimpleITK,
                         ANTs, elastix, 3D Slicer
@@ -15,29 +16,39 @@ Scans are NIfTI, MHA, NRRD or Analyze files or DICOM folders, on any grids. Writ
   jacobian.nii.gz       with --jacobian: determinant of the mapping, not above 0 where it folds
   inverse_displacement.nii.gz  with --inverse: from points of the moving to points of the fixed
                         scan, on the moving scan's grid
-  summary.json          similarity after each stage, Dice, landmark errors, folds, seconds, versions
+  summary.json          similarity after each stage, Dice, landmark errors, folds, notices, memory,
+                        seconds, versions, and the files written; it comes last
   preview.png           slices before and after, deformation, Jacobian
 
-Landmarks are CSV files whose first line names the columns name, x, y, z (mm); points of both files
-are matched by name. Coordinates are LPS (ITK, DICOM) unless --points_space=RAS (3D Slicer, NIfTI).
+A registration that does not end well leaves the folder as it was; files of an earlier one that this
+one does not write are deleted, no others.
+
+Landmarks are CSV files whose first line names the columns name, x, y, z (mm; between them commas,
+tabs, or semicolons with decimal commas), 3D Slicer's .fcsv and .mrk.json, or elastix's point lists;
+points of both files are matched by name. Coordinates are LPS (ITK, DICOM) unless the file, as
+Slicer's do, or --points_space says RAS. Points outside their scan are left out with a warning.
 
 With --pairs, a CSV file with the columns fixed, moving and any of fixed_labels, moving_labels,
 fixed_points, moving_points, output (a folder below DIR; default MOVING_to_FIXED), every pair gets
 a folder of its own in DIR. Paths are seen from the CSV file's folder. Finished pairs are skipped,
-a bad pair is named and the rest goes on (exit code 2 at the end); results.csv sums up.
+a pair that fails is named and the rest goes on; results.csv sums up.
+
+Exit codes: 0; 2 for bad input (with --pairs, at the end); 1 for a failure of ours or an
+interruption; 3 with --strict where a warning was given.
 """
 
 import os
 import sys
 import time
 
-import SimpleITK as sitk
 from absl import flags
 from tqdm import tqdm
 
-from ldr_tf.commands import batch, cli, report
-from ldr_tf.commands.pair import FileOptions, ReadPair, Setup, register_pair, since
+from ldr_tf.commands import batch, cli, report, results
+from ldr_tf.commands.folder import held, is_same_place
+from ldr_tf.commands.pair import FileOptions, ReadPair, Setup, check_pair, register_pair, since
 from ldr_tf.commands.quiet import quiet_xla
+from ldr_tf.commands.screen import Screen, define_flags
 from ldr_tf.errors import InputError
 from ldr_tf.files import check_output_folder
 from ldr_tf.registration.options import RegistrationOptions
@@ -65,8 +76,8 @@ _PATHS = {
         "moving": "scan to be warped onto it",
         "fixed_labels": "labels on the fixed scan's grid, for Dice; needs --moving_labels",
         "moving_labels": "labels on the moving scan's grid, warped along",
-        "fixed_points": "landmarks of the fixed scan, CSV, for their error; needs --moving_points",
-        "moving_points": "landmarks of the moving scan, CSV",
+        "fixed_points": "landmarks of the fixed scan, for their error; needs --moving_points",
+        "moving_points": "landmarks of the moving scan",
     }.items()
 }
 _PAIRS = flags.DEFINE_string(
@@ -74,6 +85,7 @@ _PAIRS = flags.DEFINE_string(
 )
 cli.define_record(RegistrationOptions, FLAGS)
 cli.define_record(FileOptions, FLAGS)
+define_flags(FLAGS)
 _FAST = flags.DEFINE_enum(
     "fast",
     "none",
@@ -99,58 +111,61 @@ _TLS_CA = flags.DEFINE_string(
 
 def run():
     """Registers the pair or the pairs; returns the exit code."""
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    screen = Screen(FLAGS)
     options = cli.read_record(RegistrationOptions, FLAGS)
+    files = cli.read_record(FileOptions, FLAGS)
     options.steps(alone=_MODEL.value == "none")  # before any work
     given = {name: flag.value for name, flag in _PATHS.items() if flag.value}
     if _PAIRS.value:
-        return _run_pairs(options, given)
+        return _run_pairs(options, files, given, screen)
     for name in ("fixed", "moving"):
         if name not in given:
             raise InputError(f"--{name} is needed (or --pairs for a list of pairs).")
-    return _run_pair(options, PairFiles(output=_OUTPUT.value, **given))
+    return _run_pair(options, files, PairFiles(output=_OUTPUT.value, **given), screen)
 
 
-def _run_pairs(options, given):
+def _run_pairs(options, files, given, screen):
     if given:
         raise InputError(f"--pairs has its own columns; --{next(iter(given))} must not be given.")
-    check_output_folder(_OUTPUT.value)
-    pairs = read_pairs(_PAIRS.value, _OUTPUT.value)
-    return batch.run_pairs(pairs, _setup(options), _OUTPUT.value)
+    output = _OUTPUT.value
+    check_output_folder(output)
+    if is_same_place(_PAIRS.value, os.path.join(output, results.NAME)):
+        raise InputError(f"{_PAIRS.value}: lies where {results.NAME} will be written.")
+    pairs = read_pairs(_PAIRS.value, output)
+    with held(output), batch.start_reader() as reader:
+        return batch.run_pairs(pairs, _setup(options, files), output, reader, screen)
 
 
-def _run_pair(options, paths):
-    pair = ReadPair(paths, FLAGS["points_space"].value)
-    # TensorFlow takes seconds to import: bad scans have been refused by now.
-    start = time.perf_counter()
-    import tensorflow  # noqa: F401
+def _run_pair(options, files, paths, screen):
+    check_pair(paths)
+    with held(paths.output):
+        with screen.native():
+            pair = ReadPair.read(paths, files)
+        # TensorFlow takes seconds to import: bad scans have been refused by now.
+        start = time.perf_counter()
+        import tensorflow  # noqa: F401
 
-    pair.seconds["import_tensorflow"], start = since(start), time.perf_counter()
-    setup = _setup(options)
-    pair.seconds["load_model"] = since(start)
-    steps = options.steps(alone=setup.model is None)
-    with tqdm(total=steps, unit="step", leave=False, disable=not _shows(steps)) as bar:
-        result, names = register_pair(pair, setup, lambda step, loss: bar.update())
-    for line in report.notice_lines(result):
-        print(line, file=sys.stderr)
-    print("written:", *[os.path.join(paths.output, name) for name in names], sep="\n  ")
-    print(*report.lines(result, pair.seconds), sep="\n")
-    return 0
+        pair.seconds["import_tensorflow"], start = since(start), time.perf_counter()
+        setup = _setup(options, files)
+        pair.seconds["load_model"] = since(start)
+        steps = options.steps(alone=setup.model is None)
+        shown = steps > 0 and screen.draws
+        with tqdm(total=steps, unit="step", leave=False, disable=not shown) as bar:
+            result, names = register_pair(pair, setup, screen, lambda step, loss: bar.update())
+    screen.tell(result.notices)
+    screen.say("written:", *[f"  {os.path.join(paths.output, name)}" for name in names])
+    screen.say(*report.lines(result, pair.seconds))
+    return screen.code(any(notice.level == "warning" for notice in result.notices))
 
 
-def _shows(steps):
-    return steps > 0 and sys.stderr.isatty()
-
-
-def _setup(options):
+def _setup(options, files):
     quiet_xla()
     from ldr_tf.models import load_model
     from ldr_tf.models.server import Connection
 
     precision = "float32" if _FAST.value == "none" else "mixed_bfloat16"
     connection = Connection(_TIMEOUT.value, _RETRIES.value, _TLS_CA.value)
-    model = load_model(_MODEL.value, precision, connection)
-    return Setup(model, options, cli.read_record(FileOptions, FLAGS))
+    return Setup(load_model(_MODEL.value, precision, connection), options, files)
 
 
 def main(argv=None):

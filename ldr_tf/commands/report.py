@@ -21,7 +21,7 @@ def model_summary(model):
     }
 
 
-def summary(result, seconds):
+def summary(result, seconds, peak_mb):
     """Returns the content of summary.json but for what tells one registration from another."""
     import tensorflow as tf
 
@@ -47,6 +47,8 @@ def summary(result, seconds):
         "std_jacobian": result.std_jacobian,
         "inverse_residual_mm": result.inverse_residual,
         "notices": [dataclasses.asdict(notice) for notice in result.notices],
+        "background": result.background,
+        "memory": {"estimated_mb": round(result.estimated_mb), "peak_mb": round(peak_mb)},
         "seconds": seconds,
         "versions": {
             "ldr_tf": ldr_tf.__version__,
@@ -56,11 +58,6 @@ def summary(result, seconds):
             "python": platform.python_version(),
         },
     }
-
-
-def notice_lines(result):
-    """Returns the lines that tell what must be said of an answer."""
-    return [f"{notice.level}: {notice.text}" for notice in result.notices]
 
 
 def lines(result, seconds):

@@ -9,19 +9,26 @@ moving one, and therefore
 
   images and labels go from moving to fixed: --input lies on the moving scan, --reference is the
   fixed scan, and each voxel of the result is looked up where the transform takes it; outside the
-  input the result is 0;
+  input the result is --background;
 
-  landmarks go the other way, from fixed to moving: --input is a CSV file of points of the fixed
-  scan (first line name,x,y,z; mm, LPS unless --points_space=RAS), the result says where they lie in
+  landmarks go the other way, from fixed to moving: --input is a file of points of the fixed scan
+  (CSV with the first line name,x,y,z, 3D Slicer's .fcsv or .mrk.json, elastix's .txt or .pts; mm,
+  LPS unless the file or --points_space says RAS), the result, a CSV file, says where they lie in
   the moving scan, and there is no --reference. To carry landmarks from moving to fixed, take the
   inverse field (ldr-register --inverse).
 
 --transform may be given several times: points of the fixed scan go through the transforms in the
 order given (which is the order of antsApplyTransforms), so for a warp found after an affine step
 the warp comes first: --transform=warp.nii.gz --transform=affine.tfm. The displacement.nii.gz of
-ldr-register has the affine step in it and stands alone.
+ldr-register has the affine step in it and stands alone. A linear transform is inverted where it is
+written as antsApplyTransforms has it: --transform=[affine.tfm,1].
+
+Exit codes: 0; 2 for bad input; 1 for a failure of ours or an interruption; 3 with --strict where a
+warning was given.
 """
 
+import os
+import re
 import sys
 
 import SimpleITK as sitk
@@ -29,21 +36,28 @@ from absl import flags
 
 from ldr_tf import imaging
 from ldr_tf.commands import cli
+from ldr_tf.commands.folder import is_same_place
+from ldr_tf.commands.screen import Screen, define_flags
 from ldr_tf.errors import InputError
+from ldr_tf.notices import Notices
+
+_LARGEST = 3.4e38
+_BRACKETED = re.compile(r"\[(.+),\s*([01])\s*\]")
 
 FLAGS = cli.new_flags()
 _TRANSFORM = flags.DEFINE_multi_string(
     "transform",
     None,
     "displacement field (NIfTI, MHA, NRRD) or transform file (.tfm, .txt, .mat, .h5); several go "
-    "one after the other, the first one first for points of the fixed scan",
+    "one after the other, the first one first for points of the fixed scan; [FILE,1] is the "
+    "inverse of a linear one",
     required=True,
     flag_values=FLAGS,
 )
 _INPUT = flags.DEFINE_string(
     "input",
     None,
-    "image to carry along, a scan or labels; or landmarks, a .csv file",
+    "image to carry along, a scan or labels; or landmarks: " + ", ".join(imaging.POINT_ENDINGS),
     required=True,
     flag_values=FLAGS,
 )
@@ -76,39 +90,64 @@ _POINTS_SPACE = flags.DEFINE_enum(
 )
 
 
+_BACKGROUND = flags.DEFINE_float(
+    "background",
+    None,
+    "value outside the input (default: the padding of a scan, the lowest value of a CT, else 0)",
+    lower_bound=-_LARGEST,
+    upper_bound=_LARGEST,
+    flag_values=FLAGS,
+)
+define_flags(FLAGS)
+
+
 def run():
-    """Applies the transforms; returns None."""
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    if _INPUT.value.lower().endswith(".csv"):
-        _warp_points()
-    else:
-        _warp_image()
-    print(f"written: {_OUTPUT.value}")
+    """Applies the transforms; returns the exit code."""
+    screen, notices = Screen(FLAGS), Notices()
+    for path in (_INPUT.value, _REFERENCE.value, *map(_file_of, _TRANSFORM.value)):
+        if path and is_same_place(path, _OUTPUT.value):
+            raise InputError(f"{path}: is read and must not be the output too.")
+    warp = _warp_points if _INPUT.value.lower().endswith(imaging.POINT_ENDINGS) else _warp_image
+    with screen.native():
+        warp(notices)
+    screen.tell(notices)
+    screen.say(f"written: {_OUTPUT.value}")
+    return screen.code(notices.warnings())
 
 
-def _warp_image():
+def _warp_image(notices):
     if _REFERENCE.value is None:
         raise InputError("--reference is needed: the image on whose grid the result lies.")
     imaging.check_output(_OUTPUT.value)
-    image = imaging.read_image(_INPUT.value)
-    reference = imaging.read_image(_REFERENCE.value)
-    transforms = _read_transforms()
+    image = imaging.read_image(_INPUT.value, notices=notices)
+    reference = imaging.read_image(_REFERENCE.value, notices=notices)
+    transforms = _read_transforms(notices)
     # ITK applies the last one of a chain first.
     chain = sitk.CompositeTransform(transforms[::-1]) if len(transforms) > 1 else transforms[0]
-    nearest = _INTERPOLATION.value == "nearest"
-    image = image if nearest else sitk.Cast(image, sitk.sitkFloat32)
-    warped = imaging.apply_transform(image, reference, chain, _INTERPOLATION.value)
+    labels = imaging.looks_like_labels(image)
+    if _INTERPOLATION.value == "linear":
+        if labels:
+            notices.warning(
+                "labels-interpolated",
+                f"{_INPUT.value}: looks like labels, which linear interpolation mixes to numbers "
+                "that mean something else; --interpolation=nearest keeps them.",
+            )
+        image = sitk.Cast(image, sitk.sitkFloat32)
+    background = _BACKGROUND.value
+    if background is None:
+        background = 0.0 if labels else imaging.background_value(image)
+    warped = imaging.apply_transform(image, reference, chain, _INTERPOLATION.value, background)
     imaging.write_image(warped, _OUTPUT.value)
 
 
-def _warp_points():
+def _warp_points(notices):
     if _REFERENCE.value is not None:
         raise InputError("--reference is for images; landmarks have no grid.")
     if not _OUTPUT.value.lower().endswith(".csv"):
         raise InputError(f"{_OUTPUT.value}: landmarks are written as .csv.")
     imaging.check_file_place(_OUTPUT.value)
-    points = imaging.read_points(_INPUT.value, _POINTS_SPACE.value)
-    for path, transform in zip(_TRANSFORM.value, _read_transforms()):
+    points = imaging.read_points(_INPUT.value, _POINTS_SPACE.value, notices)
+    for path, transform in zip(_TRANSFORM.value, _read_transforms(notices)):
         field = imaging.displacement_field(transform)
         if field is not None:  # which is silent outside its grid
             imaging.check_inside(points, field, _INPUT.value, f"the displacement field {path}")
@@ -116,8 +155,31 @@ def _warp_points():
     imaging.write_points(points, _OUTPUT.value, _POINTS_SPACE.value)
 
 
-def _read_transforms():
-    return [imaging.read_transform(path) for path in _TRANSFORM.value]
+def _read_transforms(notices):
+    return [_read_transform(word, notices) for word in _TRANSFORM.value]
+
+
+def _read_transform(word, notices):
+    path = _file_of(word)
+    transform = imaging.read_transform(path, notices)
+    if path == word or not _inverted(word):
+        return transform
+    if not transform.IsLinear():
+        raise InputError(
+            f"{path}: only a linear transform can be inverted here; of a registration the "
+            "inverse field is written on request."
+        )
+    return transform.GetInverse()
+
+
+def _file_of(word):
+    """Returns the file of a transform, which may be written as [FILE,0] or [FILE,1]."""
+    found = _BRACKETED.fullmatch(word)
+    return os.path.expanduser(found[1].strip()) if found else word
+
+
+def _inverted(word):
+    return _BRACKETED.fullmatch(word)[2] == "1"
 
 
 def main(argv=None):

@@ -8,7 +8,7 @@ Files come in through `read_scan`, `read_labels`, `read_image` and leave through
 
 from ldr_tf.imaging.affine import METHODS as AFFINE_METHODS
 from ldr_tf.imaging.affine import Alignment, align
-from ldr_tf.imaging.arrays import to_array, to_image
+from ldr_tf.imaging.arrays import as_float32, to_array, to_image
 from ldr_tf.imaging.endings import SCAN_ENDINGS, scan_stem, split_ending
 from ldr_tf.imaging.fields import (
     apply_displacement,
@@ -17,12 +17,14 @@ from ldr_tf.imaging.fields import (
     displacement_to_flow,
     displacement_transform,
     flow_to_displacement,
+    place_on,
     with_affine,
 )
 from ldr_tf.imaging.foreground import crop_box, foreground_box
 from ldr_tf.imaging.grid import Grid, grid_of, orientation_of, same_grid
 from ldr_tf.imaging.intensity import foreground_threshold, intensity_range, is_ct, scale_intensity
 from ldr_tf.imaging.inverse import invert
+from ldr_tf.imaging.labels import looks_like_labels
 from ldr_tf.imaging.landmark_files import ENDINGS as POINT_ENDINGS
 from ldr_tf.imaging.landmark_files import SPACES as POINT_SPACES
 from ldr_tf.imaging.landmark_files import read_points, write_points
@@ -43,6 +45,7 @@ from ldr_tf.imaging.resampling import (
     resample,
     resample_scan,
 )
+from ldr_tf.imaging.slabs import ImageOfSlabs, array_view, slab_of, slabs
 from ldr_tf.imaging.transform_files import read_displacement, read_transform
 from ldr_tf.imaging.working_grid import foreground_grid, is_fine, network_grid, refinement_grid
 from ldr_tf.imaging.writing import (
@@ -61,10 +64,13 @@ __all__ = [
     "WRITABLE",
     "Alignment",
     "Grid",
+    "ImageOfSlabs",
     "Points",
     "align",
     "apply_displacement",
     "apply_transform",
+    "array_view",
+    "as_float32",
     "background_value",
     "check_file_place",
     "check_inside",
@@ -86,11 +92,13 @@ __all__ = [
     "is_fine",
     "is_padding",
     "keep_inside",
+    "looks_like_labels",
     "match_points",
     "network_grid",
     "only_inside",
     "orientation_of",
     "padding_value",
+    "place_on",
     "prepare_image",
     "read_displacement",
     "read_image",
@@ -104,6 +112,8 @@ __all__ = [
     "same_grid",
     "scale_intensity",
     "scan_stem",
+    "slab_of",
+    "slabs",
     "split_ending",
     "to_array",
     "to_image",

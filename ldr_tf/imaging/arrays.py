@@ -10,6 +10,11 @@ def to_array(image):
     return array.transpose(2, 1, 0, *range(3, array.ndim))
 
 
+def as_float32(image):
+    """Returns an image with voxels of float32; itself, not a copy, where it has them already."""
+    return image if image.GetPixelID() == sitk.sitkFloat32 else sitk.Cast(image, sitk.sitkFloat32)
+
+
 def to_image(array, like):
     """Returns an array as an image.
 

@@ -5,6 +5,7 @@ import SimpleITK as sitk
 
 from ldr_tf.imaging.arrays import to_array, to_image
 from ldr_tf.imaging.grid import grid_of
+from ldr_tf.imaging.slabs import ImageOfSlabs, slab_of, slabs
 
 _STEPS_PER_MM = np.float32(1024)
 _KINDS = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor}
@@ -39,7 +40,7 @@ def displacement_on(field, grid):
     """
     if grid_of(field) == grid:
         return field
-    return to_image(_vectors_on(field, grid).transpose(2, 1, 0, 3), grid)
+    return to_image(_vectors_on(field, grid)(0, grid.size[2]).transpose(2, 1, 0, 3), grid)
 
 
 def with_affine(field, affine, grid=None):
@@ -58,7 +59,7 @@ def with_affine(field, affine, grid=None):
       A SimpleITK vector image of float32.
     """
     grid = grid_of(field) if grid is None else grid
-    vectors = _vectors_on(sitk.Cast(field, sitk.sitkVectorFloat32), grid)
+    vectors_of = _vectors_on(sitk.Cast(field, sitk.sitkVectorFloat32), grid)
     matrix = np.reshape(affine.GetMatrix(), (3, 3))
     turned = not np.array_equal(matrix, np.eye(3))
     # A(p) - p is linear in the voxel's index: a constant and a share of each axis.
@@ -67,20 +68,27 @@ def with_affine(field, affine, grid=None):
     plane = plane + np.arange(grid.size[1])[:, None, None] * steps[:, 1]
     plane = (plane + np.arange(grid.size[0])[:, None] * steps[:, 0]).astype(np.float32)
     matrix = matrix.T.astype(np.float32)
-    # In place and slice by slice: fresh memory and the way to it cost more than the sums.
-    for k, piece in enumerate(vectors):
-        if turned:
-            piece[...] = piece @ matrix
-        piece += plane
-        piece += (k * steps[:, 2]).astype(np.float32)
-        piece *= _STEPS_PER_MM
-        np.rint(piece, out=piece)
-        piece /= _STEPS_PER_MM
-    return to_image(vectors.transpose(2, 1, 0, 3), grid)
+    result = ImageOfSlabs(grid, sitk.sitkVectorFloat32, 3)
+    for start, stop in slabs(grid):
+        vectors = vectors_of(start, stop)
+        # In place and slice by slice: fresh memory and the way to it cost more than the sums.
+        for k, piece in enumerate(vectors, start):
+            if turned:
+                piece[...] = piece @ matrix
+            piece += plane
+            piece += (k * steps[:, 2]).astype(np.float32)
+            piece *= _STEPS_PER_MM
+            np.rint(piece, out=piece)
+            piece /= _STEPS_PER_MM
+        result.put(start, vectors.transpose(2, 1, 0, 3))
+    return result.image
 
 
 def _vectors_on(field, grid):
-    """Returns the vectors of `displacement_on`, [z, y, x, 3], the order of voxels in memory."""
+    """Returns a function of the first and the last slice but one: the vectors there.
+
+    These are those of `displacement_on`, [z, y, x, 3], the order of voxels in memory, and fresh.
+    """
     old = grid_of(field)
     across = np.reshape(old.direction, (3, 3)).T @ np.reshape(grid.direction, (3, 3))
     if np.allclose(across, np.rint(across), atol=1e-6):
@@ -91,18 +99,23 @@ def _vectors_on(field, grid):
     below = np.maximum(0, np.ceil(-indices.min(axis=0) + 1e-6))
     above = np.maximum(0, np.ceil(indices.max(axis=0) - np.array(old.size) + 1 + 1e-6))
     padded = sitk.ZeroFluxNeumannPad(field, [int(n) for n in below], [int(n) for n in above])
-    carried = sitk.Resample(
-        padded,
-        grid.size,
-        sitk.Transform(),
-        sitk.sitkLinear,
-        grid.origin,
-        grid.spacing,
-        grid.direction,
-        0.0,
-        padded.GetPixelID(),
-    )
-    return sitk.GetArrayFromImage(carried)
+
+    def vectors_of(start, stop):
+        place = slab_of(grid, start, stop)
+        carried = sitk.Resample(
+            padded,
+            place.size,
+            sitk.Transform(),
+            sitk.sitkLinear,
+            place.origin,
+            place.spacing,
+            place.direction,
+            0.0,
+            padded.GetPixelID(),
+        )
+        return sitk.GetArrayFromImage(carried)
+
+    return vectors_of
 
 
 def _along_axes(field, grid, across):
@@ -127,12 +140,17 @@ def _along_axes(field, grid, across):
             above -= array
             above *= share.reshape((-1, 1, 1) if axis else (-1, 1))
             array += above
-    result = np.empty((grid.size[2], *array.shape[1:]), array.dtype)
-    for piece, low, high, part in zip(result, lower, upper, share):
-        np.subtract(array[high], array[low], out=piece)
-        piece *= part
-        piece += array[low]
-    return result
+
+    def vectors_of(start, stop):
+        result = np.empty((stop - start, *array.shape[1:]), array.dtype)
+        places = (lower[start:stop], upper[start:stop], share[start:stop])
+        for piece, low, high, part in zip(result, *places):
+            np.subtract(array[high], array[low], out=piece)
+            piece *= part
+            piece += array[low]
+        return result
+
+    return vectors_of
 
 
 def displacement_transform(field):
@@ -150,9 +168,22 @@ def apply_transform(image, reference, transform=None, interpolation="linear", de
       interpolation: "linear" or "nearest". Nothing is smoothed: it is SimpleITK.Resample.
       default: value outside the image.
     """
-    kind = _KINDS[interpolation]
-    transform = sitk.Transform() if transform is None else transform
-    return sitk.Resample(image, reference, transform, kind, default, image.GetPixelID())
+    return place_on(image, grid_of(reference), transform, interpolation, default)
+
+
+def place_on(image, grid, transform=None, interpolation="linear", default=0.0):
+    """As `apply_transform`, on a Grid."""
+    return sitk.Resample(
+        image,
+        grid.size,
+        sitk.Transform() if transform is None else transform,
+        _KINDS[interpolation],
+        grid.origin,
+        grid.spacing,
+        grid.direction,
+        float(default),
+        image.GetPixelID(),
+    )
 
 
 def apply_displacement(image, field, interpolation="linear", default=0.0):

@@ -4,7 +4,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from ldr_tf.imaging.arrays import to_array
+from ldr_tf.imaging.arrays import as_float32, to_array
 from ldr_tf.imaging.intensity import foreground_threshold
 from ldr_tf.imaging.padding import without_padding
 
@@ -38,7 +38,7 @@ def foreground_box(image):
         max(1, min(int(_COARSE / spacing), size // _LEAST))
         for spacing, size in zip(image.GetSpacing(), image.GetSize())
     ]
-    image = without_padding(sitk.Cast(image, sitk.sitkFloat32))
+    image = without_padding(as_float32(image))
     array = to_array(sitk.BinShrink(image, factors))
     parts, _ = ndimage.label(array > foreground_threshold(array))
     volumes = np.bincount(parts.ravel())[1:]

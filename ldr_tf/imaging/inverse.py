@@ -7,6 +7,7 @@ from scipy import ndimage
 from ldr_tf.imaging.arrays import to_array, to_image
 from ldr_tf.imaging.fields import apply_displacement
 from ldr_tf.imaging.grid import grid_of
+from ldr_tf.imaging.slabs import ImageOfSlabs, slab_of, slabs
 
 _ITERATIONS = 20
 _DAMPING = 0.8
@@ -35,10 +36,20 @@ def invert(field, affine, displacement, moving):
       residual [x, y, z] in mm: how far a point carried to the fixed scan and back comes to lie
       from where it was; NaN where it leaves the fixed scan's grid on the way.
     """
-    grid = grid_of(moving)
-    back = affine.GetInverse()
+    grid, back = grid_of(moving), affine.GetInverse()
+    coarse, result = _inverted(field), ImageOfSlabs(grid, sitk.sitkVectorFloat32, 3)
+    residual = np.empty(grid.size[::-1], np.float32).transpose()
+    for start, stop in slabs(grid):
+        place = slab_of(grid, start, stop)
+        inverse = _carried(coarse, place, back)
+        residual[..., start:stop] = _correct(inverse, displacement, place, back)
+        result.put(start, inverse)
+    return result.image, residual
+
+
+def _correct(inverse, displacement, grid, back):
+    """Takes from an inverse, in place, what the difference of the grids left; returns residuals."""
     matrix = np.reshape(back.GetMatrix(), (3, 3))
-    inverse = _carried(_inverted(field), grid, back)
     for step in range(_CORRECTIONS + 1):
         error = _forward(displacement, grid, inverse) + inverse
         residual = np.sqrt(np.einsum("xyzc,xyzc->xyz", error, error))
@@ -48,7 +59,7 @@ def invert(field, affine, displacement, moving):
             break
         error[~inside] = 0.0
         inverse -= error @ matrix.T.astype(np.float32)
-    return to_image(inverse, moving), residual
+    return residual
 
 
 def _inverted(field):

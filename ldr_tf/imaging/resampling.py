@@ -4,7 +4,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from ldr_tf.imaging.arrays import to_array, to_image
+from ldr_tf.imaging.arrays import as_float32, to_array
 from ldr_tf.imaging.intensity import scale_intensity
 from ldr_tf.imaging.padding import is_padding, without_padding
 
@@ -63,7 +63,7 @@ def resample_scan(image, grid, transform=None):
     """Returns a scan on a grid, float32 [x, y, z], its intensities as they are; the arguments and
     what lies outside are as in `prepare_image`.
     """
-    image = without_padding(sitk.Cast(image, sitk.sitkFloat32))
+    image = without_padding(as_float32(image))
     lowest = float(sitk.GetArrayViewFromImage(image).min())
     return to_array(resample(image, grid, transform=transform, default=lowest))
 
@@ -93,5 +93,13 @@ def _smoothed(image, grid):
     variance = np.where(wanted > _SMOOTH_ABOVE * spacing, wanted**2 - spacing**2, 0.0) / 2.355**2
     if not variance.any():
         return image
-    smooth = ndimage.gaussian_filter(to_array(image), np.sqrt(variance) / spacing, mode="nearest")
-    return to_image(smooth, image)
+    array = sitk.GetArrayViewFromImage(image)  # k, j, i
+    for axis, sigma in enumerate(np.sqrt(variance) / spacing):
+        if sigma > 0:
+            smooth = array if array.flags.writeable else np.empty_like(array)
+            array = ndimage.gaussian_filter1d(
+                array, sigma, axis=2 - axis, output=smooth, mode="nearest"
+            )
+    smooth = sitk.GetImageFromArray(array)
+    smooth.CopyInformation(image)
+    return smooth

@@ -33,6 +33,8 @@ def peak_of_process():
 class PeakMemory:
     """A context manager; `megabytes` is then the most that the process had resident inside it.
 
+    `so_far()` tells in between.
+
     Linux alone can start the count anew; elsewhere it is the most since the process began.
     """
 
@@ -48,4 +50,8 @@ class PeakMemory:
         return self
 
     def __exit__(self, *_):
-        self.megabytes = peak_of_process() / 2**20
+        self.megabytes = self.so_far()
+
+    def so_far(self):
+        """Returns the most MB that the process has had resident since the block began."""
+        return peak_of_process() / 2**20

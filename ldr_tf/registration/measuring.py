@@ -1,7 +1,6 @@
 """What is known of a registration once it is done."""
 
 import numpy as np
-import SimpleITK as sitk
 
 from ldr_tf import imaging
 from ldr_tf.evaluation import scans
@@ -11,7 +10,9 @@ _WORSE = 0.01
 """By how much correlation must fall from the affine step to the network to be worth a word."""
 
 
-def measure(pair, working, alignment, fields, displacement, covered, warped_labels, notices):
+def measure(
+    pair, working, alignment, fields, displacement, moving, covered, warped_labels, notices
+):
     """Measures a registration.
 
     Args:
@@ -20,24 +21,20 @@ def measure(pair, working, alignment, fields, displacement, covered, warped_labe
       alignment: the affine step, an Alignment.
       fields: stage -> displacement field that follows the affine step, in order.
       displacement: the whole displacement field, on the fixed scan's grid.
-      covered: the warped moving scan [x, y, z], NaN outside the moving scan.
+      moving: the moving scan, float32, NaN where it is padding.
+      covered: the warped moving scan, NaN outside the moving scan and in its padding.
       warped_labels: the warped moving labels or None.
       notices: Notices; told where the network made the scans less alike.
 
     Returns:
       Fields of the `RegistrationResult`, by name.
     """
-    moving = sitk.Cast(pair.moving, sitk.sitkFloat32)
-    unmoved = to_array(imaging.apply_transform(moving, pair.fixed, default=np.nan))
-    before, after = scans.foreground_correlation(to_array(pair.fixed), unmoved, covered)
+    before, after = _correlation(pair.fixed, moving, covered)
     stages = _stages(pair, working, alignment, fields)
     _tell_worse(stages, notices)
     dices = scans.label_dices(pair.fixed, pair.fixed_labels, pair.moving_labels, warped_labels)
     landmarks = scans.landmark_errors(pair.fixed_points, pair.moving_points, displacement)
-    determinant = scans.jacobian_determinant(displacement)
-    folds_percent, std_jacobian = scans.folding(determinant)
     return {
-        "jacobian": to_image(np.pad(determinant, [(0, 1)] * 3, mode="edge"), pair.fixed),
         "correlation_before": before,
         "correlation_after": after,
         "stages": stages,
@@ -45,10 +42,21 @@ def measure(pair, working, alignment, fields, displacement, covered, warped_labe
         "dice_after": dices[1],
         "landmarks_before": landmarks[0],
         "landmarks_after": landmarks[1],
-        "folds_percent": folds_percent,
-        "folds_any_percent": scans.folds_any_percent(displacement),
-        "std_jacobian": std_jacobian,
+        **scans.folding(displacement),
     }
+
+
+def _correlation(fixed, moving, covered):
+    """Returns the correlation of the fixed scan with the moving and the warped one."""
+    grid = imaging.grid_of(fixed)
+    threshold = imaging.foreground_threshold(imaging.array_view(fixed))
+    found = scans.ForegroundCorrelation(threshold, 2)
+    for start, stop in imaging.slabs(grid):
+        place = imaging.slab_of(grid, start, stop)
+        unmoved = imaging.place_on(moving, place, default=np.nan)
+        piece = [imaging.array_view(image, start, stop) for image in (fixed, covered)]
+        found.add(piece[0], imaging.array_view(unmoved), piece[1])
+    return found.values()
 
 
 def inverse_figures(distances, moving):

@@ -11,6 +11,10 @@ _STEPS_ALONE = 100
 """Steps of refinement where there is no model and nothing else was said."""
 
 
+_LARGEST = 3.4e38
+"""About the largest float32."""
+
+
 @dataclasses.dataclass(frozen=True)
 class RegistrationOptions(Record):
     """What may be chosen of a registration; each field is a flag of ldr-register, too."""
@@ -30,6 +34,26 @@ class RegistrationOptions(Record):
     )
     diffeomorphic: bool = setting(False, "refine by a velocity field: no folds")
     inverse: bool = setting(False, "compute the inverse displacement too, and its residual")
+    background: Optional[float] = setting(
+        None,
+        "value of the warped scan outside the moving one (by default the moving scan's padding; "
+        "without padding the lowest value of a CT, 0 for other scans)",
+        least=-_LARGEST,
+        most=_LARGEST,
+    )
+    max_memory: Optional[float] = setting(
+        None,
+        "GB that a registration may take; refused where it is estimated to take more (by default "
+        "what the machine has free)",
+        least=0.0,
+        most=1e6,
+    )
+
+    def recorded(self):
+        """Returns the options on which the result depends, as a dictionary."""
+        values = dataclasses.asdict(self)
+        del values["max_memory"]
+        return values
 
     def steps(self, alone):
         """Returns the steps of refinement.

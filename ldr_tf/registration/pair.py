@@ -84,12 +84,14 @@ class PairFiles:
         return {name: file_state(path) for name, path in self.inputs.items() if path}
 
 
-def read_pair(files, points_space="LPS", notices=None):
+def read_pair(files, points_space="LPS", series=None, uneven="refuse", notices=None):
     """Reads a pair from its files.
 
     Args:
       files: a PairFiles.
       points_space: axes of the landmark files, one of `ldr_tf.imaging.POINT_SPACES`.
+      series, uneven: of DICOM folders, see `ldr_tf.imaging.read_scan`; two series with a comma
+        between them are the fixed and the moving scan's.
       notices: Notices that are told what was done or assumed, or None.
 
     Returns:
@@ -99,9 +101,9 @@ def read_pair(files, points_space="LPS", notices=None):
       InputError: naming the file that cannot be read or does not fit its scan.
     """
     read = {}
-    for side in SIDES:
+    for side, wanted in zip(SIDES, _series_of_sides(series)):
         path = getattr(files, side)
-        read[side] = imaging.read_scan(path, notices=notices)
+        read[side] = imaging.read_scan(path, wanted, uneven, notices)
         labels, points = getattr(files, f"{side}_labels"), getattr(files, f"{side}_points")
         if labels:
             read[f"{side}_labels"] = imaging.read_labels(labels, notices=notices)
@@ -118,3 +120,10 @@ def read_pair(files, points_space="LPS", notices=None):
     except InputError as error:
         raise InputError(f"{files.fixed_points}, {files.moving_points}: {error}") from error
     return dataclasses.replace(pair, fixed_points=kept[0], moving_points=kept[1])
+
+
+def _series_of_sides(series):
+    parts = [part.strip() or None for part in (series or "").split(",")]
+    if len(parts) > len(SIDES):
+        raise InputError(f"series must be one or two with a comma between them, not {series!r}.")
+    return parts if len(parts) == len(SIDES) else parts * len(SIDES)

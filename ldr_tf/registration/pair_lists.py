@@ -16,8 +16,8 @@ def read_pairs(path, output):
 
     Args:
       path: a CSV file with the columns fixed and moving, and any of fixed_labels, moving_labels,
-        fixed_points, moving_points, output. Paths are seen from the file's own folder; `output` is
-        a name below the output folder, by default MOVING_to_FIXED.
+        fixed_points, moving_points, output. Paths are seen from the file's own folder, `~` is the
+        home folder; `output` is a name below the output folder, by default MOVING_to_FIXED.
       output: the output folder.
 
     Returns:
@@ -71,5 +71,10 @@ def _pair(row, place, folder, output):
     name = (
         values.pop("output", "") or f"{scan_stem(values['moving'])}_to_{scan_stem(values['fixed'])}"
     )
-    paths = {key: os.path.join(folder, value) if value else None for key, value in values.items()}
+    if os.path.isabs(name) or os.path.normpath(name).split(os.sep)[0] in (os.pardir, os.curdir):
+        raise InputError(f"{place}: output must be a name below the output folder, not {name!r}.")
+    paths = {
+        key: os.path.join(folder, os.path.expanduser(value)) if value else None
+        for key, value in values.items()
+    }
     return PairFiles(output=os.path.join(output, name), **paths)

@@ -13,6 +13,8 @@ from ldr_tf.files import atomic_path
 from ldr_tf.imaging import (
     Grid,
     apply_displacement,
+    array_view,
+    as_float32,
     foreground_threshold,
     grid_of,
     scale_intensity,
@@ -79,7 +81,7 @@ def write_preview(path, fixed, moving, result):
     """
     oriented = sitk.DICOMOrient(fixed, "LPS")
     grid = grid_of(oriented)
-    array = to_array(oriented)
+    array = array_view(oriented)
     low, high = _box(array, np.array(grid.spacing))
     extent = (high - low) * grid.spacing
     middle = (low + high) // 2
@@ -139,7 +141,7 @@ def _window(middle, low, high, view):
 
 def _slices(windows, grid, fixed, moving, result):
     """Returns the three views; only their voxels are looked up."""
-    moving = sitk.Cast(moving, sitk.sitkFloat32)
+    moving = as_float32(moving)
     # Outside the moving scan its lowest value goes on: 0 would be bright in a CT.
     lowest = float(sitk.GetArrayViewFromImage(moving).min())
     found = []

@@ -14,15 +14,15 @@ import numpy as np
 import SimpleITK as sitk
 
 from ldr_tf import imaging
-from ldr_tf.imaging import to_array, to_image
 from ldr_tf.models import as_model
 from ldr_tf.notices import Notices
+from ldr_tf.registration import memory
 from ldr_tf.registration.measuring import inverse_figures, measure
 from ldr_tf.registration.options import RegistrationOptions
 from ldr_tf.registration.pair import ScanPair
 from ldr_tf.registration.refinement import refine_scans
 from ldr_tf.registration.result import RegistrationResult
-from ldr_tf.registration.working import prepare
+from ldr_tf.registration.working import Frame, prepare
 
 
 def register(
@@ -59,7 +59,8 @@ def register(
 
     Raises:
       InputError: an image that is no scan; labels on another grid than their scan; landmarks
-        outside theirs; scans that do not overlap; options that do not go together.
+        outside theirs; scans that do not overlap; options that do not go together; more memory
+        needed, as is estimated beforehand, than allowed.
     """
     pair = ScanPair(fixed, moving, fixed_labels, moving_labels, fixed_points, moving_points)
     pair.check()
@@ -68,11 +69,14 @@ def register(
     steps = options.steps(alone=model is None)
     notices = Notices() if notices is None else notices
     seconds, fields, refinement = {}, {}, None
+    frame = Frame.of(fixed, model)
+    estimated = memory.estimate(pair, frame, model, steps, options)
+    memory.check(estimated, options.max_memory)
     with _timed(seconds, "affine"):
         alignment = imaging.align(fixed, moving, options.affine)
     affine = alignment.transform
     with _timed(seconds, "prepare"):
-        working = prepare(fixed, moving, affine, model, notices)
+        working = prepare(fixed, moving, affine, model, frame, notices)
     if model is not None:
         with _timed(seconds, "network"):
             flow = model.flow(working.fixed, working.moving)
@@ -94,24 +98,34 @@ def register(
         field = list(fields.values())[-1] if fields else _no_displacement(working.grid)
         displacement = imaging.with_affine(field, affine, imaging.grid_of(fixed))
     with _timed(seconds, "resample"):
-        covered, warped_labels = _resampled(pair, displacement)
+        known = _without_padding(moving)
+        covered = imaging.apply_displacement(known, displacement, default=np.nan)
+        warped_labels = None
+        if moving_labels is not None:
+            warped_labels = imaging.apply_displacement(moving_labels, displacement, "nearest")
     with _timed(seconds, "measure"):
         figures = measure(
-            pair, working, alignment, fields, displacement, covered, warped_labels, notices
+            pair, working, alignment, fields, displacement, known, covered, warped_labels, notices
         )
+    del known
     inverse = residual = None
     if options.inverse:
         with _timed(seconds, "inverse"):
             inverse, distances = imaging.invert(field, affine, displacement, moving)
             residual = inverse_figures(distances, moving)
+    background = options.background
+    if background is None:
+        background = imaging.background_value(moving)
     return RegistrationResult(
-        warped=to_image(np.nan_to_num(covered), fixed),
+        warped=_filled(covered, background),
         displacement=displacement,
         alignment=alignment,
+        background=background,
         warped_labels=warped_labels,
         inverse=inverse,
         inverse_residual=residual,
         refinement=refinement,
+        estimated_mb=estimated,
         notices=tuple(notices),
         seconds=seconds,
         **figures,
@@ -129,10 +143,24 @@ def _no_displacement(grid):
     return imaging.flow_to_displacement(np.zeros((*grid.size, 3), np.float32), grid)
 
 
-def _resampled(pair, displacement):
-    """Returns the warped moving scan, NaN outside it, and its warped labels or None."""
-    moving = sitk.Cast(pair.moving, sitk.sitkFloat32)
-    covered = to_array(imaging.apply_displacement(moving, displacement, default=np.nan))
-    if pair.moving_labels is None:
-        return covered, None
-    return covered, imaging.apply_displacement(pair.moving_labels, displacement, "nearest")
+def _without_padding(scan):
+    """Returns a scan as float32, NaN in its padding."""
+    padded = imaging.is_padding(scan)
+    scan = imaging.as_float32(scan)
+    if padded is None or padded.all():
+        return scan
+    array = sitk.GetArrayFromImage(scan)
+    array[padded] = np.nan
+    result = sitk.GetImageFromArray(array)
+    result.CopyInformation(scan)
+    return result
+
+
+def _filled(image, value):
+    """Puts a value for NaN, in place; returns the image."""
+    whole = imaging.grid_of(image)
+    for start, stop in imaging.slabs(whole):
+        piece = sitk.GetArrayFromImage(image[:, :, start:stop])
+        np.nan_to_num(piece, copy=False, nan=value)
+        image[:, :, start:stop] = sitk.GetImageFromArray(piece)
+    return image

@@ -1,10 +1,12 @@
 """What a registration gives back."""
 
+import functools
 from dataclasses import dataclass
 from typing import Optional
 
 import SimpleITK as sitk
 
+from ldr_tf.evaluation import scans
 from ldr_tf.imaging import Alignment
 from ldr_tf.notices import Notice
 from ldr_tf.registration.refinement import RefinementConfig
@@ -15,15 +17,16 @@ class RegistrationResult:
     """What a registration found, on the fixed scan's grid unless said otherwise.
 
     Attributes:
-      warped: the moving scan, float32, linear, 0 outside the moving scan.
+      warped: the moving scan, float32, linear, `background` outside the moving scan.
       displacement: ITK's displacement field, vectors of float32, mm, LPS, from points of the fixed
         scan to points of the moving scan, affine step included.
         `sitk.DisplacementFieldTransform` takes it after a cast to sitkVectorFloat64; resampling the
         moving scan through it gives `warped`.
       alignment: the affine step, an Alignment; its `transform` is the affine part alone.
+      background: the value of `warped` outside the moving scan and in its padding.
       warped_labels: the moving labels in their own type, nearest neighbour, or None.
       jacobian: determinant of the Jacobian of the whole mapping, by forward differences, the last
-        plane of each axis repeated; below or at 0 where it folds.
+        plane of each axis repeated; below or at 0 where it folds. Computed when first asked for.
       inverse: the displacement field from points of the moving scan to points of the fixed one, on
         the moving scan's grid, or None where not asked for.
       inverse_residual: how far, in mm, points of the moving scan's foreground come to lie from
@@ -42,6 +45,7 @@ class RegistrationResult:
       folds_any_percent: the same, of the voxels that fold towards any of their eight corners, see
         `ldr_tf.metrics.folding.folds_any_percent`; forward differences alone overlook folds.
       std_jacobian: standard deviation of that determinant.
+      estimated_mb: memory that this was estimated to take, MB, see `ldr_tf.registration.memory`.
       notices: what must be said of the answer, `ldr_tf.notices.Notice`.
       seconds: of each stage, in order.
     """
@@ -49,8 +53,8 @@ class RegistrationResult:
     warped: sitk.Image
     displacement: sitk.Image
     alignment: Alignment
+    background: float
     warped_labels: Optional[sitk.Image]
-    jacobian: sitk.Image
     inverse: Optional[sitk.Image]
     inverse_residual: Optional[dict[str, float]]
     correlation_before: Optional[float]
@@ -64,5 +68,10 @@ class RegistrationResult:
     folds_percent: float
     folds_any_percent: float
     std_jacobian: float
+    estimated_mb: float
     notices: tuple[Notice, ...]
     seconds: dict[str, float]
+
+    @functools.cached_property
+    def jacobian(self):
+        return scans.jacobian_image(self.displacement)

@@ -31,13 +31,38 @@ class Working:
     moving: np.ndarray
 
 
-def prepare(fixed, moving, affine, model, notices):
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """Where work on a fixed scan takes place, known before anything is computed.
+
+    Attributes:
+      grid: the Grid on which a model, or the refinement's first steps without one, see the scans.
+      image_config: the ImageConfig that says how intensities are scaled.
+      box: first and last index, in the fixed scan, of its head or body.
+    """
+
+    grid: imaging.Grid
+    image_config: ImageConfig
+    box: tuple[np.ndarray, np.ndarray]
+
+    @classmethod
+    def of(cls, fixed, model):
+        """Returns the Frame of a scan for a RegistrationModel, or None."""
+        box = imaging.foreground_box(fixed)
+        if model is None:
+            return cls(imaging.foreground_grid(fixed, box), ImageConfig(), box)
+        config, size = model.image, model.network.image_size
+        return cls(imaging.network_grid(fixed, config, size, model.free_size, box=box), config, box)
+
+
+def prepare(fixed, moving, affine, model, frame, notices):
     """Prepares two scans for a model, or for work without one.
 
     Args:
       fixed, moving: SimpleITK images.
       affine: transform from points of the fixed to points of the moving scan.
       model: a RegistrationModel, or None.
+      frame: the Frame of the fixed scan.
       notices: Notices; told where the fixed scan is unlike those that the model was trained on.
 
     Returns:
@@ -46,13 +71,8 @@ def prepare(fixed, moving, affine, model, notices):
     Raises:
       InputError: nothing of a scan is seen on the grid.
     """
-    box = imaging.foreground_box(fixed)
-    if model is None:
-        grid, config = imaging.foreground_grid(fixed, box), ImageConfig()
-    else:
-        config = model.image
-        size = model.network.image_size
-        grid = imaging.network_grid(fixed, config, size, model.free_size, box=box)
+    grid, config, box = frame.grid, frame.image_config, frame.box
+    if model is not None:
         _tell_misfits(fixed, box, grid, model, notices)
     volumes = [
         imaging.prepare_image(fixed, grid, config),

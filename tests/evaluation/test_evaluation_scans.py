@@ -5,7 +5,7 @@ import pytest
 import SimpleITK as sitk
 
 from ldr_tf.evaluation import scans
-from ldr_tf.imaging import Grid, Points, flow_to_displacement, to_image, with_affine
+from ldr_tf.imaging import Grid, Points, flow_to_displacement, to_array, to_image, with_affine
 from ldr_tf.metrics import folding, jacobian
 
 SIZE = (8, 9, 10)
@@ -37,9 +37,21 @@ def test_jacobian_and_folds_in_mm_are_those_in_voxels():
     determinant = scans.jacobian_determinant(field)
     np.testing.assert_allclose(determinant, jacobian.jacobian_determinant(noise()), atol=1e-9)
     described = folding.describe(determinant)
-    assert scans.folding(determinant) == (described.percent, described.std_jacobian)
-    assert scans.folds_any_percent(field) == folding.folds_any_percent(noise())
-    assert 5 < described.percent < 0.5 * scans.folds_any_percent(field)
+    found = scans.folding(field)
+    assert found["folds_percent"] == pytest.approx(described.percent)
+    assert found["std_jacobian"] == pytest.approx(described.std_jacobian)
+    assert found["folds_any_percent"] == pytest.approx(folding.folds_any_percent(noise()))
+    assert 5 < described.percent < 0.5 * found["folds_any_percent"]
+
+
+@pytest.mark.parametrize("voxels", [1, 150, 250, 1000])
+def test_folds_and_jacobian_do_not_depend_on_the_slabs(monkeypatch, voxels):
+    field = flow_to_displacement(noise(), oblique_grid())
+    whole, image = scans.folding(field), to_array(scans.jacobian_image(field))
+    np.testing.assert_allclose(image[:-1, :-1, :-1], scans.jacobian_determinant(field), rtol=1e-4)
+    np.testing.assert_array_equal(image[:, :, -1], image[:, :, -2])
+    monkeypatch.setattr(scans, "_PIECE", voxels)
+    assert scans.folding(field) == pytest.approx(whole)
 
 
 def test_correlation_inside_the_foreground_as_far_as_it_is_known():

@@ -1,0 +1,138 @@
+"""Processes that each do one job at a time, so that a job that ends its process costs itself alone.
+
+A library in C may crash on a damaged file, or the system may kill what takes too much memory. The
+process that did the job is then replaced, and the others never notice.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+from multiprocessing import connection
+
+from ldr_tf.errors import InputError
+
+_PATIENCE = 5.0
+
+
+class Crash:
+    """The result of a job whose process ended.
+
+    Attributes:
+      reason: what ended it, for people.
+    """
+
+    def __init__(self, exit_code):
+        if exit_code is not None and exit_code < 0:
+            with contextlib.suppress(ValueError):
+                self.reason = signal.Signals(-exit_code).name
+                return
+        self.reason = f"exit code {exit_code}"
+
+
+def results(function, jobs, workers):
+    """Yields (index, result) of each job, as they finish; a `Crash` where its process ended.
+
+    Args:
+      function: of a module; an InputError or OSError of it is raised here, anything else that it
+        raises ends its process.
+      jobs: list of tuples, its arguments.
+      workers: processes at most.
+    """
+    context = multiprocessing.get_context("spawn")
+    waiting = list(range(len(jobs)))[::-1]
+    busy = {}  # connection -> (process, index of the job)
+    idle = []  # (process, connection)
+    try:
+        while waiting or busy:
+            while waiting and len(busy) < workers:
+                process, end = idle.pop() if idle else _start(context, function)
+                index = waiting.pop()
+                with contextlib.suppress(OSError):  # it has ended: that is seen below
+                    end.send(jobs[index])
+                busy[end] = process, index
+            for end in connection.wait(list(busy)):
+                process, index = busy.pop(end)
+                try:
+                    error, result = end.recv()
+                except (EOFError, OSError):
+                    process.join(_PATIENCE)
+                    end.close()
+                    yield index, Crash(process.exitcode)
+                    continue
+                idle.append((process, end))
+                if error is not None:
+                    raise error
+                yield index, result
+    finally:
+        for process, end in [*idle, *((process, end) for end, (process, _) in busy.items())]:
+            end.close()
+            process.terminate()
+            process.join(_PATIENCE)
+
+
+class Worker:
+    """One process that does one job after the other, replaced where a job ends it.
+
+    A context manager: the process ends with the block.
+    """
+
+    def __init__(self, function):
+        """Starts the process, and does not wait until it has; `function` as of `results`."""
+        self._function = function
+        self._context = multiprocessing.get_context("spawn")
+        self._process, self._end = _start(self._context, function)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._stop()
+
+    def __call__(self, *arguments):
+        """Returns what the function returns, a `Crash` where the process ended; raises as it."""
+        if self._process is None:
+            self._process, self._end = _start(self._context, self._function)
+        try:
+            self._end.send(arguments)
+            error, result = self._end.recv()
+        except (EOFError, OSError):
+            self._process.join(_PATIENCE)
+            crash = Crash(self._process.exitcode)
+            self._stop()
+            return crash
+        if error is not None:
+            raise error
+        return result
+
+    def _stop(self):
+        if self._process is not None:
+            self._end.close()
+            self._process.terminate()
+            self._process.join(_PATIENCE)
+        self._process = None
+
+
+def _start(context, function):
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(theirs, function), daemon=True)
+    process.start()
+    theirs.close()
+    return process, ours
+
+
+def _work(end, function):
+    """Does the jobs that come; ends with its parent."""
+    # Ctrl-C is the parent's to answer, and a crash is told by it in a sentence of its own.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    silence = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(silence, stream)
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            arguments = end.recv()
+            try:
+                answer = None, function(*arguments)
+            except (InputError, OSError) as error:
+                answer = error, None
+            end.send(answer)
