@@ -2,6 +2,7 @@
 
 import ast
 import pathlib
+import re
 
 import pytest
 
@@ -146,6 +147,31 @@ def misdeeds(node):
     return []
 
 
+def knows_no_flags(path):
+    """Whether a file belongs to the library; the kit of an export tells a server's own flags."""
+    on_screen = path.startswith(("experiments/", "ldr_tf/commands/"))
+    return not on_screen and path != "ldr_tf/serving/kit.py"
+
+
+def flags_in_words(tree):
+    """Lists the texts of a tree, docstrings apart, that name a command-line flag."""
+    docs = {
+        node.body[0].value
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    return [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and node not in docs
+        and re.search(r"(^|[\s(`\"'])--[a-z]\w+", node.value)
+    ]
+
+
 def sources():
     return [
         path.relative_to(ROOT).as_posix()
@@ -161,6 +187,12 @@ def test_sources_are_found():
 @pytest.mark.parametrize("path", sources())
 def test_file_keeps_to_the_architecture(path):
     assert complaints(path, (ROOT / path).read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("path", [p for p in sources() if knows_no_flags(p)])
+def test_messages_of_the_library_name_no_flag(path):
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    assert flags_in_words(tree) == []
 
 
 def test_every_part_has_its_layer():
