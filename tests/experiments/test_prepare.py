@@ -64,7 +64,7 @@ def test_a_folder_with_labels(tmp_path, capsys):
     assert run(*arguments, "--orientation=lps") == 0
     shown = capsys.readouterr()
     assert f"ignored, not a kind of file that is read: {source / 'notes.txt'}" in shown.out
-    assert shown.out.count("passed over") == 1
+    assert shown.out.count("ignored, ") == 1
     manifest = read_manifest(output / "dataset.json")
     assert manifest.image == ImageConfig("LPS", (2.0, 2.0, 2.0), "percentile")
     assert manifest.image_size == SIZE
