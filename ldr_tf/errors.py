@@ -8,9 +8,8 @@ class InputError(ValueError):
     """Bad input from the user: a file, a field or a value that cannot be used.
 
     Its message is one complete sentence that names the culprit (file, field) and says what was
-    expected. Commands show the message alone and exit with code 2. What it quotes from a file may
-    be anything: signs that a terminal would obey are written out, and the middle of a very long
-    message is left out.
+    expected. Commands show the message alone and exit with code 2. It may quote anything from a
+    file, so control characters are escaped, and the middle of a very long message is left out.
     """
 
     def __init__(self, sentence):

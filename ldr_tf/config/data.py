@@ -40,7 +40,7 @@ class DataConfig(Record):
     cache: bool = setting(False, "whether to keep scans in memory once read", changeable=True)
     allow_external: bool = setting(
         False,
-        "whether the HDF5 files of the data set and of teacher_flows may lead to other files, by "
-        "links or by storage outside",
+        "whether the HDF5 files of the data set and of teacher_flows may refer to other files, by "
+        "external links or external storage",
         changeable=True,
     )

@@ -43,9 +43,9 @@ class NetworkConfig(Record):
     )
     flow_resolution: str = setting(
         "full",
-        "half: LDR or Pyramid without an affine stem composes flows on a grid of half the "
-        "resolution, from which they are interpolated (LDR predicts them there too, Pyramid does "
-        "so always); flows that come out are full all the same",
+        "half (only LDR or Pyramid, without an affine stem): flows are composed at half the "
+        "resolution, then interpolated to the full grid; LDR also predicts them there, as Pyramid "
+        "always does",
         choices=FLOW_RESOLUTIONS,
     )
 
@@ -54,9 +54,8 @@ class NetworkConfig(Record):
         require(
             self.flow_resolution == "full"
             or (self.base_network in _HALF_FLOWS and self.affine_stem == "none"),
-            "network.flow_resolution may be half for base_network LDR or Pyramid with affine_stem "
-            "none alone, "
-            f"not for {self.base_network} with {self.affine_stem}.",
+            "network.flow_resolution may be half for base_network LDR or Pyramid only, with "
+            f"affine_stem none, not for {self.base_network} with {self.affine_stem}.",
         )
         multiple, least = _SIDES[self.affine_stem]
         require(

@@ -91,8 +91,8 @@ class CascadeNetwork(keras.Model):
 
         Args:
           config: a NetworkConfig.
-          compiled_warp: False keeps to plain TensorFlow operations, for exports: XLA compiles
-            neither the warps nor what the dense stems compile.
+          compiled_warp: False uses only plain TensorFlow operations, for exports: XLA compiles
+            neither the warps nor parts of the dense stems.
           precision: of the dense stems, see `ldr_tf.config.OptimisationConfig`; their flows are
             float32 in any case.
           recompute: whether gradients recompute the dense stems' activations to save memory.

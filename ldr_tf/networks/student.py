@@ -57,7 +57,7 @@ class LDR(keras.Model):
 
     @property
     def heads(self):
-        """The layers whose outputs, but for a factor, are the flow."""
+        """The layers whose outputs are the flow, up to a factor."""
         return [self.flow]
 
     def call(self, fixed, moving):

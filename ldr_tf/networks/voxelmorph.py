@@ -42,7 +42,7 @@ class VoxelMorph(keras.Model):
 
     @property
     def heads(self):
-        """The layers whose outputs, but for a factor, are the flow."""
+        """The layers whose outputs are the flow, up to a factor."""
         return [self.flow]
 
     def call(self, fixed, moving):

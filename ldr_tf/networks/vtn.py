@@ -80,7 +80,7 @@ class VTN(keras.Model):
 
     @property
     def heads(self):
-        """The layers whose outputs, but for a factor, are the flow."""
+        """The layers whose outputs are the flow, up to a factor."""
         return [self.upsamp1to0]
 
     def call(self, fixed, moving):

@@ -1,11 +1,10 @@
-"""Trilinear sampling in ordinary TensorFlow operations alone, for exports.
+"""Trilinear sampling in ordinary TensorFlow operations only, for exports.
 
-What eight gathers over a whole volume cost is mostly memory: every intermediate result is written
-to it and read again, 8 MB each at 128^3. Here a loop takes some planes at a time, so that they
-stay in the processor's cache: about half the time (`experiments.benchmark export`); what fits into
-one turn needs no loop. Forms that
-were measured and lost: wider gathers of tables that hold two, four or eight neighbours as
-channels, two neighbours packed into one complex number, tf.image.crop_and_resize.
+Eight gathers over a whole volume cost mostly memory traffic: every intermediate result, 8 MB at
+128^3, is written and read again. Here a loop takes a few planes at a time, which stay in the
+processor's cache: about half the time (`experiments.benchmark export`); what fits into one turn
+needs no loop. Measured and slower: wider gathers of tables that hold two, four or eight neighbours
+as channels, two neighbours packed into one complex number, tf.image.crop_and_resize.
 """
 
 import itertools
