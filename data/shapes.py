@@ -7,6 +7,8 @@ function, positive inside and roughly the distance to its surface.
 import numpy as np
 from scipy import ndimage
 
+from ldr_tf.ops.bspline import cubic_bspline
+
 SPAN = 1.5
 """Knots of random fields cover -SPAN..SPAN along each axis."""
 
@@ -23,9 +25,7 @@ def spline_on_grid(knots, axes):
     bases = []
     for count, axis in zip(knots.shape, axes):
         index = (axis + SPAN) * (count - 1) / (2 * SPAN)
-        t = np.abs(index[:, None] - np.arange(count))
-        near, far = 2 / 3 - t**2 + t**3 / 2, np.clip(2 - t, 0, None) ** 3 / 6
-        bases.append(np.where(t < 1, near, far))
+        bases.append(cubic_bspline(index[:, None] - np.arange(count)))
     return np.einsum("ia,jb,kc,abc->ijk", *bases, knots, optimize=True)
 
 

@@ -209,8 +209,8 @@ def merged(base, layer):
     """Merges two nested dictionaries; the second one's values win."""
     result = dict(base)
     for key, value in layer.items():
-        nested = isinstance(value, dict) and isinstance(result.get(key), dict)
-        result[key] = merged(result[key], value) if nested else value
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = merged(result[key], value) if both else value
     return result
 
 

@@ -99,5 +99,5 @@ class DistillationConfig(Record):
         )
         require(
             self.kind != "none" or not given,
-            f"distillation.{'.'.join(given)} is given, but distillation.kind none does not use it.",
+            f"distillation.{''.join(given)} is given, but distillation.kind none does not use it.",
         )

@@ -24,18 +24,14 @@ def free_form_flow(control_grid, size):
     return tf.einsum("bijkc,xi,yj,zk->bxyzc", control_grid, *weights, optimize="optimal")
 
 
+def cubic_bspline(distance):
+    """Returns the uniform cubic B-spline at distances from its centre, in knots; an array."""
+    t = np.abs(distance)
+    near, far = 2 / 3 - t**2 + t**3 / 2, (2 - t) ** 3 / 6
+    return np.where(t < 1, near, np.where(t < 2, far, 0.0))
+
+
 def _spline_matrix(points, voxels):
     """Returns the [voxels, points] matrix of cubic B-spline weights along one axis."""
     position = (np.arange(voxels) + 0.5) * (points - 1) / voxels
-    cell = np.floor(position).astype(int)
-    t = position - cell
-    basis = [
-        (1 - t) ** 3 / 6,
-        (3 * t**3 - 6 * t**2 + 4) / 6,
-        (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6,
-        t**3 / 6,
-    ]
-    matrix = np.zeros((voxels, points + 2), np.float32)  # one zero point beyond either end
-    for k, weight in enumerate(basis):
-        matrix[np.arange(voxels), cell + k] = weight
-    return matrix[:, 1:-1]
+    return cubic_bspline(position[:, None] - np.arange(points)).astype(np.float32)

@@ -3,7 +3,6 @@
 import tensorflow as tf
 
 from ldr_tf.errors import InputError
-from ldr_tf.metrics.memory import peak_memory  # noqa: F401 (the loop asks the devices)
 
 
 def make_strategy(name):

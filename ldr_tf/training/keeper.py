@@ -53,7 +53,7 @@ class Keeper:
 
     def _read_highest(self):
         path = os.path.join(self._best, _FIGURES_NAME)
-        return read_json(path)[_JUDGED_BY] if os.path.exists(path) else None
+        return read_json(path).get(_JUDGED_BY) if os.path.exists(path) else None
 
     def _write(self, manager, step):
         try:

@@ -6,6 +6,7 @@ import time
 
 import tensorflow as tf
 
+from ldr_tf.metrics.memory import peak_memory
 from ldr_tf.training import devices
 from ldr_tf.training.keeper import Keeper, SavingError
 from ldr_tf.training.schedules import is_full_step, learning_rate
@@ -123,7 +124,7 @@ class TrainingLoop:
     def _report(self, done, batches):
         scalars = self._pending.read()
         scalars["waiting_percent"] = batches.percent()
-        scalars["peak_memory_mb"] = devices.peak_memory() / 1e6
+        scalars["peak_memory_mb"] = peak_memory() / 1e6
         if self._writer is not None:
             with _writing(self._folder):
                 self._writer.scalars(done, scalars)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ldr_tf.config import CriticConfig
+from ldr_tf.config import CriticConfig, LossConfig
 from ldr_tf.keras import keras
 from ldr_tf.losses.adversarial import feature_distance, gradient_penalty, joint_deformation
 from ldr_tf.losses.reconstruction import reconstruction_loss
@@ -146,6 +146,6 @@ def reconstruction_gradient(flow):
         tape.watch(flow)
         warped = warp(moving, flow)
         stages = [Stage(flow, flow, warped, None)]
-        terms = reconstruction_loss(fixed, Registration(flow, warped, stages), "correlation", 1.0)
+        terms = reconstruction_loss(fixed, Registration(flow, warped, stages), LossConfig())
         loss = tf.reduce_mean(terms["reconstruction"])
     return float(tf.norm(tape.gradient(loss, flow)))

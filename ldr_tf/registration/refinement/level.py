@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from ldr_tf.conventions import AXES
 from ldr_tf.losses.similarity import local_correlation_loss
+from ldr_tf.ops.bspline import cubic_bspline
 from ldr_tf.ops.flow import jacobian_determinant
 from ldr_tf.ops.velocity import integrate, logarithm
 from ldr_tf.ops.warp import warp, warp_nearest
@@ -118,9 +119,7 @@ def _roughness(field):
 
 def _spline_matrix(positions, count):
     """Returns cubic B-splines centred on 0 .. count - 1 at the positions, [positions, count]."""
-    t = np.abs(np.asarray(positions)[:, None] - np.arange(count))
-    near, far = 2 / 3 - t**2 + t**3 / 2, (2 - t) ** 3 / 6
-    return np.where(t < 1, near, np.where(t < 2, far, 0.0))
+    return cubic_bspline(np.asarray(positions)[:, None] - np.arange(count))
 
 
 def _fit_matrix(spline):
