@@ -23,11 +23,11 @@ from data.hdf5 import check_space, small_file
 from data.manifest import manifest_content
 from data.preparation import fingerprint, prepare_scan
 from data.volumes import write_scan
-from data.workers import FAILURES, Crash, results
 from ldr_tf import files, hdf5
 from ldr_tf.errors import InputError
 from ldr_tf.json_text import json_of, parse_json
 from ldr_tf.notices import Notice
+from ldr_tf.workers import FAILURES, Crash, results
 
 VOLUMES_NAME = "volumes.h5"
 JSON_NAME = "dataset.json"

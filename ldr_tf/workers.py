@@ -10,9 +10,25 @@ import os
 import signal
 from multiprocessing import connection
 
-from ldr_tf.errors import InputError
-
 _PATIENCE = 5.0
+
+FAILURES = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    BufferError,
+    EOFError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    NameError,
+    OSError,
+    RuntimeError,
+    SystemError,
+    TypeError,
+    ValueError,
+)
+"""What a job may raise, whatever library it comes from."""
 
 
 class Crash:
@@ -34,8 +50,7 @@ def results(function, jobs, workers):
     """Yields (index, result) of each job, as they finish; a `Crash` where its process ended.
 
     Args:
-      function: of a module; an InputError or OSError of it is raised here, anything else that it
-        raises ends its process.
+      function: of a module; what it raises is raised here.
       jobs: list of tuples, its arguments.
       workers: processes at most.
     """
@@ -133,6 +148,6 @@ def _work(end, function):
             arguments = end.recv()
             try:
                 answer = None, function(*arguments)
-            except (InputError, OSError) as error:
+            except FAILURES as error:
                 answer = error, None
             end.send(answer)

@@ -5,7 +5,6 @@ What a file is, its first characters say. Slicer's files say themselves whether 
 
 import csv
 import io
-import json
 import math
 import os
 import re
@@ -17,6 +16,7 @@ from ldr_tf.files import atomic_path
 from ldr_tf.imaging.points import Points
 from ldr_tf.imaging.unpacking import check_exists
 from ldr_tf.imaging.writing import check_file_place
+from ldr_tf.json_text import parse_json
 
 SPACES = ("LPS", "RAS")
 ENDINGS = (".csv", ".fcsv", ".json", ".txt", ".pts")
@@ -145,7 +145,7 @@ def _table(path, reader, *naming):
 def _from_json(path, text, notices):
     """Returns rows as of `_from_csv`, in mm, and the space, which is that of the first list."""
     try:
-        lists = json.loads(text)["markups"]
+        lists = parse_json(text, path)["markups"]
         rows, spaces, undefined = [], [], 0
         for markups in lists:
             system = str(markups.get("coordinateSystem", "LPS")).upper()

@@ -1,7 +1,6 @@
 """A model on a TensorFlow Serving server, called over gRPC as if it were here."""
 
 import dataclasses
-import json
 import re
 import time
 from typing import Optional
@@ -12,6 +11,7 @@ import tensorflow as tf
 from ldr_tf.config import run_config
 from ldr_tf.conventions import INTENSITY_MAX
 from ldr_tf.errors import InputError
+from ldr_tf.json_text import parse_json
 from ldr_tf.models.model import RegistrationModel
 from ldr_tf.serving.kit import predict_request
 
@@ -106,8 +106,8 @@ class ServerModel(RegistrationModel):
         """Returns the RunConfig, and the number of the version that answers."""
         text, version = self._ask("describe", {"index": np.zeros(1, np.int32)}, "config")
         try:
-            config = run_config(json.loads(text.ravel()[0]))
-        except (ValueError, IndexError) as error:
+            config = run_config(parse_json(text.ravel()[0], "config"))
+        except (InputError, IndexError) as error:
             raise InputError(
                 f"{self._address}: describes itself in a way that this version of ldr_tf does "
                 f"not understand ({error})."
