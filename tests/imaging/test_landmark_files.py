@@ -85,12 +85,12 @@ def test_semicolons_tabs_and_decimal_commas(tmp_path, text):
         (FCSV.format(space="IJK"), "must be LPS or RAS"),
         (FCSV.format(space="LPS").replace('"F, 2"', "F-1"), "twice"),
         (FCSV.format(space="LPS").replace("1.5", "nan"), "must be numbers"),
-        ("{", "no list of landmarks"),
+        ("{", "not valid JSON"),
         ("{}", "no list of landmarks"),
         ('{"markups": 3}', "no list of landmarks"),
-        ('{"markups": ' + "[" * 100_000, "no list of landmarks"),
+        ('{"markups": ' + "[" * 100_000, "not valid JSON"),
         (slicer([{"label": "a", "position": [1, 2]}]), "three numbers"),
-        (slicer([{"label": "a", "position": [1, 2, 10**400]}]), "must be numbers"),
+        (slicer([{"label": "a", "position": [1, 2, 10**400]}]), "is too large"),
         (slicer([{"label": "a", "position": [1, 2, 3]}], "IJK"), "LPS or RAS"),
         (slicer([{"label": "a", "position": [1, 2, 3]}], unit="parsec"), "in mm"),
         (slicer([{"label": "", "position": [1, 2, 3]}]), "has no name"),
@@ -98,6 +98,7 @@ def test_semicolons_tabs_and_decimal_commas(tmp_path, text):
         ("name;x;y;z\na;1,5,2;2;3\n", "must be numbers"),
         ("name,x,y,z\n" + "a" * 300_000 + ",1,2,3\n", "not a CSV"),
     ],
+    ids=lambda value: value[:20],
 )
 def test_bad_files(tmp_path, text, words):
     path = written(tmp_path, text)
