@@ -1,0 +1,126 @@
+"""What the checks of a registration go by, measured on its scans."""
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+from ldr_tf.imaging import foreground_threshold, is_ct, to_array
+from ldr_tf.imaging.padding import without_padding
+from ldr_tf.registration.checks import Evidence
+
+_BINS = 32
+_RIM, _INSIDE = (4.0, 8.0), (12.0, 16.0)  # mm below the surface
+_RIM_SPACING = 2.0
+_CLOSED = 8.0  # mm
+
+
+def gather(fixed, moved, alignment, uncovered=None, folds_percent=None, rims=None):
+    """Returns the Evidence of a registration.
+
+    Args:
+      fixed: the fixed scan on the working grid, [x, y, z].
+      moved: stage -> the moving scan as it lies after that stage, in order, NaN outside its field
+        of view; the stages "before", "affine" and those of the deformation.
+      alignment: the affine step, an Alignment.
+      uncovered, folds_percent, rims: as of Evidence.
+    """
+    inside = fixed > foreground_threshold(fixed)
+    pairs = {name: _common(fixed, inside, array) for name, array in moved.items()}
+    straight = pairs["affine" if "affine" in pairs else "before"]
+    last = list(moved.values())[-1]
+    known = np.isfinite(last)
+    other = _foreground(last)
+    either = np.count_nonzero(inside & known) + np.count_nonzero(other)
+    overlap = 2.0 * np.count_nonzero(inside & other) / either if either else 0.0
+    return Evidence(
+        correlation={name: _correlation(*pair) for name, pair in pairs.items()},
+        explained=_explained(*straight),
+        overlap=float(overlap),
+        uncovered=uncovered,
+        scales=alignment.shape.scales,
+        rotation=alignment.shape.rotation,
+        shear=alignment.shape.shear,
+        refused_scales=alignment.refused_scales,
+        folds_percent=folds_percent,
+        rims=rims,
+    )
+
+
+def uncovered(fixed, covered):
+    """Returns the share of a scan's foreground where a warped scan is NaN, not known."""
+    inside = fixed > foreground_threshold(fixed)
+    return float(np.count_nonzero(inside & np.isnan(covered)) / max(1, np.count_nonzero(inside)))
+
+
+def rims_of(fixed, moving):
+    """Returns the `rim` of both scans, or None where either is a CT or shows too little."""
+    found = [rim(scan) for scan in (fixed, moving)]
+    return None if None in found else tuple(found)
+
+
+def rim(scan):
+    """Returns how bright a head is 4 to 8 mm below its surface against 12 to 16 mm below it.
+
+    The fat and muscle of a scalp are brighter than the skull and fluid below them: above 1.2. A
+    brain without them grows brighter inwards: below 1.
+
+    Args:
+      scan: a SimpleITK image.
+
+    Returns:
+      A number, or None for a CT, and where there is no such depth.
+    """
+    scan = sitk.Cast(without_padding(scan), sitk.sitkFloat32)
+    if is_ct(sitk.GetArrayViewFromImage(scan)):
+        return None
+    factors = [max(1, int(_RIM_SPACING / spacing)) for spacing in scan.GetSpacing()]
+    scan = sitk.BinShrink(scan, factors)
+    array, spacing = to_array(scan), np.array(scan.GetSpacing())
+    parts, count = ndimage.label(array > foreground_threshold(array))
+    if not count:
+        return None
+    body = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
+    margin = int(np.ceil(_CLOSED / spacing.min()))
+    closed = ndimage.binary_closing(np.pad(body, margin), iterations=max(1, margin))
+    body = ndimage.binary_fill_holes(closed)[(slice(margin, -margin),) * 3]
+    depth = ndimage.distance_transform_edt(np.pad(body, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
+    means = []
+    for low, high in (_RIM, _INSIDE):
+        shell = (depth > low) & (depth <= high)
+        if not shell.any():
+            return None
+        means.append(float(array[shell].mean()))
+    return means[0] / means[1] if means[1] > 0 else None
+
+
+def _common(fixed, inside, moved):
+    """Returns the intensities of both scans where both show head or body."""
+    both = inside & _foreground(moved)
+    return fixed[both].astype(np.float64), moved[both].astype(np.float64)
+
+
+def _foreground(moved):
+    known = np.isfinite(moved)
+    filled = np.where(known, moved, moved[known].min() if known.any() else 0.0)
+    return known & (filled > foreground_threshold(filled))
+
+
+def _correlation(first, second):
+    if first.size < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
+        return None
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+def _explained(first, second):
+    """Returns the correlation ratio, the smaller of both ways (Roche et al., MICCAI 1998)."""
+    if first.size < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
+        return None
+    return min(_ratio(first, second), _ratio(second, first))
+
+
+def _ratio(values, others):
+    low, high = np.percentile(others, (0.5, 99.5))
+    bins = np.clip((others - low) * (_BINS / max(high - low, 1e-9)), 0, _BINS - 1).astype(int)
+    counts = np.bincount(bins, minlength=_BINS)
+    sums = np.bincount(bins, values - values.mean(), minlength=_BINS)[counts > 0]
+    return float(np.sum(sums**2 / counts[counts > 0]) / (values.size * values.var()))
