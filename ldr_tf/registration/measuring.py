@@ -5,9 +5,7 @@ import numpy as np
 from ldr_tf import imaging
 from ldr_tf.evaluation import scans
 from ldr_tf.imaging import to_array, to_image
-
-_WORSE = 0.01
-"""By how much correlation must fall from the affine step to the network to be worth a word."""
+from ldr_tf.registration import checks, evidence
 
 
 def measure(
@@ -24,25 +22,34 @@ def measure(
       moving: the moving scan, float32, NaN where it is padding.
       covered: the warped moving scan, NaN outside the moving scan and in its padding.
       warped_labels: the warped moving labels or None.
-      notices: Notices; told where the network made the scans less alike.
+      notices: Notices; told what makes the answer doubtful, see `checks`.
 
     Returns:
       Fields of the `RegistrationResult`, by name.
     """
     before, after = _correlation(pair.fixed, moving, covered)
-    stages = _stages(pair, working, alignment, fields)
-    _tell_worse(stages, notices)
+    moved = _moved(pair, working, alignment, fields)
+    folding = scans.folding(displacement)
+    found = evidence.gather(
+        working.fixed,
+        moved,
+        alignment,
+        uncovered=evidence.uncovered(working.fixed, list(moved.values())[-1]),
+        folds_percent=folding["folds_percent"],
+        rims=evidence.rims_of(pair.fixed, pair.moving),
+    )
+    checks.check(found, notices)
     dices = scans.label_dices(pair.fixed, pair.fixed_labels, pair.moving_labels, warped_labels)
     landmarks = scans.landmark_errors(pair.fixed_points, pair.moving_points, displacement)
     return {
         "correlation_before": before,
         "correlation_after": after,
-        "stages": stages,
+        "stages": dict(zip(moved, scans.foreground_correlation(working.fixed, *moved.values()))),
         "dice_before": dices[0],
         "dice_after": dices[1],
         "landmarks_before": landmarks[0],
         "landmarks_after": landmarks[1],
-        **scans.folding(displacement),
+        **folding,
     }
 
 
@@ -79,24 +86,19 @@ def inverse_figures(distances, moving):
     }
 
 
-def _stages(pair, working, alignment, fields):
-    """Returns the correlation after each stage, on the working grid."""
-    grid, seen = working.grid, {"before": working.moving}
+def _moved(pair, working, alignment, fields):
+    """Returns stage -> the moving scan after it on the working grid, NaN outside the scan."""
+    grid, affine = working.grid, alignment.transform
+    moved = {"before": working.moving}
     if alignment.method != "none":
         unaligned = imaging.prepare_image(pair.moving, grid, working.image_config)
-        seen = {"before": unaligned, "affine": working.moving}
+        inside = imaging.inside_scan(pair.moving, grid)
+        moved = {"before": np.where(inside, unaligned, np.nan), "affine": working.moving}
+    aligned = list(moved)[-1]
+    inside = imaging.inside_scan(pair.moving, grid, affine)
+    moved[aligned] = np.where(inside, working.moving, np.nan).astype(np.float32)
     for name, field in fields.items():
         field = imaging.displacement_on(field, grid)
-        moving = to_image(working.moving, grid)
-        seen[name] = to_array(imaging.apply_displacement(moving, field, default=np.nan))
-    return dict(zip(seen, scans.foreground_correlation(working.fixed, *seen.values())))
-
-
-def _tell_worse(stages, notices):
-    after, before = stages.get("network"), stages.get("affine", stages["before"])
-    if after is not None and before is not None and after < before - _WORSE:
-        notices.warning(
-            "network-made-worse",
-            "the scans are less alike after the network than before it; it may have been trained "
-            "for another anatomy or another kind of image.",
-        )
+        moving = to_image(moved[aligned], grid)
+        moved[name] = to_array(imaging.apply_displacement(moving, field, default=np.nan))
+    return moved

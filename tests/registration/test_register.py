@@ -388,15 +388,15 @@ def test_a_model_for_something_else_is_warned_of():
     assert (notice.code, notice.level) == ("size-unlike-training", "warning")
     assert "trained on 16x16x16 mm" in notice.text
     (notice,) = register(scan, scan, constant(5.0, 0, 0)).notices
-    assert notice.code == "network-made-worse"
-    assert "less alike after the network" in notice.text
+    assert notice.code == "worse-than-before"
+    assert "less alike after the last step (network" in notice.text
 
 
 def test_notices_of_before_come_first():
     scan, notices = blob((5.0, -3.0, 8.0)), Notices()
     notices.notice("read-somehow", "The scan was read.")
     result = register(scan, scan, constant(5.0, 0, 0), notices=notices)
-    assert [notice.code for notice in result.notices] == ["read-somehow", "network-made-worse"]
+    assert [notice.code for notice in result.notices] == ["read-somehow", "worse-than-before"]
 
 
 def test_options_come_as_a_record_or_one_by_one():
