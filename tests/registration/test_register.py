@@ -387,16 +387,16 @@ def test_a_model_for_something_else_is_warned_of():
     (notice,) = register(scan, scan, tiny).notices
     assert (notice.code, notice.level) == ("size-unlike-training", "warning")
     assert "trained on 16x16x16 mm" in notice.text
-    (notice,) = register(scan, scan, constant(5.0, 0, 0)).notices
-    assert notice.code == "worse-than-before"
-    assert "less alike after the last step (network" in notice.text
+    found = {notice.code: notice for notice in register(scan, scan, constant(5.0, 0, 0)).notices}
+    assert "less alike after the last step (network" in found["worse-than-before"].text
+    assert {"correlation-low", "worse-than-before"} <= set(found)
 
 
 def test_notices_of_before_come_first():
     scan, notices = blob((5.0, -3.0, 8.0)), Notices()
     notices.notice("read-somehow", "The scan was read.")
     result = register(scan, scan, constant(5.0, 0, 0), notices=notices)
-    assert [notice.code for notice in result.notices] == ["read-somehow", "worse-than-before"]
+    assert result.notices[0].code == "read-somehow" and len(result.notices) > 1
 
 
 def test_options_come_as_a_record_or_one_by_one():
