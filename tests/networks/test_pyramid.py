@@ -66,7 +66,7 @@ def test_starts_as_the_identity():
     np.testing.assert_array_equal(jacobian_determinant(answer.flow), np.ones((1, 15, 15, 15)))
 
 
-@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("recompute", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_every_weight_has_a_gradient(recompute):
     network = CascadeNetwork(CONFIG, recompute=recompute)
     give_heads(network.stems[0])
@@ -84,6 +84,7 @@ def test_every_weight_has_a_gradient(recompute):
     assert min(norms) > 0.0 and np.isfinite(norms).all()
 
 
+@pytest.mark.slow
 def test_gradients_of_compiled_and_plain_forms_agree(monkeypatch):
     keras.utils.set_random_seed(1)
     monkeypatch.setattr(PyramidLevel, "PLAIN_VOXELS", 0)  # all levels in functions of XLA
