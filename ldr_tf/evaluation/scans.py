@@ -3,9 +3,8 @@
 The figures are those of `ldr_tf.metrics`; here images, fields and points become its arrays.
 """
 
+import functools
 import math
-import os
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import SimpleITK as sitk
@@ -16,6 +15,7 @@ from ldr_tf.imaging import (
     array_view,
     foreground_threshold,
     grid_of,
+    in_threads,
     match_points,
     slabs,
     to_array,
@@ -38,33 +38,32 @@ def foreground_correlation(fixed, *others):
     Returns:
       A list of numbers, None where nothing is known or either array is constant.
     """
-    found = ForegroundCorrelation(foreground_threshold(fixed), len(others))
-    for plane, *planes in zip(fixed, *others):
-        found.add(plane, *planes)
-    return found.values()
+    threshold = foreground_threshold(fixed)
+    planes = zip(fixed, *others)
+    return correlations(in_threads(functools.partial(foreground_moments, threshold), planes))
 
 
-class ForegroundCorrelation:
-    """Pearson correlation of several arrays with a fixed one, collected piece by piece."""
+def foreground_moments(threshold, fixed, *others):
+    """Returns the PairedMoments of arrays with a fixed one where that is above a threshold.
 
-    def __init__(self, threshold, count):
-        """Takes the threshold of the fixed array's foreground and how many others there are."""
-        self._threshold = threshold
-        self._moments = [PairedMoments() for _ in range(count)]
+    Where another array is NaN it is left out.
+    """
+    inside = fixed > threshold
+    fixed, found = fixed[inside], []
+    for other in others:
+        other = other[inside]
+        known = np.isfinite(other)
+        found.append(PairedMoments.of(fixed[known], other[known]))
+    return found
 
-    def add(self, fixed, *others):
-        """Adds a piece of each array; NaN where it is unknown."""
-        inside = fixed > self._threshold
-        fixed = fixed[inside]
-        for moments, other in zip(self._moments, others):
-            other = other[inside]
-            known = np.isfinite(other)
-            moments.add(fixed[known], other[known])
 
-    def values(self):
-        """Returns a list of numbers, None where nothing is known or either array is constant."""
-        found = [moments.correlation for moments in self._moments]
-        return [None if math.isnan(value) else value for value in found]
+def correlations(pieces):
+    """Returns the correlations of what `foreground_moments` says of pieces of the same arrays.
+
+    None where nothing is known or either array is constant.
+    """
+    whole = [sum(of_pieces, PairedMoments()).correlation for of_pieces in zip(*pieces)]
+    return [None if math.isnan(value) else value for value in whole]
 
 
 def label_dices(fixed, fixed_labels, moving_labels, warped_labels):
@@ -166,19 +165,19 @@ def folding(field):
         # Of voxels start .. stop: those ahead of the last and behind the first take part.
         before, after = int(start > 0), int(stop < depth)
         piece = array_view(field, start - before, stop + after)
-        folded = jacobian.folded_voxels(piece, steps)[..., before : before + stop - start]
         ahead = jacobian.jacobian_determinant(piece[..., before:, :], steps=steps)
-        return np.count_nonzero(folded), np.count_nonzero(~(ahead > 0)), Moments.of(ahead)
+        forward, folded = np.count_nonzero(~(ahead > 0)), 0
+        if not jacobian.surely_unfolded(piece, grid.spacing):
+            inner = slice(before, before + stop - start)
+            folded = np.count_nonzero(jacobian.folded_voxels(piece, steps)[..., inner])
+        return folded, forward, Moments.of(ahead)
 
     pieces = list(slabs(grid, voxels=_PIECE))
     # Two slices are the least that has differences.
     if len(pieces) > 1 and pieces[-1][1] - pieces[-1][0] < 2:
         pieces[-2:] = [(pieces[-2][0], depth)]
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        found = list(threads.map(lambda piece: of_slab(*piece), pieces))
-    moments = Moments()
-    for _, _, of_piece in found:
-        moments = moments + of_piece
+    found = list(in_threads(of_slab, pieces))
+    moments = sum((of_piece for _, _, of_piece in found), Moments())
     return {
         "folds_percent": 100.0 * sum(forward for _, forward, _ in found) / moments.count,
         "folds_any_percent": 100.0 * sum(any_ for any_, _, _ in found) / math.prod(grid.size),

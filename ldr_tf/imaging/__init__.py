@@ -45,7 +45,7 @@ from ldr_tf.imaging.resampling import (
     resample,
     resample_scan,
 )
-from ldr_tf.imaging.slabs import ImageOfSlabs, array_view, slab_of, slabs
+from ldr_tf.imaging.slabs import ImageOfSlabs, array_view, in_threads, slab_of, slabs
 from ldr_tf.imaging.transform_files import read_displacement, read_transform
 from ldr_tf.imaging.working_grid import foreground_grid, is_fine, network_grid, refinement_grid
 from ldr_tf.imaging.writing import (
@@ -85,6 +85,7 @@ __all__ = [
     "foreground_grid",
     "foreground_threshold",
     "grid_of",
+    "in_threads",
     "inside_scan",
     "intensity_range",
     "invert",

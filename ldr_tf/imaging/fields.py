@@ -5,7 +5,7 @@ import SimpleITK as sitk
 
 from ldr_tf.imaging.arrays import to_array, to_image
 from ldr_tf.imaging.grid import grid_of
-from ldr_tf.imaging.slabs import ImageOfSlabs, slab_of, slabs
+from ldr_tf.imaging.slabs import ImageOfSlabs, in_threads, slab_of, slabs
 
 _STEPS_PER_MM = np.float32(1024)
 _KINDS = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor}
@@ -69,7 +69,8 @@ def with_affine(field, affine, grid=None):
     plane = (plane + np.arange(grid.size[0])[:, None] * steps[:, 0]).astype(np.float32)
     matrix = matrix.T.astype(np.float32)
     result = ImageOfSlabs(grid, sitk.sitkVectorFloat32, 3)
-    for start, stop in slabs(grid):
+
+    def slab(start, stop):
         vectors = vectors_of(start, stop)
         # In place and slice by slice: fresh memory and the way to it cost more than the sums.
         for k, piece in enumerate(vectors, start):
@@ -80,7 +81,10 @@ def with_affine(field, affine, grid=None):
             piece *= _STEPS_PER_MM
             np.rint(piece, out=piece)
             piece /= _STEPS_PER_MM
-        result.put(start, vectors.transpose(2, 1, 0, 3))
+        return start, vectors.transpose(2, 1, 0, 3)
+
+    for start, vectors in in_threads(slab, slabs(grid)):
+        result.put(start, vectors)
     return result.image
 
 
@@ -128,26 +132,30 @@ def _along_axes(field, grid, across):
     order = np.abs(across).argmax(axis=0)
     corner = old.indices([grid.origin])[0]
     array = to_array(field).transpose(order[2], order[1], order[0], 3)
+    places = []
     for axis, source in enumerate(order):
         step = across[source, axis] * grid.spacing[axis] / old.spacing[source]
         place = corner[source] + step * np.arange(grid.size[axis])
         place = np.clip(place, 0, old.size[source] - 1)
         lower = np.floor(place).astype(int)
         upper = np.minimum(lower + 1, old.size[source] - 1)
-        share = (place - lower).astype(array.dtype)
-        if axis < 2:
-            array, above = array.take(lower, 2 - axis), array.take(upper, 2 - axis)
-            above -= array
-            above *= share.reshape((-1, 1, 1) if axis else (-1, 1))
-            array += above
+        places.append((lower, upper, (place - lower).astype(array.dtype)))
 
     def vectors_of(start, stop):
-        result = np.empty((stop - start, *array.shape[1:]), array.dtype)
-        places = (lower[start:stop], upper[start:stop], share[start:stop])
-        for piece, low, high, part in zip(result, *places):
-            np.subtract(array[high], array[low], out=piece)
+        lower, upper, share = (part[start:stop] for part in places[2])
+        first = min(lower.min(), upper.min())
+        slices = array[first : max(lower.max(), upper.max()) + 1]
+        for axis in (0, 1):
+            below, above, part = places[axis]
+            slices, above = slices.take(below, 2 - axis), slices.take(above, 2 - axis)
+            above -= slices
+            above *= part.reshape((-1, 1, 1) if axis else (-1, 1))
+            slices += above
+        result = np.empty((stop - start, *slices.shape[1:]), array.dtype)
+        for piece, low, high, part in zip(result, lower - first, upper - first, share):
+            np.subtract(slices[high], slices[low], out=piece)
             piece *= part
-            piece += array[low]
+            piece += slices[low]
         return result
 
     return vectors_of

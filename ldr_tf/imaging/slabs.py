@@ -1,5 +1,9 @@
 """Large volumes piece by piece: slabs of slices, so that what is computed fits beside them."""
 
+import collections
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import SimpleITK as sitk
 
@@ -28,6 +32,22 @@ def slab_of(grid, start, stop):
     origin = grid.points([0, 0, start])
     size = (grid.size[0], grid.size[1], stop - start)
     return Grid(size, grid.spacing, tuple(float(mm) for mm in origin), grid.direction)
+
+
+def in_threads(function, pieces):
+    """Yields function(*piece) of each piece, in order, computed on all of the machine's cores.
+
+    No more results than cores wait at a time. NumPy, SciPy and ITK compute outside Python's lock.
+    """
+    cores = os.cpu_count() or 1
+    with ThreadPoolExecutor(cores) as threads:
+        waiting = collections.deque()
+        for piece in pieces:
+            waiting.append(threads.submit(function, *piece))
+            if len(waiting) > cores:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 class ImageOfSlabs:

@@ -46,31 +46,40 @@ class Moments:
         return (self.squares / self.count) ** 0.5
 
 
+@dataclasses.dataclass(frozen=True)
 class PairedMoments:
-    """Pearson's correlation of two arrays that come piece by piece."""
+    """Of two arrays, number by number: count, means, sums of products of differences from these.
 
-    def __init__(self):
-        self._shift = None
-        self._count, self._means, self._products = 0, np.zeros(2), np.zeros((2, 2))
+    Two of them added are those of the numbers of both.
+    """
 
-    def add(self, first, second):
-        """Adds two arrays of one shape."""
+    count: int = 0
+    means: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(2))
+    products: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((2, 2)))
+
+    @classmethod
+    def of(cls, first, second):
+        """Returns the PairedMoments of two arrays of one shape."""
         if not first.size:
-            return
-        if self._shift is None:
-            # From here on a constant is 0 exactly, and stays so.
-            self._shift = np.array([[float(first.flat[0])], [float(second.flat[0])]])
-        both = np.stack([first.ravel(), second.ravel()]).astype(np.float64) - self._shift
+            return cls()
+        both = np.stack([first.ravel(), second.ravel()]).astype(np.float64)
+        # Less its first number, a constant is 0 exactly, and its mean is exact too.
+        start = both[:, 0].copy()
+        both -= start[:, None]
         means = both.mean(axis=1)
         both -= means[:, None]
-        count, step = self._count + both.shape[1], means - self._means
-        share = both.shape[1] / count
-        self._products += both @ both.T + np.outer(step, step) * (self._count * share)
-        self._means += step * share
-        self._count = count
+        return cls(both.shape[1], start + means, both @ both.T)
+
+    def __add__(self, other):
+        if not self.count or not other.count:
+            return self if self.count else other
+        count, step = self.count + other.count, other.means - self.means
+        share = other.count / count
+        products = self.products + other.products + np.outer(step, step) * (self.count * share)
+        return PairedMoments(count, self.means + step * share, products)
 
     @property
     def correlation(self):
-        """-1..1; NaN without numbers or where either array is constant."""
-        scale = np.sqrt(self._products[0, 0] * self._products[1, 1])
-        return float(self._products[0, 1] / scale) if scale > 0 else np.nan
+        """Pearson's, -1..1; NaN without numbers or where either array is constant."""
+        scale = np.sqrt(self.products[0, 0] * self.products[1, 1])
+        return float(self.products[0, 1] / scale) if scale > 0 else np.nan

@@ -7,6 +7,9 @@ from ldr_tf.evaluation import scans
 from ldr_tf.imaging import to_array, to_image
 from ldr_tf.registration import checks, evidence
 
+_PIECE = 1 << 21
+"""Voxels of a slab of which the correlation is collected."""
+
 
 def measure(
     pair, working, alignment, fields, displacement, moving, covered, warped_labels, notices
@@ -57,13 +60,13 @@ def _correlation(fixed, moving, covered):
     """Returns the correlation of the fixed scan with the moving and the warped one."""
     grid = imaging.grid_of(fixed)
     threshold = imaging.foreground_threshold(imaging.array_view(fixed))
-    found = scans.ForegroundCorrelation(threshold, 2)
-    for start, stop in imaging.slabs(grid):
-        place = imaging.slab_of(grid, start, stop)
-        unmoved = imaging.place_on(moving, place, default=np.nan)
-        piece = [imaging.array_view(image, start, stop) for image in (fixed, covered)]
-        found.add(piece[0], imaging.array_view(unmoved), piece[1])
-    return found.values()
+
+    def of_slab(start, stop):
+        unmoved = imaging.place_on(moving, imaging.slab_of(grid, start, stop), default=np.nan)
+        here, warped = (imaging.array_view(image, start, stop) for image in (fixed, covered))
+        return scans.foreground_moments(threshold, here, imaging.array_view(unmoved), warped)
+
+    return scans.correlations(imaging.in_threads(of_slab, imaging.slabs(grid, voxels=_PIECE)))
 
 
 def inverse_figures(distances, moving):

@@ -9,6 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
+from ldr_tf.evaluation.scans import jacobian_image
 from ldr_tf.files import atomic_path
 from ldr_tf.imaging import (
     Grid,
@@ -20,6 +21,7 @@ from ldr_tf.imaging import (
     scale_intensity,
     to_array,
 )
+from ldr_tf.imaging.grid import network_axes
 
 _BACKGROUND = "#101014"
 _TEXT = "#e8e8ea"
@@ -79,9 +81,7 @@ def write_preview(path, fixed, moving, result):
       fixed, moving: the scans, SimpleITK images.
       result: the RegistrationResult of the two.
     """
-    oriented = sitk.DICOMOrient(fixed, "LPS")
-    grid = grid_of(oriented)
-    array = array_view(oriented)
+    array, grid = _upright(fixed)
     low, high = _box(array, np.array(grid.spacing))
     extent = (high - low) * grid.spacing
     middle = (low + high) // 2
@@ -102,6 +102,19 @@ def write_preview(path, fixed, moving, result):
     figure.text(0.5, 0.07 / figure.get_figheight(), caption, color=_TEXT, fontsize=10, ha="center")
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=100, facecolor=_BACKGROUND, pil_kwargs={"compress_level": 4})
+
+
+def _upright(image):
+    """Returns the voxels of an image as a view whose axes point towards L, P, S, and its Grid."""
+    source = grid_of(image)
+    order, direction = network_axes(source, "LPS")
+    array, corner = array_view(image).transpose(order), np.zeros(3)
+    for axis, old in enumerate(order):
+        if direction[:, axis] @ np.reshape(source.direction, (3, 3))[:, old] < 0:
+            array, corner[old] = np.flip(array, axis), source.size[old] - 1
+    spacing = tuple(source.spacing[old] for old in order)
+    origin = tuple(map(float, source.points(corner)))
+    return array, Grid(array.shape, spacing, origin, tuple(map(float, direction.ravel())))
 
 
 def _layout(extent):
@@ -156,7 +169,7 @@ def _slices(windows, grid, fixed, moving, result):
             _look_up(moving, place, sitk.sitkLinear, lowest),
             apply_displacement(moving, field, default=lowest),
             field,
-            _look_up(result.jacobian, place, sitk.sitkNearestNeighbor),
+            _look_up(_jacobian_about(result.displacement, place), place, sitk.sitkNearestNeighbor),
         ]
         found.append([to_array(plane) for plane in planes])
     # One scaling for the three slices of a scan; the warped scan has the moving one's.
@@ -178,6 +191,17 @@ def _slices(windows, grid, fixed, moving, result):
             _Slice(gray, planes[3].squeeze(_VIEWS[row][1]), planes[4].squeeze(_VIEWS[row][1]))
         )
     return slices
+
+
+def _jacobian_about(field, place):
+    """Returns the Jacobian determinant at the voxels of a field that lie in a plane."""
+    grid = grid_of(field)
+    ends = grid.indices(place.points([[0, 0, 0], np.array(place.size) - 1]))
+    # The next voxels take part; at the last plane there are none, and the one before stands for it.
+    last = np.array(grid.size) - 1
+    high = np.minimum(np.rint(ends.max(axis=0)).astype(int) + 1, last)
+    low = np.minimum(np.rint(ends.min(axis=0)).astype(int), last - 1)
+    return jacobian_image(field[tuple(slice(int(a), int(b) + 1) for a, b in zip(low, high))])
 
 
 def _look_up(image, place, kind, default=0.0):

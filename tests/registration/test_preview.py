@@ -2,23 +2,23 @@ from types import SimpleNamespace
 
 import matplotlib.image
 import numpy as np
-import SimpleITK as sitk
 
-from ldr_tf.imaging import Grid, to_image
+from ldr_tf.imaging import Grid, grid_of, to_image
 from ldr_tf.registration.preview import write_preview
 
 
-def picture(tmp_path, array, direction, spacing=(1.0, 1.0, 1.0), jacobian=None):
-    """Returns the first panel (fixed, axial) of a preview, as gray values, and the whole."""
+def picture(tmp_path, array, direction, spacing=(1.0, 1.0, 1.0), jacobian=1.0):
+    """Returns the preview of a scan; the mapping stretches it along x by the Jacobian."""
     size = array.shape
     axes = np.reshape(direction, (3, 3))
     origin = -axes @ ((np.array(size) - 1) / 2 * spacing)
     scan = to_image(array.astype(np.float32), Grid(size, spacing, tuple(origin), direction))
-    field = to_image(np.zeros((*size, 3), np.float32), scan)
+    vectors = np.zeros((*size, 3), np.float32)
+    points = grid_of(scan).points(np.indices(size).reshape(3, -1).T).reshape(*size, 3)
+    vectors[..., 0] = (jacobian - 1) * points[..., 0]
     result = SimpleNamespace(
         warped=scan,
-        displacement=sitk.Cast(field, sitk.sitkVectorFloat32),
-        jacobian=scan * 0 + (1 if jacobian is None else jacobian),
+        displacement=to_image(vectors, scan),
         correlation_before=None,
         correlation_after=0.5,
         folds_percent=0.0,

@@ -50,7 +50,8 @@ def refine_scans(
     if field is not None:
         flow = imaging.displacement_to_flow(imaging.displacement_on(field, grid))
     flow = refine(*volumes, flow, config, observer, known)
-    return imaging.flow_to_displacement(flow, grid), config
+    # The flow is float32, and so is the field: in float64 a fine grid's would only be larger.
+    return sitk.Cast(imaging.flow_to_displacement(flow, grid), sitk.sitkVectorFloat32), config
 
 
 def refine_volumes(fixed, moving, flow, steps, *, spacing=None, ct=False):
