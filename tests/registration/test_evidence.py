@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from ldr_tf.imaging import Grid, align, to_array, to_image
+from ldr_tf.registration.evidence import gather, rim, rims_of, uncovered
+
+SIZE = (48, 48, 48)
+GRID = Grid(SIZE, (4.0,) * 3, (-94.0,) * 3, (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
+
+
+def ball(*shells):
+    """Shells about the middle: (radius in mm, intensity), the inner ones later; a slope inside."""
+    points = GRID.points(np.indices(SIZE).reshape(3, -1).T)
+    distance = np.linalg.norm(points, axis=1)
+    array = np.zeros(len(points))
+    for radius, intensity in shells:
+        array = np.where(distance < radius, intensity, array)
+    array = array * (1 + 0.002 * points[:, 0])
+    return to_image(array.reshape(SIZE).astype(np.float32), GRID)
+
+
+BRAIN = ball((80, 60), (70, 90), (50, 110))
+HEAD = ball((80, 200), (72, 60), (60, 100))
+ALIGNED = align(BRAIN, BRAIN, "none")
+
+
+def test_a_scan_beside_itself():
+    array = to_array(BRAIN)
+    found = gather(array, {"before": array}, ALIGNED)
+    assert found.correlation == {"before": pytest.approx(1.0)}
+    assert found.explained == pytest.approx(1.0, abs=0.01)
+    assert found.overlap == 1.0
+    assert found.scales == pytest.approx((1, 1, 1)) and found.rotation == pytest.approx(0)
+
+
+def test_stages_and_contrast():
+    array = to_array(BRAIN)
+    inverted = np.where(array > 0, 150 - array, 0)
+    found = gather(
+        array, {"before": np.full(SIZE, np.nan), "affine": inverted, "x": array}, ALIGNED
+    )
+    assert found.correlation["before"] is None
+    assert found.correlation["affine"] == pytest.approx(-1.0, abs=0.01)
+    assert found.correlation["x"] == pytest.approx(1.0)
+    assert found.explained > 0.95  # of the stage "affine", whatever its sign
+
+
+def test_half_of_the_moving_scan_is_missing():
+    array = to_array(BRAIN)
+    half = array.copy()
+    half[24:] = np.nan
+    found = gather(array, {"before": half}, ALIGNED)
+    assert found.overlap == 1.0  # where both are known
+    assert uncovered(array, half) == pytest.approx(0.5, abs=0.01)
+    half[24:] = 0
+    # Half of the body against the whole: 2 * 1/2 / (1 + 1/2).
+    assert gather(array, {"before": half}, ALIGNED).overlap == pytest.approx(2 / 3, abs=0.01)
+    assert uncovered(array, half) == 0
+
+
+def test_the_rim_of_heads_and_brains():
+    assert rim(HEAD) > 1.2 and rim(BRAIN) < 1.0
+    assert rims_of(BRAIN, HEAD) == (rim(BRAIN), rim(HEAD))
+
+
+def test_a_ct_has_no_rim():
+    assert rim(sitk.Cast(HEAD, sitk.sitkFloat32) * 4 - 1000) is None
+    assert rims_of(BRAIN, HEAD * 4 - 1000) is None
+    assert rim(ball((9, 100))) is None  # nothing lies 12 mm deep
