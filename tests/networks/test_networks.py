@@ -40,7 +40,7 @@ CASES = {
     "pyramid_affine": NetworkConfig(
         base_network="Pyramid", affine_stem="light", image_size=(64, 48, 48), channels=2
     ),
-    "pyramid_half": NetworkConfig(
+    "pyramid_half_padded": NetworkConfig(
         base_network="Pyramid",
         image_size=(32, 18, 23),
         channels=2,
@@ -143,7 +143,11 @@ def test_traced_plain_and_eager_agree(case):
 
 
 @pytest.mark.parametrize(
-    "case", ["ldr", "ldr_cascade_rep", "ldr_half", "voxelmorph", "vtn_affine", "pyramid"]
+    "case",
+    [
+        *["ldr", "ldr_cascade_rep", "ldr_half", "voxelmorph", "vtn_affine"],
+        pytest.param("pyramid", marks=pytest.mark.slow),
+    ],
 )
 def test_whole_network_compiles_with_xla(case):
     fixed, moving = pair(case)
@@ -181,7 +185,8 @@ def test_saved_model_round_trip(case, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "case", ["ldr_cascade_rep", "ldr_half", "vtn_affine", "voxelmorph", "pyramid", "pyramid_half"]
+    "case",
+    ["ldr_cascade_rep", "ldr_half", "vtn_affine", "voxelmorph", "pyramid", "pyramid_half_padded"],
 )
 def test_more_cascades_start_where_fewer_were(case):
     fewer = build(case)
