@@ -1,8 +1,8 @@
 """The memory that a registration takes, estimated beforehand and held against what there is.
 
 What is added up is what lies in memory at a time: the scans, the whole displacement field, the
-warped scan, and what reading, the network, the refinement and writing need for the moment.
-Constants were fitted to measured peaks of scans of three sizes, see docs/performance.md.
+warped scan, and what the network, the refinement and writing need for the moment. The constants
+were fitted to measured peaks, see docs/performance.md.
 """
 
 import math
@@ -14,11 +14,19 @@ from ldr_tf.errors import InputError
 
 _MB = 2.0**20
 _SCALAR, _VECTOR = 4, 12
-_BASE = 600 * _MB
-_PREPARING = 3 * _SCALAR
-_NETWORK = 260
-_REFINEMENT = 330
-_WRITING = _VECTOR
+"""Bytes a voxel."""
+
+_PROGRAM = 680 * _MB
+_COMPILED = 480 * _MB
+_KEPT = 700 * _MB
+"""What TensorFlow keeps of a refinement once it is done."""
+
+_NETWORK = 100 * _MB, 130
+_REFINEMENT, _FROM_FLOW = 117, 165
+"""Bytes a voxel of the grid of the refinement, without and with a flow to start from."""
+
+_SLABS = 300 * _MB, 100 * _MB, 24
+_PREPARING = 2 * _SCALAR
 
 _LIMITS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
@@ -39,28 +47,33 @@ def estimate(pair, frame, model, steps, options):
       steps: of the refinement.
       options: the RegistrationOptions.
     """
-    fixed, moving = (_voxels(scan) for scan in (pair.fixed, pair.moving))
+    fixed, moving = (scan.GetNumberOfPixels() for scan in (pair.fixed, pair.moving))
     labels = sum(
-        _voxels(image) * image.GetSizeOfPixelComponent()
+        image.GetNumberOfPixels() * image.GetSizeOfPixelComponent()
         for image in (pair.fixed_labels, pair.moving_labels)
         if image is not None
     )
-    scans = _SCALAR * (fixed + moving) + labels
-    at_work = [_PREPARING * max(fixed, moving)]
+    scans, kept = _SCALAR * (fixed + moving), _PROGRAM + labels
     if model is not None:
-        at_work.append(_NETWORK * math.prod(frame.grid.size))
+        kept += _NETWORK[0] + _NETWORK[1] * math.prod(frame.grid.size)
+    peaks = [kept + scans + _PREPARING * max(fixed, moving)]
     if steps:
         grid = imaging.refinement_grid(pair.fixed, pair.moving, frame.box)
-        at_work.append(_REFINEMENT * math.prod(grid.size))
+        a_voxel = _REFINEMENT if model is None else _FROM_FLOW
+        peaks.append(kept + scans + _COMPILED + a_voxel * math.prod(grid.size))
+        kept += min(_KEPT, _COMPILED + a_voxel * math.prod(grid.size))
     results = (_SCALAR + _VECTOR) * fixed
     if pair.moving_labels is not None:
         results += pair.moving_labels.GetSizeOfPixelComponent() * fixed
     if options.inverse:
         results += (_SCALAR + _VECTOR) * moving
-    padding = _SCALAR * moving * (imaging.is_padding(pair.moving) is not None)
-    # The scans are gone when the field is written.
-    written = results + max(scans + padding, labels + _WRITING * max(fixed, moving))
-    return (_BASE + max(scans + max(at_work), written)) / _MB
+    if imaging.is_padding(pair.moving) is not None:
+        scans += _SCALAR * moving
+    most, least, a_voxel = _SLABS
+    peaks.append(kept + scans + results + least + min(most, a_voxel * fixed))
+    # ITK turns a field's vectors over to write them; the scans are gone by then.
+    peaks.append(kept + results + _VECTOR * (max(fixed, moving) if options.inverse else fixed))
+    return max(peaks) / _MB
 
 
 def check(estimated, limit=None):
@@ -91,7 +104,3 @@ def available():
             continue
         free = min(free, left + psutil.Process().memory_info().rss)
     return free
-
-
-def _voxels(image):
-    return image.GetNumberOfPixels()
