@@ -331,6 +331,9 @@ def test_what_was_really_used_is_recorded(case, capsys):
         "refine_steps": None,
         "diffeomorphic": False,
         "inverse": True,
+        "background": None,
+        "series": None,
+        "uneven": "refuse",
         "points_space": "LPS",
         "jacobian": False,
     }
