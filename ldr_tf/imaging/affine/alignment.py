@@ -18,6 +18,8 @@ METHODS = ("auto", "none", "moments", "full")
 _ALIGNED = 0.85
 _COVERED = 0.5
 _STILL = 0.03
+_MUCH_BETTER = 1.25
+_OTHER_SIZE = 4.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,9 +116,7 @@ class _Aligner:
 
     def aligned(self):
         """Whether the scans lie on each other as they are."""
-        if self.before < _ALIGNED or self.covered < _COVERED or self.doubtful(self.unmoved):
-            return False
-        if any(better(start, self.unmoved) for start in self.search.along_body(self.unmoved)):
+        if self.before < _ALIGNED or self.covered < _COVERED or self.unmoved.poor:
             return False
         moved = self.search.rigid(self.unmoved)
         side = self.fixed.side
@@ -125,21 +125,22 @@ class _Aligner:
             self.fixed.centre + sign * side / 2 * axis for axis in np.eye(3) for sign in (-1, 1)
         ]
         ends = [moved.transform.TransformPoint(point.tolist()) for point in points]
-        return np.mean(np.linalg.norm(np.subtract(ends, points), axis=1)) <= _STILL * side
+        if np.mean(np.linalg.norm(np.subtract(ends, points), axis=1)) > _STILL * side:
+            return False
+        others = [start for start in self.search.along_body(moved) if better(start, moved)]
+        if self.search.challenged(moved):
+            others += self.search.turned()
+        return not (others and better(self.search.best(others), moved, _MUCH_BETTER))
 
     def start(self, moments):
         """Returns the rigid Start from which to go on."""
         starts = [self.search.look(moments)] + [self.unmoved] * (self.covered > 0)
         first = self.search.best(starts)
         first = self.preferred(first, self.search.along_body(first))
-        if self.doubtful(first):
+        if first.poor or self.search.challenged(first):
             self.searched = True
             first = self.preferred(first, self.search.turned())
         return first
-
-    def doubtful(self, start):
-        """Whether a Start is poor, or a far rotation comes near to it."""
-        return start.poor or self.search.challenged(start)
 
     def preferred(self, first, others):
         """Returns the best of other Starts, once optimised, if clearly better than the first."""
@@ -148,6 +149,10 @@ class _Aligner:
 
     def optimised(self, start):
         """Returns the best map found from a Start, and its kind."""
+        ratio = self.moving.side / self.fixed.side
+        if not 1 / _OTHER_SIZE < ratio < _OTHER_SIZE:
+            self.refused = (ratio,) * 3  # no map of plausible scales can bring these together
+            return start.transform, "similarity"
         fine = self.fixed.fine_spacing
         pair = Pair(self.fixed, self.moving, fine)
         centre = self.fixed.centre.tolist()

@@ -14,7 +14,6 @@ from ldr_tf.imaging.affine.shape import affine_of, shape_of
 _SPACING = 3.0  # times the fine spacing
 _INFORMED, _EXPLAINED = 0.14, 0.55
 _COVERED = 0.5
-_BETTER = 1.05
 _NUDGE = 22.0  # degrees
 _KEPT, _BEST = 8, 3
 _EVERY = 4  # points, where many rotations are compared
@@ -137,9 +136,9 @@ class Search:
         return Start(transform, self._judge(transform, _EVERY)), rotation
 
 
-def better(start, first):
+def better(start, first, by=1.05):
     """Whether a Start is so much better that the scans' headers are not to be believed."""
-    return start.worth > _BETTER * first.worth
+    return start.worth > by * first.worth
 
 
 def _best(pairs, count):

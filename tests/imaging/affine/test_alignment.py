@@ -200,6 +200,14 @@ def test_scales_stay_within_what_people_differ_by():
     np.testing.assert_allclose(found.shape.scales, found.shape.scales[0], rtol=1e-6)
 
 
+def test_a_body_in_metres_is_not_shrunk():
+    moving = body()
+    moving.SetSpacing((2000.0,) * 3)
+    found = align(body(), moving, "full")
+    assert found.refused_scales == pytest.approx((1000.0,) * 3, rel=0.1)
+    assert found.shape.plausible and found.kind == "similarity"
+
+
 @pytest.mark.parametrize("swapped", [False, True])
 def test_three_slices_are_aligned_as_the_moving_scan_too(swapped):
     pair = [body(), body()[:, 20:23, :]]
