@@ -103,6 +103,7 @@ def results_of(folder):
     Raises:
       InputError: a file cannot be written; it names the file in `folder`.
     """
+    folder = os.fspath(folder)
     unfinished = os.path.join(folder, _UNFINISHED)
     with _saying_which(unfinished, folder):
         shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed
@@ -115,14 +116,22 @@ def results_of(folder):
 
 
 @contextlib.contextmanager
-def _saying_which(unfinished, folder):
+def naming(path):
+    """Raises, in place of an OSError that names no file, an InputError that names `path`."""
     try:
         yield
+    except OSError as error:
+        path = error.filename or path
+        raise InputError(f"{path}: cannot be written ({error.strerror or error}).") from error
+
+
+@contextlib.contextmanager
+def _saying_which(unfinished, folder):
+    try:
+        with naming(folder):
+            yield
     except InputError as error:
         raise InputError(str(error).replace(unfinished, folder)) from error
-    except OSError as error:
-        path = str(error.filename or folder).replace(unfinished, folder)
-        raise InputError(f"{path}: cannot be written ({error.strerror or error}).") from error
 
 
 def _move(unfinished, folder):

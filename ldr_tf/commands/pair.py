@@ -9,7 +9,7 @@ from typing import Optional
 
 from ldr_tf import imaging
 from ldr_tf.commands import report
-from ldr_tf.commands.folder import SUMMARY, check_folder, read_summary, results_of
+from ldr_tf.commands.folder import SUMMARY, check_folder, naming, read_summary, results_of
 from ldr_tf.errors import InputError
 from ldr_tf.files import write_json
 from ldr_tf.imaging.dicom import UNEVEN
@@ -147,7 +147,8 @@ def register_pair(pair, setup, screen, observer=None):
                 **report.summary(result, seconds, memory.so_far()),
                 "files": names,
             }
-            write_json(os.path.join(folder, SUMMARY), summary)
+            with naming(os.path.join(folder, SUMMARY)):
+                write_json(os.path.join(folder, SUMMARY), summary)
     return result, names
 
 
@@ -192,4 +193,6 @@ def _write_images(folder, result, options):
 def _write_preview(folder, scans, result):
     from ldr_tf.registration.preview import write_preview
 
-    write_preview(os.path.join(folder, "preview.png"), scans.fixed, scans.moving, result)
+    path = os.path.join(folder, "preview.png")
+    with naming(path):
+        write_preview(path, scans.fixed, scans.moving, result)

@@ -1,0 +1,40 @@
+"""Processes that do jobs, and what becomes of a job that ends its process."""
+
+import os
+import signal
+
+import pytest
+
+from ldr_tf.errors import InputError
+from ldr_tf.workers import Crash, Worker
+
+
+def job(what):
+    if what == "abort":
+        os.abort()
+    if what == "exit":
+        os._exit(7)
+    if what == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if what == "refuse":
+        raise InputError("a.nii: is no scan.")
+    os.write(2, b"a library's line\n")
+    return os.getpid(), what
+
+
+def test_a_worker_is_one_process_until_a_job_ends_it(capfd):
+    with Worker(job) as worker:
+        first, answer = worker("a")
+        assert answer == "a" and first != os.getpid() and worker("b") == (first, "b")
+        with pytest.raises(InputError, match="is no scan"):
+            worker("refuse")
+        assert worker("c")[0] == first
+        for what, reason in (("abort", "SIGABRT"), ("exit", "exit code 7"), ("killed", "SIGKILL")):
+            crash = worker(what)
+            assert isinstance(crash, Crash) and crash.reason == reason
+            second, answer = worker("d")
+            assert answer == "d" and second != first
+            first = second
+    with pytest.raises(ProcessLookupError):
+        os.kill(first, 0)
+    assert capfd.readouterr() == ("", "")
