@@ -108,6 +108,13 @@ def _similarity(evidence, notices):
             "to be of different contrasts, such as T1 and T2, which only the affine step is made "
             "for.",
         )
+    elif straight is not None and straight < LOW_AFFINE_CORRELATION <= LOW_CORRELATION <= after:
+        notices.warning(
+            "correlation-low",
+            f"the scans are little alike before the deformation: correlation {straight:.2f} where "
+            f"both show head or body; where it goes well it is above {LOW_AFFINE_CORRELATION}. "
+            "What the deformation made alike need not belong together.",
+        )
     least = LOW_AFFINE_CORRELATION if last in ("before", "affine") else LOW_CORRELATION
     if after < least:
         notices.warning(

@@ -42,6 +42,7 @@ def test_a_good_answer_is_left_in_peace():
         ({"correlation": {"before": 0.1, "affine": 0.2, "network": 0.35}}, "correlation-low"),
         ({"correlation": {"before": 0.1, "affine": 0.15}}, "correlation-low"),
         ({"correlation": {"before": -0.2}}, "correlation-low"),
+        ({"correlation": {"before": 0.3, "affine": 0.1, "network": 0.6}}, "correlation-low"),
         ({"correlation": {"before": 0.3, "affine": 0.6, "network": 0.55}}, "worse-than-before"),
         (
             {"correlation": {"affine": 0.6, "network": 0.8, "refinement": 0.7}},
