@@ -69,13 +69,13 @@ def main(run, flag_values, description, argv=None, more_help=""):
     Returns the exit code; a traceback appears only for a failure of ours.
     """
     argv = list(sys.argv if argv is None else argv)
+    code = FAILURE
     try:
         code = _main(run, flag_values, description, argv, more_help)
         sys.stdout.flush()
-        return code
     except BrokenPipeError:  # of `| head -1`, which has seen enough
         mute(sys.stdout)
-        return FAILURE
+    return code
 
 
 def _main(run, flag_values, description, argv, more_help):
