@@ -110,13 +110,9 @@ def test_the_home_folder(capsys, monkeypatch):
 
 @pytest.mark.parametrize("argument", ["--name=", "--name= ", "--many="])
 def test_an_empty_value_is_one_sentence(capsys, argument):
-    code, out, err = call(capsys, ["--name=x", argument])
     name = argument.strip("= ")
-    assert (code, out, err) == (
-        2,
-        "",
-        f"thing: {name} has no value; it is given as {name}=VALUE.\n",
-    )
+    sentence = f"thing: {name} has no value; it is given as {name}=VALUE.\n"
+    assert call(capsys, ["--name=x", argument]) == (2, "", sentence)
     assert call(capsys, ["--name=x", "--path="])[0] == 0  # its default is empty, too
 
 

@@ -116,12 +116,8 @@ def test_a_full_disk_is_named_and_the_old_result_stays(tmp_path, what):
     out = tmp_path / "out"
     write(out, "old")
     before = content(out), summary(out)
-    with (
-        pytest.raises(InputError) as error,
-        disk_full(),
-        held(out),
-        results_of(out) as unfinished,
-    ):
+    full = pytest.raises(InputError), disk_full()
+    with full[0] as error, full[1], held(out), results_of(out) as unfinished:
         path = os.path.join(unfinished, "warped.nii.gz")
         if what == "image":
             write_image(sitk.Image(64, 64, 64, sitk.sitkFloat32), path)
