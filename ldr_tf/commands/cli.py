@@ -26,7 +26,7 @@ from absl import flags
 import ldr_tf
 from ldr_tf import records
 from ldr_tf.commands.quiet import quiet_tensorflow
-from ldr_tf.commands.screen import mute
+from ldr_tf.commands.screen import mute, show
 from ldr_tf.errors import InputError
 
 BAD_INPUT = 2
@@ -69,21 +69,21 @@ def main(run, flag_values, description, argv=None, more_help=""):
     Returns the exit code; a traceback appears only for a failure of ours.
     """
     argv = list(sys.argv if argv is None else argv)
+    code = FAILURE
     try:
         code = _main(run, flag_values, description, argv, more_help)
         sys.stdout.flush()
-        return code
     except BrokenPipeError:  # of `| head -1`, which has seen enough
         mute(sys.stdout)
-        return FAILURE
+    return code
 
 
 def _main(run, flag_values, description, argv, more_help):
     if any(word in ("--help", "-h", "-help", "--helpfull") for word in argv[1:]):
-        print(_help(description, flag_values) + more_help)
+        show([_help(description, flag_values) + more_help], sys.stdout)
         return 0
     if any(word in ("--version", "-version") for word in argv[1:]):
-        print(f"{_name(argv[0])} {ldr_tf.__version__}")
+        show([f"{_name(argv[0])} {ldr_tf.__version__}"], sys.stdout)
         return 0
     # Quiet unless asked otherwise: TensorFlow's start-up lines would hide our own.
     quiet_tensorflow()

@@ -51,11 +51,11 @@ class Screen:
     def say(self, *lines):
         """Shows lines on stdout, unless --quiet."""
         if not self._quiet:
-            _write(lines, sys.stdout)
+            show(lines, sys.stdout)
 
     def warn(self, *lines):
         """Shows lines on stderr."""
-        _write(lines, sys.stderr)
+        show(lines, sys.stderr)
 
     def tell(self, notices, head=""):
         """Shows Notices, one a line; with --quiet warnings alone."""
@@ -77,7 +77,8 @@ class Screen:
         return WARNED if self._strict and warned else 0
 
 
-def _write(lines, stream):
+def show(lines, stream):
+    """Writes lines to a stream, nowhere once nobody reads it; keeps clear of a bar of progress."""
     try:
         for line in lines:
             tqdm.write(line, file=stream)

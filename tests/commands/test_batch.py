@@ -9,6 +9,8 @@ import SimpleITK as sitk
 
 from ldr_tf import config as configs
 from ldr_tf.commands import register
+from ldr_tf.commands.folder import held
+from ldr_tf.workers import Worker
 
 
 class FakeNetwork:
@@ -121,6 +123,123 @@ def test_a_bad_pair_is_named_and_the_rest_goes_on(case, capsys):
     assert sorted(os.listdir(case.folder / "out")) == ["results.csv", "second"]
     rows = results(case)
     assert "no such file" in rows[0]["status"] and rows[1]["status"] == "finished"
+
+
+def test_a_pair_that_fails_unexpectedly_is_named_and_the_rest_goes_on(case, monkeypatch, capsys):
+    from ldr_tf.commands import batch
+
+    real = batch.register_pair
+
+    def failing(pair, *arguments):
+        if pair.paths.output.endswith("b_to_a"):
+            raise KeyError("of\nours")
+        return real(pair, *arguments)
+
+    monkeypatch.setattr(batch, "register_pair", failing)
+    assert case.call(GOOD) == 1
+    err = capsys.readouterr().err
+    assert err == "1/2 b_to_a: failed: KeyError: 'of\\nours'\n"
+    assert sorted(os.listdir(case.folder / "out")) == ["results.csv", "second"]
+    rows = results(case)
+    assert rows[0]["status"].startswith("KeyError: ") and rows[1]["status"] == "finished"
+    assert case.call(GOOD, "--verbose") == 1
+    assert "Traceback (most recent call last)" in capsys.readouterr().err
+
+
+def crashing(paths, files):
+    """Reads as the command does, but one file crashes a library."""
+    from ldr_tf.commands import batch
+
+    if any(path and path.endswith("bad.nii.gz") for path in paths.inputs.values()):
+        os.abort()
+    return batch.read(paths, files)
+
+
+def test_a_scan_that_crashes_the_reader_costs_its_pair(case, monkeypatch, capsys):
+    from ldr_tf.commands import batch
+
+    monkeypatch.setattr(batch, "start_reader", lambda: Worker(crashing))
+    (case.folder / "scans" / "bad.nii.gz").write_bytes(b"x")
+    text = GOOD.replace("\nscans/a.nii.gz,scans/b", "\nscans/a.nii.gz,scans/bad")
+    assert case.call(text) == 2
+    path = case.folder / "scans" / "bad.nii.gz"
+    err = capsys.readouterr().err
+    assert f"{path}: reading it ended the reader (SIGABRT); the file is damaged." in err
+    assert [row["status"] == "finished" for row in results(case)] == [False, True]
+
+
+def test_names_that_are_too_long_cost_their_pair(case, capsys):
+    text = GOOD.replace("second", "x" * 256)
+    assert case.call(text) == 2
+    assert "256 bytes long" in capsys.readouterr().err
+    assert [row["status"] == "finished" for row in results(case)] == [True, False]
+
+
+def test_all_pairs_may_fail(case):
+    assert case.call(GOOD.replace("scans/a", "scans/none")) == 2
+    assert os.listdir(case.folder / "out") == ["results.csv"]
+    assert all("no such file" in row["status"] for row in results(case))
+
+
+def test_inputs_are_not_written_over(case, capsys):
+    """Neither by the table, nor by another pair; what another pair has written may be read."""
+    out = case.folder / "out"
+    (out / "first").mkdir(parents=True)
+    scan = (case.folder / "scans" / "b.nii.gz").read_bytes()
+    (out / "first" / "warped.nii.gz").write_bytes(scan)
+    text = "fixed,moving,output\nscans/a.nii.gz,scans/c.nii.gz,first\n"
+    text += "scans/a.nii.gz,out/first/warped.nii.gz,second\n"
+    assert case.call(text) == 2
+    assert "is an input of the list" in capsys.readouterr().err
+    assert (out / "first" / "warped.nii.gz").read_bytes() == scan
+    (out / "first" / "warped.nii.gz").unlink()
+    assert case.call(text) == 0
+    assert case.call(text) == 0
+    assert "0 registered, 2 finished before" in capsys.readouterr().out
+    (case.folder / "results.csv").write_text(GOOD)
+    flags = [f"--pairs={case.folder / 'results.csv'}", f"--output={case.folder}", "--model=run"]
+    assert register.main(["ldr-register", *flags]) == 2
+    assert "lies where results.csv will be written" in capsys.readouterr().err
+    assert (case.folder / "results.csv").read_text() == GOOD
+
+
+def test_a_folder_in_use_is_refused(case, capsys):
+    with held(case.folder / "out"):
+        assert case.call(GOOD) == 2
+        assert "another process is writing here" in capsys.readouterr().err
+    with held(case.folder / "out" / "second"):
+        assert case.call(GOOD) == 2
+    assert "another process is writing here" in results(case)[1]["status"]
+
+
+@pytest.mark.parametrize("damage", ["[]", "{", '{"files": 3, "notices": 5, "seconds": [1]}', "odd"])
+def test_an_edited_summary_is_no_finished_pair(case, capsys, damage):
+    assert case.call(GOOD) == 0
+    path = case.folder / "out" / "second" / "summary.json"
+    if damage == "odd":
+        summary = json.loads(path.read_text())
+        odd = {"dice": [1], "notices": ["x", {"level": "warning"}], "seconds": {"a": "b"}}
+        damage = json.dumps({**summary, **odd, "similarity": 3})
+        path.write_text(damage)
+        assert case.call(GOOD) == 0
+        assert results(case)[1]["correlation_after"] == ""
+        (case.folder / "out" / "second" / "affine.tfm").unlink()
+    path.write_text(damage)
+    assert again(case, capsys) == "1 registered"
+    assert results(case)[1]["correlation_after"] != ""
+
+
+def test_strict_and_quiet(case, monkeypatch, capsys):
+    def warning(self, fixed, moving):  # as if the network moved all away
+        return SimpleNamespace(flow=np.full((*fixed.shape[:4], 3), 4.0, np.float32))
+
+    monkeypatch.setattr(FakeNetwork, "__call__", warning)
+    for _ in range(2):  # the second time all are finished
+        assert case.call(GOOD, "--strict", "--quiet") == 3
+    out, err = capsys.readouterr()
+    assert out == "" and "b_to_a: warning: " in err and "notice: " not in err
+    assert all(row["warnings"] for row in results(case))
+    assert case.call(GOOD, "--quiet") == 0
 
 
 def test_an_interruption_leaves_whole_pairs_only(case, monkeypatch, capsys):

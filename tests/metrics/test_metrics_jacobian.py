@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from ldr_tf.metrics.jacobian import folded_voxels, jacobian_determinant
+from ldr_tf.metrics.jacobian import folded_voxels, jacobian_determinant, surely_unfolded
 
 CORNERS = list(itertools.product((0, 1), repeat=3))
 TURNED = np.array([[0.0, -0.5, 0.1], [1.2, 0.0, 0.2], [0.0, 0.3, -3.0]])
@@ -107,3 +107,22 @@ def test_nan_is_a_fold_and_so_is_zero():
     np.testing.assert_array_equal(folded_voxels(flow), expected)
     points = np.moveaxis(np.indices((4, 4, 4)).astype(float), 0, -1)
     assert folded_voxels(points * [-1, 0, 0]).all()
+
+
+def test_what_is_surely_unfolded_does_not_fold():
+    rng, spacing = np.random.default_rng(5), np.array([1.0, 2.0, 1.5])
+    sure = []
+    for strength in np.linspace(0.02, 1.0, 40):
+        field = rng.normal(0, strength, (5, 6, 7, 3)) * spacing.min()
+        steps = np.diag(spacing) if strength < 0.5 else np.diag(spacing)[[1, 2, 0]]
+        sure.append(surely_unfolded(field, spacing))
+        if sure[-1]:
+            assert not folded_voxels(field, steps).any()
+    assert any(sure) and not all(sure)
+    mirrored = np.zeros((5, 6, 7, 3))
+    mirrored[..., 2] = -1.2 * 1.5 * np.arange(7)
+    assert (
+        not surely_unfolded(mirrored, spacing) and folded_voxels(mirrored, np.diag(spacing)).all()
+    )
+    field[2, 2, 2] = np.nan
+    assert not surely_unfolded(field * 0, spacing)
