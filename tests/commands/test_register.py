@@ -1,9 +1,11 @@
 import json
 import os
 import pathlib
+import resource
 import signal
 import subprocess
 import sys
+import tempfile
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +15,7 @@ import SimpleITK as sitk
 import ldr_tf.runs.checkpoints
 from ldr_tf import config as configs
 from ldr_tf.commands import register
+from ldr_tf.commands.folder import held
 from ldr_tf.imaging import Grid, same_grid, to_array, to_image
 
 LIA = (1.0, 0, 0, 0, 0, -1.0, 0, -1.0, 0)
@@ -226,6 +229,7 @@ import signal, sys, time
 # Tests that run in the background of a shell hand down a Ctrl-C that is ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from ldr_tf.commands import register
+from ldr_tf.commands.folder import held
 from ldr_tf.commands.quiet import quiet_tensorflow
 
 quiet_tensorflow()
@@ -332,10 +336,110 @@ def test_what_was_really_used_is_recorded(case, capsys):
         "diffeomorphic": False,
         "inverse": True,
         "background": None,
+        "points_space": "LPS",
         "series": None,
         "uneven": "refuse",
-        "points_space": "LPS",
         "jacobian": False,
     }
+    assert (
+        summary["finished"] is True
+        and sorted(os.listdir(case.folder / "out")) == (summary["files"])
+    )
+    assert summary["background"] == 0 and 500 < summary["memory"]["estimated_mb"] < 3000
+    assert 100 < summary["memory"]["peak_mb"] < 8000
     assert case.call("--fast=bfloat16", model="none") == 2
     assert "bfloat16 is for networks of run folders" in capsys.readouterr().err
+
+
+def test_an_output_folder_on_another_file_system(case):
+    if not os.path.isdir("/dev/shm") or os.stat("/dev/shm").st_dev == os.stat(case.folder).st_dev:
+        pytest.skip("there is no second file system")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
+        (case.folder / "out").symlink_to(other)
+        for _ in range(2):
+            assert case.call() == 0
+            assert {"warped.nii.gz", "preview.png", "summary.json"} < set(os.listdir(other))
+
+
+@pytest.mark.parametrize("limit", [3_000, 30_000])
+def test_a_full_disk_is_one_sentence_and_the_old_result_stays(case, capfd, limit):
+    """No file may grow beyond a limit: of the images, or of the picture."""
+    assert case.call() == 0
+    out = case.folder / "out"
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    capfd.readouterr()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limits[1]))
+    try:
+        code = case.call("--inverse")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert code == 2
+    err = capfd.readouterr().err
+    assert err.startswith(f"ldr-register: {out}/") and err.count("\n") == 1
+    assert "cannot be written (" in err
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_inputs_in_the_output_folder_are_not_replaced(case, capsys):
+    out = case.folder / "out"
+    out.mkdir()
+    os.rename(case.folder / "moving.nii.gz", out / "warped.nii.gz")
+    scan = (out / "warped.nii.gz").read_bytes()
+    (out / "jacobian.nii.gz").write_text("mine")
+    assert case.call(moving=out / "warped.nii.gz") == 2
+    assert "lies where warped.nii.gz will be written" in capsys.readouterr().err
+    assert (out / "warped.nii.gz").read_bytes() == scan
+    os.rename(out / "warped.nii.gz", out / "scan.nii.gz")
+    assert case.call(moving=out / "scan.nii.gz") == 0
+    assert (out / "scan.nii.gz").read_bytes() == scan
+    assert (out / "jacobian.nii.gz").read_text() == "mine"
+
+
+def test_home_and_empty_outputs(case, capsys, monkeypatch):
+    monkeypatch.setenv("HOME", str(case.folder))
+    monkeypatch.chdir(case.folder)
+    assert case.call(output="~/o", fixed="~/fixed.nii.gz", background=-7) == 0
+    assert "summary.json" in os.listdir(case.folder / "o") and not os.path.exists("~")
+    warped = to_array(sitk.ReadImage(str(case.folder / "o" / "warped.nii.gz")))
+    assert warped.min() == -7
+    before = sorted(os.listdir(case.folder))
+    capsys.readouterr()
+    assert case.call(output="") == 2
+    assert capsys.readouterr().err.startswith("ldr-register: --output has no value")
+    assert sorted(os.listdir(case.folder)) == before
+
+
+def test_too_much_memory_is_refused_and_nothing_left(case, capsys):
+    before = sorted(os.listdir(case.folder))
+    assert case.call(max_memory=0.01) == 2
+    err = capsys.readouterr().err
+    assert "estimated to take" in err and "0.0 GB are allowed" in err and err.count("\n") == 1
+    assert sorted(os.listdir(case.folder)) == before
+
+
+def test_a_folder_in_use_is_refused(case, capsys):
+    with held(case.folder / "out"):
+        assert case.call() == 2
+    assert "another process is writing here" in capsys.readouterr().err
+    assert not (case.folder / "out").exists()
+
+
+def test_quiet_verbose_strict_and_version(case, monkeypatch, capfd):
+    assert case.call("--quiet", "--strict") == 0
+    assert capfd.readouterr() == ("", "")
+
+    class Away(FakeNetwork):
+        def __call__(self, fixed, moving):
+            return SimpleNamespace(flow=np.full((*fixed.shape[:4], 3), 5.0, np.float32))
+
+    monkeypatch.setattr(ldr_tf.runs.checkpoints, "load_run", lambda folder, **_: Away())
+    assert case.call("--quiet", "--strict") == 3
+    out, err = capfd.readouterr()
+    assert out == "" and err.startswith("warning: ")
+    summary = json.loads((case.folder / "out" / "summary.json").read_text())
+    assert summary["finished"] and summary["notices"]
+    assert case.call("--quiet", "--verbose") == 2
+    assert "--quiet and --verbose exclude each other" in capfd.readouterr().err
+    assert register.main(["ldr-register", "--version"]) == 0
+    assert capfd.readouterr().out == f"ldr-register {ldr_tf.__version__}\n"

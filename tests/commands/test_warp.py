@@ -202,3 +202,75 @@ def test_images_need_a_reference(case, capsys):
     flags = [f"--transform={case / 'affine.tfm'}", f"--input={case / 'input.nii.gz'}"]
     assert warp.main(["ldr-warp", *flags, f"--output={case / 'o.nii'}"]) == 2
     assert "--reference" in capsys.readouterr().err
+
+
+def test_an_inverted_affine_as_ants_writes_it(case, capsys):
+    affine = sitk.ReadTransform(str(case / "affine.tfm"))
+    image, reference = (sitk.ReadImage(str(case / f"{n}.nii.gz")) for n in ("input", "reference"))
+    for number, transform in ((1, affine.GetInverse()), (0, affine)):
+        assert call(case, transform=f"[{case / 'affine.tfm'},{number}]") == 0
+        wanted = sitk.Resample(
+            sitk.Cast(image, sitk.sitkFloat32), reference, transform, sitk.sitkLinear
+        )
+        found = to_array(sitk.ReadImage(str(case / "out.nii.gz")))
+        np.testing.assert_allclose(found, to_array(wanted), atol=1e-3)
+    capsys.readouterr()
+    assert call(case, transform=f"[{case / 'field.nii.gz'}, 1]") == 2
+    assert "only a linear transform can be inverted" in capsys.readouterr().err
+    assert call(case, transform=f"[{case / 'none.tfm'},1]") == 2
+    assert f"{case / 'none.tfm'}: no such file" in capsys.readouterr().err
+
+
+def test_a_chain_and_back_leads_points_home(case):
+    text = "name,x,y,z\na,-8.0,-5.0,9.0\n"
+    (case / "points.csv").write_text(text)
+    flags = [f"--transform={case / 'affine.tfm'}", f"--transform=[{case / 'affine.tfm'},1]"]
+    flags += [f"--input={case / 'points.csv'}", f"--output={case / 'moved.csv'}"]
+    assert warp.main(["ldr-warp", *flags]) == 0
+    found = (case / "moved.csv").read_text().splitlines()[1].split(",")[1:]
+    np.testing.assert_allclose(np.array(found, float), (-8, -5, 9), atol=1e-3)
+
+
+def test_labels_interpolated_linearly_are_warned_of(case, capsys):
+    labels = np.zeros((12, 14, 16), np.uint8)
+    labels[3:9, 3:9, 3:9], labels[3:9, 9:12, 3:9] = 2, 7
+    image = sitk.GetImageFromArray(labels)
+    image.CopyInformation(sitk.ReadImage(str(case / "input.nii.gz")))
+    sitk.WriteImage(image, str(case / "labels.nii.gz"))
+    assert call(case, input=case / "labels.nii.gz") == 0
+    out, err = capsys.readouterr()
+    assert err.startswith("warning: ") and "--interpolation=nearest" in err and "written: " in out
+    (case / "out.nii.gz").unlink()
+    assert call(case, input=case / "labels.nii.gz", strict="true", quiet="true") == 3
+    assert (case / "out.nii.gz").exists() and capsys.readouterr().out == ""
+    assert call(case, input=case / "labels.nii.gz", interpolation="nearest", strict="true") == 0
+    assert call(case, strict="true") == 0  # a scan
+    assert capsys.readouterr().err == ""
+
+
+def test_what_lies_outside(case):
+    assert call(case, background=-5) == 0
+    assert (to_array(sitk.ReadImage(str(case / "out.nii.gz"))) == -5).mean() > 0.2
+    image = sitk.ReadImage(str(case / "input.nii.gz"))
+    sitk.WriteImage(sitk.Cast(image, sitk.sitkInt16) - 1000, str(case / "ct.nii.gz"))
+    assert call(case, input=case / "ct.nii.gz") == 0
+    lowest = float(to_array(image).min()) - 1000
+    assert (to_array(sitk.ReadImage(str(case / "out.nii.gz"))) == lowest).mean() > 0.2
+
+
+def test_an_input_is_not_the_output(case, capsys):
+    before = (case / "field.nii.gz").read_bytes()
+    for name in ("input", "reference", "field"):
+        assert call(case, output=case / f"{name}.nii.gz") == 2
+        assert "is read and must not be the output too" in capsys.readouterr().err
+    assert (case / "field.nii.gz").read_bytes() == before
+
+
+def test_version_and_home(case, capsys, monkeypatch):
+    assert warp.main(["ldr-warp", "--version"]) == 0
+    assert capsys.readouterr().out.startswith("ldr-warp ")
+    monkeypatch.setenv("HOME", str(case))
+    assert call(case, input="~/input.nii.gz", output="~/o.nii", transform="[~/affine.tfm,1]") == 0
+    assert (case / "o.nii").exists()
+    assert call(case, output="") == 2
+    assert "--output has no value" in capsys.readouterr().err

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from ldr_tf import imaging
 from ldr_tf.errors import InputError
 from ldr_tf.notices import Notices
 from ldr_tf.registration.pair import PairFiles, read_pair
@@ -46,3 +47,21 @@ def test_landmarks_that_all_lie_outside(pair):
         file.write("name,x,y,z\na,100,200,300\n")
     with pytest.raises(InputError, match="no pair of landmarks lies inside"):
         read_pair(pair)
+
+
+@pytest.mark.parametrize(
+    "series, wanted",
+    [(None, [None, None]), ("2", ["2", "2"]), ("1.2.3, 4", ["1.2.3", "4"]), (",3", [None, "3"])],
+)
+def test_series_of_both_scans_or_of_each(monkeypatch, series, wanted):
+    seen = []
+
+    def read_scan(path, series, uneven, notices):
+        seen.append((path, series, uneven))
+        return sitk.Image(4, 4, 4, sitk.sitkFloat32)
+
+    monkeypatch.setattr(imaging, "read_scan", read_scan)
+    read_pair(PairFiles("f", "m", "out"), series=series, uneven="resample")
+    assert seen == [("f", wanted[0], "resample"), ("m", wanted[1], "resample")]
+    with pytest.raises(InputError, match="one or two"):
+        read_pair(PairFiles("f", "m", "out"), series="1,2,3")

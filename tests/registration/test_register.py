@@ -425,3 +425,24 @@ def test_images_that_are_no_scans_are_refused():
             register(scan, bad, constant(0.0, 0, 0))
     with pytest.raises(InputError, match="diffeomorphic"):
         register(scan, scan, constant(0.0, 0, 0), diffeomorphic=True)
+
+
+def test_the_background_of_the_warped_scan():
+    """Beyond the moving scan, and in its padding: what its own background is, or what was asked."""
+    fixed, moving = blob((5.0, -3.0, 8.0)), blob((5.0, -3.0, 8.0), size=(40, 40, 40))
+    outside = to_array(register(fixed, moving, constant(0.0, 0, 0), background=9.0).warped)
+    beyond = outside == 9.0
+    assert 0.1 < beyond.mean() < 0.9
+    for scan, value in ((moving, 0.0), (moving * 3.0 - 1000.0, -1000.0)):
+        result = register(fixed * 3.0 - 1000.0, scan, constant(0.0, 0, 0))
+        assert result.background == pytest.approx(value, abs=1.0)
+        assert (to_array(result.warped)[beyond] == np.float32(result.background)).all()
+    array = to_array(moving * 3.0 - 1000.0).copy()
+    array[:8] = -2048.0
+    padded = to_image(array, moving)
+    result = register(fixed * 3.0 - 1000.0, padded, constant(0.0, 0, 0))
+    assert result.background == -2048.0
+    values = to_array(result.warped)
+    # Nothing lies between padding and tissue: padding is not interpolated.
+    assert not ((values > -2047) & (values < -1001)).any() and (values == -2048).mean() > 0.1
+    assert result.correlation_after > 0.99
