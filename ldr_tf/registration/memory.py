@@ -2,7 +2,7 @@
 
 What is added up is what lies in memory at a time: the scans, the whole displacement field, the
 warped scan, and what the network, the refinement and writing need for the moment. The constants
-were fitted to measured peaks, see docs/performance.md.
+were fitted to measured peaks, see docs/output.md.
 """
 
 import math
