@@ -66,8 +66,8 @@ def _affine(evidence, notices):
             "affine-scale",
             f"the affine step would have to scale the moving scan by {min(refused):.2f} to "
             f"{max(refused):.2f}, beyond the {LEAST_SCALE} to {MOST_SCALE} between people, and "
-            "scaled all directions alike instead: look at the voxel sizes, and whether both scans "
-            "show the same part.",
+            "took a map within these bounds instead: look at the voxel sizes, and whether both "
+            "scans show the same part.",
         )
     elif scales and (min(scales) < LEAST_SCALE or max(scales) > MOST_SCALE):
         notices.warning(

@@ -71,7 +71,8 @@ def align(fixed, moving, method="auto"):
 
     Returns:
       An `Alignment`. Its scales lie in 0.7 to 1.4: where those of the affine map found do not, a
-      similarity is taken.
+      similarity is taken, and the shift of "moments" where one scan is more than four times as large
+      as the other.
 
     Raises:
       InputError: "auto" or "none", and the scans share no place; a scan of nothing but background.
@@ -107,9 +108,12 @@ class _Aligner:
         moments.SetTranslation((self.moving.centre - self.fixed.centre).tolist())
         if method == "moments":
             return self.found(moments, method, "shift", self.told("centres of mass", moments))
-        start = self.start(moments)
-        transform, kind = self.optimised(start)
-        deed = "rigid, then affine by mutual information" if kind == "affine" else kind
+        ratio = self.moving.side / self.fixed.side
+        if 1 / _OTHER_SIZE < ratio < _OTHER_SIZE:
+            transform, kind = self.optimised(self.start(moments))
+        else:  # no map of plausible scales can bring these together
+            transform, kind, self.refused = moments, "shift", (ratio,) * 3
+        deed = "rigid, then affine by mutual information" if kind == "affine" else f"{kind} alone"
         if self.searched:
             deed += f", the best of {self.search.tried} starts"
         return self.found(transform, "full", kind, self.told(deed, transform))
@@ -149,10 +153,6 @@ class _Aligner:
 
     def optimised(self, start):
         """Returns the best map found from a Start, and its kind."""
-        ratio = self.moving.side / self.fixed.side
-        if not 1 / _OTHER_SIZE < ratio < _OTHER_SIZE:
-            self.refused = (ratio,) * 3  # no map of plausible scales can bring these together
-            return start.transform, "similarity"
         fine = self.fixed.fine_spacing
         pair = Pair(self.fixed, self.moving, fine)
         centre = self.fixed.centre.tolist()

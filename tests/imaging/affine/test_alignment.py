@@ -205,7 +205,7 @@ def test_a_body_in_metres_is_not_shrunk():
     moving.SetSpacing((2000.0,) * 3)
     found = align(body(), moving, "full")
     assert found.refused_scales == pytest.approx((1000.0,) * 3, rel=0.1)
-    assert found.shape.plausible and found.kind == "similarity"
+    assert found.shape.plausible and found.kind == "shift"
 
 
 @pytest.mark.parametrize("swapped", [False, True])
