@@ -71,8 +71,8 @@ def align(fixed, moving, method="auto"):
 
     Returns:
       An `Alignment`. Its scales lie in 0.7 to 1.4: where those of the affine map found do not, a
-      similarity is taken, and the shift of "moments" where one scan is more than four times as large
-      as the other.
+      similarity is taken, and the shift of "moments" where one scan is more than four times as
+      large as the other.
 
     Raises:
       InputError: "auto" or "none", and the scans share no place; a scan of nothing but background.
