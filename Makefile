@@ -2,13 +2,15 @@
 #   PYTHON=python3.10   the interpreter to use instead of the one that is found
 #   VENV=folder         the virtual environment, .venv if not given
 #   ARGS="..."          further arguments for pytest or the demo
+#   WORKERS=2           processes that share the tests
 #   MINUTES=10          how long make fuzz goes on
 
 VENV ?= .venv
+WORKERS ?= 2
 MINUTES ?= 10
 RUN = "$(VENV)/bin/python"
 # A test that hangs shall be named and end, not hold up the run.
-PYTEST = $(RUN) -m pytest --timeout=1200
+PYTEST = $(RUN) -m pytest --timeout=1200 -n $(WORKERS)
 export VENV PYTHON
 
 .DEFAULT_GOAL := help
