@@ -55,6 +55,7 @@ setup(
         "nibabel>=5",
         "psutil>=5.9",
         "pydicom>=2.4",
+        "protobuf>=3.20.3",
         "scipy>=1.10",
         "SimpleITK>=2.2",
         "tqdm>=4.60",

@@ -128,7 +128,7 @@ def test_the_library_declares_what_it_imports(setup_arguments):
     for more in setup_arguments["extras_require"].values():
         texts += more
     declared = {canonicalize_name(Requirement(text).name) for text in texts}
-    package_of = {"absl": "absl-py", "grpc": "grpcio"}
+    package_of = {"absl": "absl-py", "google": "protobuf", "grpc": "grpcio"}
     package_of["tensorflow_serving"] = "tensorflow-serving-api"
     standard = getattr(sys, "stdlib_module_names", None)
     if standard is None:

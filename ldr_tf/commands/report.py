@@ -30,6 +30,10 @@ def summary(result, seconds, peak_mb):
         "affine": {
             "method": alignment.method,
             "note": alignment.note,
+            "kind": alignment.kind,
+            **dataclasses.asdict(alignment.shape),
+            "starts": alignment.tried,
+            "searched": alignment.searched,
             "foreground_dice_before": alignment.overlap_before,
             "foreground_dice_after": alignment.overlap_after,
         },

@@ -20,7 +20,7 @@ from ldr_tf.runs.legacy import original_variables
 GOLDEN = Path(__file__).parents[1] / "golden"
 FOLDER = GOLDEN / "ldr_released_brain_n1_64_ckpt"
 BRAIN = [
-    "--set=network.base_network=LDRReleased",
+    "--base_network=LDRReleased",
     "--cascades=1",
     "--anatomy=brain",
     "--image_size=64",
