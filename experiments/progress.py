@@ -5,6 +5,7 @@ import time
 
 from tqdm import tqdm
 
+from ldr_tf.commands.quiet import quiet_xla
 from ldr_tf.training.observer import Observer
 
 _LINE_SECONDS = 15.0
@@ -72,6 +73,7 @@ class TrainingProgress(Observer):
         self._note = ""
 
     def on_run(self, config, parameters, first_step):
+        quiet_xla()  # not earlier: several workers must be joined before TensorFlow does anything
         start = f"resuming at step {first_step}" if first_step else "from the start"
         network = config.network.base_network
         print(f"{config.stage}: {network}, {parameters:,} parameters, {start}", flush=True)

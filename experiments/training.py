@@ -9,7 +9,6 @@ from typing import Optional
 from experiments.progress import TrainingProgress
 from ldr_tf import records
 from ldr_tf.commands import cli
-from ldr_tf.commands.quiet import quiet_xla
 from ldr_tf.config import RunConfig, read_config_values, run_config
 from ldr_tf.errors import InputError
 from ldr_tf.files import read_json
@@ -130,7 +129,6 @@ def train(config, folder, *, override=False, profile=None):
     manifest = read_manifest(config.data.dataset)
     data = TrainingData.of_run(manifest, config)
     pairs = validation_pairs(manifest, config)
-    quiet_xla()
     progress = TrainingProgress()
     with _asked_to_stop() as should_stop:
         try:
