@@ -2,7 +2,7 @@
 #   PYTHON=python3.10   the interpreter to use instead of the one that is found
 #   VENV=folder         the virtual environment, .venv if not given
 #   ARGS="..."          further arguments for pytest or the demo
-#   WORKERS=2           processes that share the tests
+#   WORKERS=2           processes that share the tests; the slow ones have the machine to themselves
 #   MINUTES=10          how long make fuzz goes on
 
 VENV ?= .venv
@@ -10,7 +10,7 @@ WORKERS ?= 2
 MINUTES ?= 10
 RUN = "$(VENV)/bin/python"
 # A test that hangs shall be named and end, not hold up the run.
-PYTEST = $(RUN) -m pytest --timeout=1200 -n $(WORKERS)
+PYTEST = $(RUN) -m pytest --timeout=1200
 export VENV PYTHON
 
 .DEFAULT_GOAL := help
@@ -33,13 +33,12 @@ install:
 venv: install
 
 test: install
-	$(PYTEST) -m "not slow" $(ARGS)
+	$(PYTEST) -n $(WORKERS) -m "not slow" $(ARGS)
 
 test-slow: install
 	$(PYTEST) -m slow $(ARGS)
 
-test-all: install
-	$(PYTEST) $(ARGS)
+test-all: test test-slow
 
 fuzz: install
 	$(RUN) -m tests.fuzzing $(MINUTES) $(ARGS)
