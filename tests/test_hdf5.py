@@ -24,8 +24,8 @@ def file(tmp_path):
         made["loop"] = h5py.SoftLink("loop")
         made["first"], made["second"] = h5py.SoftLink("/second"), h5py.SoftLink("/first")
         made["out"] = h5py.ExternalLink("other.h5", "/volume")
-        made["root"] = h5py.ExternalLink("other.h5", "/")
-        made["behind"] = h5py.SoftLink("/root/volume")
+        made["whole"] = h5py.ExternalLink("other.h5", "/")
+        made["behind"] = h5py.SoftLink("/whole/volume")
         made.create_dataset("raw", SIZE, "u1", external=[(str(tmp_path / "raw"), 0, 60)])
         layout = h5py.VirtualLayout(SIZE, "u1")
         layout[:] = h5py.VirtualSource("other.h5", "volume", SIZE)
@@ -44,7 +44,7 @@ def test_links_inside_the_file_are_followed(file, path):
     assert values.dtype == np.dtype(np.uint16) and values.dtype.isnative
 
 
-@pytest.mark.parametrize("path", ["out", "root/volume", "behind", "raw", "virtual"])
+@pytest.mark.parametrize("path", ["out", "whole/volume", "behind", "raw", "virtual"])
 def test_nothing_outside_is_opened_unless_allowed(file, path):
     with pytest.raises(InputError, match=r"it (is a link to another file|keeps its values in oth)"):
         hdf5.dataset(file, path, "it")
