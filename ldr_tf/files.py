@@ -15,14 +15,12 @@ _ATTEMPTS = 10
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 """What file systems answer that know no locks; there the lock is left out."""
 _LARGEST_TEXT = 1 << 25
-_LONGEST_NAME = 200
-
-_ATTEMPTS = 10
-_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
-"""What file systems answer that know no locks; there the lock is left out."""
 
 _LONGEST_NAME, _LONGEST_PATH = 255, 4095
 """Bytes of a file's name, and of a path, that Linux takes."""
+
+_LOCKED_BY = 60
+"""Characters of a folder's name in the name of its lock, which stays a name that Linux takes."""
 
 _DETACHED = (".hdr", ".img", ".mhd", ".nhdr")
 """Endings of files that hold a scan together with another one of the same stem."""
@@ -186,7 +184,7 @@ def new_folder(path):
     parent, name = os.path.split(path)
     check_output_folder(parent)
     os.makedirs(parent, exist_ok=True)
-    with only_writer(parent, f".{name[:_LONGEST_NAME]}.lock"):
+    with only_writer(parent, f".{name[:_LOCKED_BY]}.lock"):
         if os.path.lexists(path):
             raise InputError(f"{path}: exists already.")
         with atomic_path(path) as temporary:

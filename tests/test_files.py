@@ -114,3 +114,11 @@ def test_a_folder_is_cleared_by_name(tmp_path):
     assert [path.name for path in folder.iterdir()] == ["notes.txt"]
     files.remove_folder_of(folder, ["notes.txt"])
     assert not folder.exists()
+
+
+def test_a_new_folder_may_have_as_long_a_name_as_linux_takes(tmp_path):
+    """The lock beside it has a name of its own, which must not be longer still."""
+    path = str(tmp_path / ("n" * 240))
+    with files.new_folder(path) as temporary:
+        os.mkdir(temporary)
+    assert os.listdir(tmp_path) == ["n" * 240]

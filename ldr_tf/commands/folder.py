@@ -6,12 +6,11 @@ they are not: a registration that is killed is never taken for a finished one.
 """
 
 import contextlib
-import json
 import os
 import shutil
 
 from ldr_tf.errors import InputError
-from ldr_tf.files import check_output_folder, only_writer, write_json
+from ldr_tf.files import check_output_folder, only_writer, read_json, write_json
 
 SUMMARY = "summary.json"
 NAMES = (
@@ -150,9 +149,8 @@ def _move(unfinished, folder):
 def read_summary(folder):
     """Returns what the summary of a folder says, {} where there is none or it is something else."""
     try:
-        with open(os.path.join(folder, SUMMARY), encoding="utf-8") as file:
-            summary = json.load(file)
-    except (OSError, ValueError, RecursionError):
+        summary = read_json(os.path.join(folder, SUMMARY))
+    except InputError:
         return {}
     return summary if isinstance(summary, dict) else {}
 

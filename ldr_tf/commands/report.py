@@ -34,6 +34,8 @@ def summary(result, seconds, peak_mb):
             **dataclasses.asdict(alignment.shape),
             "starts": alignment.tried,
             "searched": alignment.searched,
+            "likeness_before": dataclasses.asdict(alignment.likeness_before),
+            "likeness_after": dataclasses.asdict(alignment.likeness_after),
             "foreground_dice_before": alignment.overlap_before,
             "foreground_dice_after": alignment.overlap_after,
         },

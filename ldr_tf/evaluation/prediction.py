@@ -42,11 +42,6 @@ class Predictor:
         self._warm_up(inputs)
         return self._measured(inputs)
 
-    def warm_up(self, fixed, moving):
-        """Does what the first pair of a size costs once: for those who measure more than time."""
-        if self._run is not None:
-            self._warm_up([_batch_of_one(volume) for volume in (fixed, moving)])
-
     def _warm_up(self, inputs):
         size = tuple(inputs[0].shape)
         if size not in self._sizes:

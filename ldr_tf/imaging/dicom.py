@@ -10,7 +10,6 @@ import numpy as np
 import SimpleITK as sitk
 
 from ldr_tf.errors import InputError
-from ldr_tf.imaging.multiframe import read_multiframe
 from ldr_tf.imaging.slices import UNEVEN, Slice, in_order, stacked
 from ldr_tf.notices import Notices
 
@@ -67,7 +66,7 @@ def read_series(folder, series=None, uneven="refuse", notices=None):
                 f"{folder}: the DICOM series holds {len(names)} files, {len(many)} of them of many "
                 f"frames; one of them, such as {many[0]}, was expected."
             )
-        return read_multiframe(names[0], uneven, notices)
+        return _read_multiframe(names[0], uneven, notices)
     slices = [_slice(name, header) for name, header in zip(names, headers)]
     order, heights = in_order(folder, slices)
     slices, names = [slices[n] for n in order], [names[n] for n in order]
@@ -93,7 +92,7 @@ def read_dicom_file(path, uneven="refuse", notices=None):
             f"{path}: a 3D scan was expected, not a single slice; of a DICOM series the folder is "
             "given."
         )
-    return read_multiframe(path, uneven, Notices() if notices is None else notices)
+    return _read_multiframe(path, uneven, Notices() if notices is None else notices)
 
 
 def _series(folder):
@@ -244,3 +243,10 @@ def _numbers(name, header, tag, count, what):
     if len(values) != count or not np.isfinite(values).all():
         raise InputError(f"{name}: its {what} must be {count} numbers, not {text!r}.")
     return values
+
+
+def _read_multiframe(*arguments):
+    # Here alone: pydicom takes a while to import.
+    from ldr_tf.imaging.multiframe import read_multiframe
+
+    return read_multiframe(*arguments)

@@ -58,6 +58,19 @@ class NiftiForms:
     unit: Optional[str]
 
 
+@dataclasses.dataclass(frozen=True)
+class HeaderFacts:
+    """What a MetaImage or NRRD header says that ITK passes over.
+
+    Attributes:
+      oriented: whether it gives the directions of the axes.
+      unit: name of the unit of length, None where it does not say.
+    """
+
+    oriented: bool
+    unit: Optional[str]
+
+
 def nifti_affine(forms, name, notices):
     """Returns the affine that a NIfTI header means, in mm.
 

@@ -4,13 +4,12 @@ MetaIO crashes on numbers of dimensions that no image has, prints to the screen 
 like, passes over damage in packed voxels, and takes 1 mm for a spacing that is not given.
 """
 
-import dataclasses
 import os
-from typing import Optional
 
 import numpy as np
 
 from ldr_tf.errors import InputError
+from ldr_tf.imaging.geometry import HeaderFacts
 from ldr_tf.imaging.unpacking import (
     check_exists,
     check_length,
@@ -42,16 +41,8 @@ _AXES = ("TransformMatrix", "Orientation", "Rotation")
 _ORIGIN = ("Offset", "Position", "Origin")
 
 
-@dataclasses.dataclass(frozen=True)
-class Facts:
-    """What a header says that ITK passes over: whether axes are given, and the unit of length."""
-
-    oriented: bool
-    unit: Optional[str]
-
-
 def check_metaimage(path):
-    """Returns the Facts of a file whose header and length are as ITK can take them.
+    """Returns the HeaderFacts of a file whose header and length are as ITK can take them.
 
     Raises:
       InputError: naming the file and the field.
@@ -82,7 +73,7 @@ def check_metaimage(path):
         channels = _whole(path, fields, "ElementNumberOfChannels", range(1, 65))
     length = int(np.prod([*sizes, channels], dtype=object)) * _BYTES[kind.upper()]
     _check_voxels(path, fields, offset, length)
-    return Facts(axes is not None, _UNITS.get(fields.get("DistanceUnits", "").lower()))
+    return HeaderFacts(axes is not None, _UNITS.get(fields.get("DistanceUnits", "").lower()))
 
 
 def _check_voxels(path, fields, offset, length):

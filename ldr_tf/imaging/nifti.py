@@ -8,10 +8,6 @@ import os
 
 import numpy as np
 import SimpleITK as sitk
-from nibabel.nifti1 import Nifti1Header
-from nibabel.nifti2 import Nifti2Header
-from nibabel.quaternions import quat2mat
-from nibabel.spatialimages import HeaderDataError
 
 from ldr_tf.errors import InputError
 from ldr_tf.imaging.endings import NIFTI
@@ -49,6 +45,8 @@ def read_nifti(path, notices, interpolation="linear", outside=None):
     Raises:
       InputError: naming the file and the field.
     """
+    from nibabel.spatialimages import HeaderDataError
+
     header_path, data_path = _pair(path)
     header, single = _header(header_path)
     size, components = _size(header, path)
@@ -108,6 +106,10 @@ def _header_kind(start):
 
 def _header(path):
     """Returns nibabel's header, unchecked, and whether the voxels are in the same file."""
+    # In functions: nibabel takes half a second to import, and who reads no NIfTI needs none.
+    from nibabel.nifti1 import Nifti1Header
+    from nibabel.nifti2 import Nifti2Header
+
     start = first_bytes(path, 540)
     kind = _header_kind(start)
     if kind is None or len(start) < 348:
@@ -165,6 +167,8 @@ def _forms(header, size):
 
 def _qform(header, pixdim):
     """Returns the qform as 3x4, or None where its numbers are no rotation."""
+    from nibabel.quaternions import quat2mat
+
     vector = np.array([header[f"quatern_{axis}"] for axis in "bcd"], float)
     offset = np.array([header[f"qoffset_{axis}"] for axis in "xyz"], float)
     length = float(vector @ vector)

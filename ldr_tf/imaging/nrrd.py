@@ -4,14 +4,13 @@ ITK's reader ends the process on long fields, takes 1 mm for a spacing that is n
 unit for mm.
 """
 
-import dataclasses
 import os
 import re
-from typing import Optional
 
 import numpy as np
 
 from ldr_tf.errors import InputError
+from ldr_tf.imaging.geometry import HeaderFacts
 from ldr_tf.imaging.unpacking import RATIO, check_exists, check_length, check_memory, check_zlib
 
 _LINE = 1 << 16
@@ -32,16 +31,8 @@ _SKIPS = ("line skip", "lineskip", "byte skip", "byteskip")
 _VECTOR = re.compile(r"none|\([^()]*\)")
 
 
-@dataclasses.dataclass(frozen=True)
-class Facts:
-    """What a header says that ITK passes over: whether axes are given, and the unit of length."""
-
-    oriented: bool
-    unit: Optional[str]
-
-
 def check_nrrd(path):
-    """Returns the Facts of a file whose header and length are as ITK can take them.
+    """Returns the HeaderFacts of a file whose header and length are as ITK can take them.
 
     Raises:
       InputError: naming the file and the field.
@@ -60,7 +51,7 @@ def check_nrrd(path):
     length = int(np.prod(sizes, dtype=object)) * _BYTES[kind]
     _check_voxels(path, fields, offset, length)
     space = fields.get("space", "").lower()
-    return Facts(space not in _WITHOUT_DIRECTIONS, _unit(fields))
+    return HeaderFacts(space not in _WITHOUT_DIRECTIONS, _unit(fields))
 
 
 def _check_axes(path, fields, dimension):

@@ -7,7 +7,6 @@ import SimpleITK as sitk
 
 from ldr_tf.errors import InputError
 from ldr_tf.imaging.dicom import read_dicom_file, read_series
-from ldr_tf.imaging.freesurfer import read_freesurfer
 from ldr_tf.imaging.geometry import (
     affine_of,
     check_spacing,
@@ -142,6 +141,8 @@ def _read(path, series, uneven, notices, interpolation, outside):
         if kind == "dicom":
             return read_dicom_file(path, uneven, notices)
         if kind == "freesurfer":
+            from ldr_tf.imaging.freesurfer import read_freesurfer  # nibabel: half a second
+
             return read_freesurfer(path, notices, interpolation, outside)
         if kind == "nifti":
             return read_nifti(path, notices, interpolation, outside)

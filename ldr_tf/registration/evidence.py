@@ -5,6 +5,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from ldr_tf.imaging import foreground_threshold, is_ct, to_array
+from ldr_tf.imaging.affine.likeness import binned, correlation_ratio
 from ldr_tf.imaging.padding import without_padding
 from ldr_tf.registration.checks import Evidence
 
@@ -14,7 +15,7 @@ _RIM_SPACING = 2.0
 _CLOSED = 8.0  # mm
 
 
-def gather(fixed, moved, alignment, uncovered=None, folds_percent=None, rims=None):
+def gather(fixed, moved, alignment, folds_percent=None, rims=None):
     """Returns the Evidence of a registration.
 
     Args:
@@ -22,7 +23,7 @@ def gather(fixed, moved, alignment, uncovered=None, folds_percent=None, rims=Non
       moved: stage -> the moving scan as it lies after that stage, in order, NaN outside its field
         of view; the stages "before", "affine" and those of the deformation.
       alignment: the affine step, an Alignment.
-      uncovered, folds_percent, rims: as of Evidence.
+      folds_percent, rims: as of Evidence.
     """
     inside = fixed > foreground_threshold(fixed)
     pairs = {name: _common(fixed, inside, array) for name, array in moved.items()}
@@ -36,7 +37,7 @@ def gather(fixed, moved, alignment, uncovered=None, folds_percent=None, rims=Non
         correlation={name: _correlation(*pair) for name, pair in pairs.items()},
         explained=_explained(*straight),
         overlap=float(overlap),
-        uncovered=uncovered,
+        uncovered=float(np.count_nonzero(inside & ~known) / max(1, np.count_nonzero(inside))),
         scales=alignment.shape.scales,
         rotation=alignment.shape.rotation,
         shear=alignment.shape.shear,
@@ -44,12 +45,6 @@ def gather(fixed, moved, alignment, uncovered=None, folds_percent=None, rims=Non
         folds_percent=folds_percent,
         rims=rims,
     )
-
-
-def uncovered(fixed, covered):
-    """Returns the share of a scan's foreground where a warped scan is NaN, not known."""
-    inside = fixed > foreground_threshold(fixed)
-    return float(np.count_nonzero(inside & np.isnan(covered)) / max(1, np.count_nonzero(inside)))
 
 
 def rims_of(fixed, moving):
@@ -70,9 +65,9 @@ def rim(scan):
     Returns:
       A number, or None for a CT, and where there is no such depth.
     """
-    scan = sitk.Cast(without_padding(scan), sitk.sitkFloat32)
     if is_ct(sitk.GetArrayViewFromImage(scan)):
         return None
+    scan = sitk.Cast(without_padding(scan), sitk.sitkFloat32)
     factors = [max(1, int(_RIM_SPACING / spacing)) for spacing in scan.GetSpacing()]
     scan = sitk.BinShrink(scan, factors)
     array, spacing = to_array(scan), np.array(scan.GetSpacing())
@@ -112,15 +107,11 @@ def _correlation(first, second):
 
 
 def _explained(first, second):
-    """Returns the correlation ratio, the smaller of both ways (Roche et al., MICCAI 1998)."""
+    """Returns the correlation ratio, the smaller of both ways."""
     if first.size < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
     return min(_ratio(first, second), _ratio(second, first))
 
 
 def _ratio(values, others):
-    low, high = np.percentile(others, (0.5, 99.5))
-    bins = np.clip((others - low) * (_BINS / max(high - low, 1e-9)), 0, _BINS - 1).astype(int)
-    counts = np.bincount(bins, minlength=_BINS)
-    sums = np.bincount(bins, values - values.mean(), minlength=_BINS)[counts > 0]
-    return float(np.sum(sums**2 / counts[counts > 0]) / (values.size * values.var()))
+    return correlation_ratio(values, binned(others, *np.percentile(others, (0.5, 99.5)), _BINS))

@@ -37,7 +37,6 @@ def measure(
         working.fixed,
         moved,
         alignment,
-        uncovered=evidence.uncovered(working.fixed, list(moved.values())[-1]),
         folds_percent=folding["folds_percent"],
         rims=evidence.rims_of(pair.fixed, pair.moving),
     )

@@ -98,7 +98,7 @@ def register(
         field = list(fields.values())[-1] if fields else _no_displacement(working.grid)
         displacement = imaging.with_affine(field, affine, imaging.grid_of(fixed))
     with _timed(seconds, "resample"):
-        known = _without_padding(moving)
+        known = _unknown_in_padding(moving)
         covered = imaging.apply_displacement(known, displacement, default=np.nan)
         warped_labels = None
         if moving_labels is not None:
@@ -143,7 +143,7 @@ def _no_displacement(grid):
     return imaging.flow_to_displacement(np.zeros((*grid.size, 3), np.float32), grid)
 
 
-def _without_padding(scan):
+def _unknown_in_padding(scan):
     """Returns a scan as float32, NaN in its padding."""
     padded = imaging.is_padding(scan)
     scan = imaging.as_float32(scan)

@@ -14,24 +14,6 @@ _STRETCHED = 3
 
 
 @dataclasses.dataclass(frozen=True)
-class Working:
-    """Two scans, prepared.
-
-    Attributes:
-      grid: the Grid on which they lie.
-      image_config: the ImageConfig that says how intensities are scaled.
-      box: first and last index, in the fixed scan, of its head or body.
-      fixed, moving: float32 [x, y, z], whole numbers 0..255, the moving scan after the affine step.
-    """
-
-    grid: imaging.Grid
-    image_config: ImageConfig
-    box: tuple[np.ndarray, np.ndarray]
-    fixed: np.ndarray
-    moving: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True)
 class Frame:
     """Where work on a fixed scan takes place, known before anything is computed.
 
@@ -53,6 +35,18 @@ class Frame:
             return cls(imaging.foreground_grid(fixed, box), ImageConfig(), box)
         config, size = model.image, model.network.image_size
         return cls(imaging.network_grid(fixed, config, size, model.free_size, box=box), config, box)
+
+
+@dataclasses.dataclass(frozen=True)
+class Working(Frame):
+    """A Frame with two scans, prepared, on its grid.
+
+    Attributes:
+      fixed, moving: float32 [x, y, z], whole numbers 0..255, the moving scan after the affine step.
+    """
+
+    fixed: np.ndarray
+    moving: np.ndarray
 
 
 def prepare(fixed, moving, affine, model, frame, notices):

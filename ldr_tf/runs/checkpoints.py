@@ -16,7 +16,7 @@ from ldr_tf.runs import packed
 CONFIG_NAME = "config.json"
 CHECKPOINTS_NAME = "checkpoints"
 
-_DAMAGE = (
+DAMAGE = (
     AssertionError,
     AttributeError,
     DecodeError,
@@ -69,7 +69,7 @@ def restore(checkpoint, path):
         status = checkpoint.restore(path)
         status.assert_existing_objects_matched()
         status.expect_partial()
-    except _DAMAGE as error:
+    except DAMAGE as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(
             f"{path}: is not a readable checkpoint of this network ({reason})."

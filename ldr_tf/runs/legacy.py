@@ -15,6 +15,7 @@ import tensorflow as tf
 from ldr_tf.config import NetworkConfig
 from ldr_tf.errors import InputError
 from ldr_tf.files import read_json
+from ldr_tf.runs.checkpoints import DAMAGE
 
 _SCOPE = "gaffdfrm"
 # Variables that are no weights of the network, by what stands in their names.
@@ -26,15 +27,6 @@ _LEFT = {
     "unused critic": re.compile(r"(^|/)d_(_\d+)?/"),
 }
 _NAMES_SHOWN = 6
-_DAMAGE = (
-    IndexError,
-    KeyError,
-    MemoryError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    tf.errors.OpError,
-)
 
 
 class OriginalArguments(NamedTuple):
@@ -153,14 +145,14 @@ def load_weights(network, prefix):
         reader = tf.train.load_checkpoint(prefix)
         shapes = reader.get_variable_to_shape_map()
         kinds = reader.get_variable_to_dtype_map()
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise _unreadable(prefix, error) from error
     left = {what: [n for n in shapes if form.search(n)] for what, form in _LEFT.items()}
     ours = set(shapes).difference(*left.values())
     _check_names(prefix, wanted, {name: tuple(shapes[name]) for name in ours})
     try:
         values = {name: reader.get_tensor(name) for name in wanted if kinds[name].is_floating}
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise _unreadable(prefix, error) from error
     for name in wanted:
         if name not in values or not np.isfinite(values[name]).all():

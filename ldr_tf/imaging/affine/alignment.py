@@ -107,7 +107,7 @@ class _Aligner:
         moments = sitk.AffineTransform(3)
         moments.SetTranslation((self.moving.centre - self.fixed.centre).tolist())
         if method == "moments":
-            return self.found(moments, method, "shift", self.told("centres of mass", moments))
+            return self.found(moments, method, "shift", "centres of mass", told=True)
         ratio = self.moving.side / self.fixed.side
         if 1 / _OTHER_SIZE < ratio < _OTHER_SIZE:
             transform, kind = self.optimised(self.start(moments))
@@ -116,7 +116,7 @@ class _Aligner:
         deed = "rigid, then affine by mutual information" if kind == "affine" else f"{kind} alone"
         if self.searched:
             deed += f", the best of {self.search.tried} starts"
-        return self.found(transform, "full", kind, self.told(deed, transform))
+        return self.found(transform, "full", kind, deed, told=True)
 
     def aligned(self):
         """Whether the scans lie on each other as they are."""
@@ -182,12 +182,11 @@ class _Aligner:
             self.refused = shape.scales
         return min(kinds, key=lambda kind: pair.disagreement(kind[0]))
 
-    def told(self, deed, transform):
+    def found(self, transform, method, kind, note, told=False):
+        """Returns the Alignment; `told`: its note also says how the foregrounds lie."""
         after, _ = overlap(self.fixed, self.moving, transform)
-        return f"{deed}: Dice of the foregrounds {self.before:.2f} before, {after:.2f} after"
-
-    def found(self, transform, method, kind, note):
-        after, _ = overlap(self.fixed, self.moving, transform)
+        if told:
+            note += f": Dice of the foregrounds {self.before:.2f} before, {after:.2f} after"
         return Alignment(
             transform=transform,
             method=method,

@@ -57,7 +57,7 @@ class Judge:
         indices = indices[:: max(1, len(indices) // _POINTS)]
         self._points = grid.points(indices)
         self._values = array[tuple(indices.T)].astype(np.float64)
-        self._binned = _binned(self._values, *_range(self._values))
+        self._binned = binned(self._values, *_range(self._values))
         self._inside = foreground[tuple(indices.T)]
         image, measured = moving.isotropic(spacing)
         self._grid, self._array = grid_of(image), to_array(image)
@@ -87,11 +87,11 @@ class Judge:
         values, moved = self._values[::every][known], moved.astype(np.float64)
         if np.ptp(values) == 0 or np.ptp(moved) == 0:
             return NOTHING
-        binned = self._binned[::every][known], _binned(moved, *self._range)
+        pair = self._binned[::every][known], binned(moved, *self._range)
         covered = np.count_nonzero(inside & known) / max(1, np.count_nonzero(inside))
         return Likeness(
-            _information(*binned),
-            min(_explained(values, binned[1]), _explained(moved, binned[0])),
+            _information(*pair),
+            min(correlation_ratio(values, pair[1]), correlation_ratio(moved, pair[0])),
             float(np.corrcoef(values, moved)[0, 1]),
             float(min(1.0, covered / max(self._sharable, 1e-9))),
         )
@@ -107,9 +107,10 @@ def _range(values):
     return float(values.min()), float(np.percentile(values, 99.8))
 
 
-def _binned(values, low, high):
-    scaled = (values - low) * (_BINS / max(high - low, 1e-9))
-    return np.clip(scaled, 0, _BINS - 1).astype(int)
+def binned(values, low, high, bins=_BINS):
+    """Returns the number of the bin, 0 to bins - 1, of each value between low and high."""
+    scaled = (values - low) * (bins / max(high - low, 1e-9))
+    return np.clip(scaled, 0, bins - 1).astype(int)
 
 
 def _information(first, second):
@@ -126,7 +127,16 @@ def _entropy(shares):
     return -np.sum(shares * np.log(shares))
 
 
-def _explained(values, bins):
-    counts = np.bincount(bins, minlength=_BINS)
-    sums = np.bincount(bins, values - values.mean(), minlength=_BINS)[counts > 0]
+def correlation_ratio(values, bins):
+    """Returns the share of the variance of values that the means over bins explain, 0..1.
+
+    Source: Roche et al., "The correlation ratio as a new similarity measure for multimodal image
+    registration", MICCAI 1998.
+
+    Args:
+      values: [n], not all alike.
+      bins: of the other scan, integers [n], see `binned`.
+    """
+    counts = np.bincount(bins)
+    sums = np.bincount(bins, values - values.mean())[counts > 0]
     return float(np.sum(sums**2 / counts[counts > 0]) / (len(values) * values.var()))

@@ -1,6 +1,7 @@
 """A scan as the affine step looks at it: coarse, along straight axes, without padding."""
 
 import dataclasses
+import functools
 from typing import Optional
 
 import numpy as np
@@ -37,13 +38,13 @@ class Scan:
     foreground: sitk.Image
     range: tuple[float, float]
 
-    @property
+    @functools.cached_property
     def centre(self):
         """The foreground's centre of mass, mm, LPS."""
         indices = np.argwhere(to_array(self.foreground) > 0)
         return grid_of(self.foreground).points(indices.mean(axis=0))
 
-    @property
+    @functools.cached_property
     def side(self):
         """Mm: the mean of the two longer sides of the box around the foreground."""
         indices = np.argwhere(to_array(self.foreground) > 0)
