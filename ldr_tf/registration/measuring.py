@@ -31,7 +31,7 @@ def measure(
       Fields of the `RegistrationResult`, by name.
     """
     before, after = _correlation(pair.fixed, moving, covered)
-    moved = _moved(pair, working, alignment, fields)
+    moved = _moved(working, fields)
     folding = scans.folding(displacement)
     found = evidence.gather(
         working.fixed,
@@ -88,19 +88,11 @@ def inverse_figures(distances, moving):
     }
 
 
-def _moved(pair, working, alignment, fields):
+def _moved(working, fields):
     """Returns stage -> the moving scan after it on the working grid, NaN outside the scan."""
-    grid, affine = working.grid, alignment.transform
-    moved = {"before": working.moving}
-    if alignment.method != "none":
-        unaligned = imaging.prepare_image(pair.moving, grid, working.image_config)
-        inside = imaging.inside_scan(pair.moving, grid)
-        moved = {"before": np.where(inside, unaligned, np.nan), "affine": working.moving}
-    aligned = list(moved)[-1]
-    inside = imaging.inside_scan(pair.moving, grid, affine)
-    moved[aligned] = np.where(inside, working.moving, np.nan).astype(np.float32)
+    moved = dict(working.placed)
+    aligned = to_image(list(moved.values())[-1], working.grid)
     for name, field in fields.items():
-        field = imaging.displacement_on(field, grid)
-        moving = to_image(moved[aligned], grid)
-        moved[name] = to_array(imaging.apply_displacement(moving, field, default=np.nan))
+        field = imaging.displacement_on(field, working.grid)
+        moved[name] = to_array(imaging.apply_displacement(aligned, field, default=np.nan))
     return moved

@@ -38,7 +38,7 @@ _LIMITS = (
 
 
 def estimate(pair, frame, model, steps, options):
-    """Returns the MB that a registration will take in this process.
+    """Returns the MB (2^20 bytes) that a registration will take in this process.
 
     Args:
       pair: the ScanPair.
@@ -83,12 +83,12 @@ def check(estimated, limit=None):
       estimated: MB, see `estimate`.
       limit: GB that may be taken; None for what the machine has free.
     """
-    allowed = available() / _MB if limit is None else limit * 1000.0
+    allowed = available() / _MB if limit is None else limit * 1e9 / _MB
     if estimated > allowed:
         whose = "the machine has free" if limit is None else "are allowed (max_memory)"
         raise InputError(
-            f"the registration is estimated to take {estimated / 1000:.1f} GB of memory, "
-            f"{allowed / 1000:.1f} GB {whose}: scans resampled to larger voxels or cropped to what "
+            f"the registration is estimated to take {estimated * _MB / 1e9:.1f} GB of memory, "
+            f"{allowed * _MB / 1e9:.1f} GB {whose}: scans resampled to larger voxels or cropped to what "
             "matters take less, and so does a registration without refinement and inverse."
         )
 

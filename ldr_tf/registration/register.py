@@ -76,7 +76,7 @@ def register(
         alignment = imaging.align(fixed, moving, options.affine)
     affine = alignment.transform
     with _timed(seconds, "prepare"):
-        working = prepare(fixed, moving, affine, model, frame, notices)
+        working = prepare(fixed, moving, alignment, model, frame, notices)
     if model is not None:
         with _timed(seconds, "network"):
             flow = model.flow(working.fixed, working.moving)

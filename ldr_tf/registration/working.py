@@ -43,18 +43,21 @@ class Working(Frame):
 
     Attributes:
       fixed, moving: float32 [x, y, z], whole numbers 0..255, the moving scan after the affine step.
+      placed: stage -> the moving scan as it lies then, NaN outside it: "before" any step and, where
+        there was one, after the step "affine".
     """
 
     fixed: np.ndarray
     moving: np.ndarray
+    placed: dict
 
 
-def prepare(fixed, moving, affine, model, frame, notices):
+def prepare(fixed, moving, alignment, model, frame, notices):
     """Prepares two scans for a model, or for work without one.
 
     Args:
       fixed, moving: SimpleITK images.
-      affine: transform from points of the fixed to points of the moving scan.
+      alignment: the affine step, an Alignment.
       model: a RegistrationModel, or None.
       frame: the Frame of the fixed scan.
       notices: Notices; told where the fixed scan is unlike those that the model was trained on.
@@ -68,6 +71,7 @@ def prepare(fixed, moving, affine, model, frame, notices):
     grid, config, box = frame.grid, frame.image_config, frame.box
     if model is not None:
         _tell_misfits(fixed, box, grid, model, notices)
+    affine = alignment.transform
     volumes = [
         imaging.prepare_image(fixed, grid, config),
         imaging.prepare_image(moving, grid, config, affine),
@@ -79,7 +83,17 @@ def prepare(fixed, moving, affine, model, frame, notices):
                 "two scans must overlap, or their centres be brought together by the affine step "
                 "(moments)."
             )
-    return Working(grid, config, box, *volumes)
+    placed = {}
+    if alignment.method != "none":
+        unaligned = imaging.prepare_image(moving, grid, config)
+        placed["before"] = _where_known(unaligned, moving, grid)
+    placed["affine" if placed else "before"] = _where_known(volumes[1], moving, grid, affine)
+    return Working(grid, config, box, *volumes, placed)
+
+
+def _where_known(volume, scan, grid, transform=None):
+    inside = imaging.inside_scan(scan, grid, transform)
+    return np.where(inside, volume, np.float32(np.nan))
 
 
 def _tell_misfits(fixed, box, grid, model, notices):

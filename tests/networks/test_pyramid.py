@@ -63,7 +63,7 @@ def test_starts_as_the_identity():
     answer = CascadeNetwork(CONFIG)(fixed, moving)
     np.testing.assert_array_equal(answer.flow, np.zeros((1, 16, 16, 16, 3)))
     np.testing.assert_allclose(answer.warped, moving, atol=1e-7)
-    np.testing.assert_array_equal(jacobian_determinant(answer.flow), np.ones((1, 15, 15, 15)))
+    np.testing.assert_array_equal(jacobian_determinant(answer.flow), np.ones((1, 14, 14, 14)))
 
 
 @pytest.mark.parametrize("recompute", [False, pytest.param(True, marks=pytest.mark.slow)])

@@ -116,7 +116,7 @@ def test_critic_stays_alive_and_its_gradient_reaches_the_student():
     """Two fixed sets of deformations, 300 critic steps at the default scale."""
     play, critic, options = game()
     phi_s, phi_t = flows(strengths=(0.15, 0.3), batch=4)
-    optimizer = keras.optimizers.Adam(options.critic_learning_rate, epsilon=1e-8)
+    optimizer = keras.optimizers.Adam(options.learning_rate, epsilon=1e-8)
     optimizer.build(critic.trainable_variables)
 
     @tf.function
