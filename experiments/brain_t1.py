@@ -1,20 +1,19 @@
 """The recipe of the model that ships: T1 brains, from scans and label maps to figures.
 
-    python -m experiments.brain_t1 --scans=FOLDER --label_maps=FOLDER --validation=FOLDER \\
-        --output=runs/brain
+    python -m experiments.brain_t1 --scans=FOLDER --label_maps=FOLDER --heads=LIST.csv \\
+        --validation=FOLDER --output=runs/brain
 
 --scans: skull-stripped T1 scans that are affinely aligned to each other, with labels or without.
---label_maps: label maps of whole heads; the last ones are held out for validation.
---validation: scans like the first, with labels. Label numbers are FreeSurfer's;
---validation_numbers=oasis35 means that those of --validation are 1 to 35, as in the public OASIS
-label files.
+--label_maps: label maps of whole heads, in FreeSurfer's numbers.
+--heads: whole heads with labels of the brain, a CSV list with the columns image and labels.
+--validation: scans like the first, with labels.
+Of maps and heads the last ones are held out for validation.
 
-Maps are aligned to the first scan, everything is resampled to its grid of 2 mm, centred on the
-brain, and an LDR network learns from real pairs by their images alone and from pairs of painted
-maps by images and labels: first two cascades with the brains in place
-(configs/brain_t1_first.json), then a third one with pairs shifted about the grid
-(configs/brain_t1.json). Writes the aligned maps, the data set, both runs and an evaluation into
---output, in that order; if interrupted, it resumes with the same command.
+Maps and heads are stripped and aligned to the first scan, and everything is resampled to its grid
+of 2 mm, centred on the brain. A network learns from real pairs by their images, and by their labels
+where both have them, and from pairs of painted maps by images and labels; every file of --configs
+is a run that starts from the one before. Writes the aligned brains, the data set, the runs and an
+evaluation into --output, in that order; if interrupted, it resumes with the same command.
 """
 
 import csv
@@ -24,10 +23,10 @@ import sys
 import numpy as np
 from absl import flags
 
-from data.brain_labels import BRAIN_LABELS
+from data.brain_labels import BRAIN_LABELS, NUMBERINGS, freesurfer_table
 from data.manifest import read_manifest, write_manifest
 from data.sources import find_sources
-from experiments import align_label_maps, evaluate, prepare
+from experiments import align_heads, evaluate, prepare
 from experiments.stages import Command, Stage, run_stages
 from experiments.training import Training
 from ldr_tf.commands import cli
@@ -46,8 +45,12 @@ _SCANS = flags.DEFINE_string(
 _LABEL_MAPS = flags.DEFINE_string(
     "label_maps", None, "folder of label maps", required=True, flag_values=FLAGS
 )
+_HEADS = flags.DEFINE_string("heads", None, "CSV list of labelled heads", flag_values=FLAGS)
+_HEADS_NUMBERS = flags.DEFINE_enum(
+    "heads_numbers", "freesurfer", NUMBERINGS, "numbering of their labels", flag_values=FLAGS
+)
 _HELD_OUT = flags.DEFINE_integer(
-    "held_out_maps", 3, "maps kept for validation", lower_bound=0, flag_values=FLAGS
+    "held_out", 3, "maps, and heads, kept for validation", lower_bound=0, flag_values=FLAGS
 )
 _VALIDATION = flags.DEFINE_string(
     "validation", None, "folder or CSV list of labelled scans", required=True, flag_values=FLAGS
@@ -55,7 +58,7 @@ _VALIDATION = flags.DEFINE_string(
 _NUMBERS = flags.DEFINE_enum(
     "validation_numbers",
     "freesurfer",
-    ["freesurfer", "oasis35"],
+    NUMBERINGS,
     "numbering of the labels of --validation",
     flag_values=FLAGS,
 )
@@ -63,7 +66,7 @@ _SIZE = flags.DEFINE_string("size", "80,96,112", "voxels of 2 mm", flag_values=F
 _CONFIGS = flags.DEFINE_list(
     "configs",
     CONFIGS,
-    "JSON files of config fields, for the first and the second run",
+    "JSON files of config fields, one for each run; the last is evaluated",
     flag_values=FLAGS,
 )
 _STEPS = flags.DEFINE_integer(
@@ -71,29 +74,35 @@ _STEPS = flags.DEFINE_integer(
 )
 _OUTPUT = flags.DEFINE_string("output", None, "folder", required=True, flag_values=FLAGS)
 
-_SHARES = {"scans": 0.35, "maps": 0.65}
-_VALIDATIONS = ("validation", "validation_maps")
+# Of the training's pairs. Heads that are no label maps are scans, and paired with the others.
+_SHARES = {"scans": 0.4, "maps": 0.6}
+_VALIDATIONS = ("validation", "validation_maps", "validation_heads")
 
 
 def run():
     folder = _OUTPUT.value
     scans, validation = find_sources(_SCANS.value), find_sources(_VALIDATION.value)
     maps = find_sources(_LABEL_MAPS.value, label_maps="*")
-    if len(maps) < _HELD_OUT.value + 2:
-        raise InputError(
-            f"{_LABEL_MAPS.value}: holds {len(maps)} label maps; {_HELD_OUT.value} are kept for "
-            "validation and at least two must be left."
-        )
+    heads = find_sources(_HEADS.value) if _HEADS.value else []
+    for path, found in ((_LABEL_MAPS.value, maps), (_HEADS.value, heads)):
+        if path and len(found) < _HELD_OUT.value + 2:
+            raise InputError(
+                f"{path}: holds {len(found)} heads; {_HELD_OUT.value} are kept for validation and "
+                "at least two must be left."
+            )
+    if not _CONFIGS.value:
+        raise InputError("--configs must name at least one file.")
     aligned, prepared = os.path.join(folder, "aligned"), os.path.join(folder, "prepared")
     check_output_folder(folder)
     os.makedirs(aligned, exist_ok=True)
     listed = os.path.join(aligned, "list.csv")
-    _write_list(listed, scans, maps, validation)
-    align = (
-        f"--label_maps={_LABEL_MAPS.value}",
-        f"--reference={scans[0].image}",
-        f"--output={aligned}",
-    )
+    _write_list(listed, scans, maps, heads, validation)
+
+    def aligning(path, numbers):
+        flags_of_heads = (f"--heads={path}", f"--numbers={numbers}")
+        where = (f"--reference={scans[0].image}", f"--output={aligned}")
+        return Command(align_heads, (*flags_of_heads, *where))
+
     preparing = (
         f"--input={listed}",
         f"--output={prepared}",
@@ -104,54 +113,60 @@ def run():
         f"--reference={scans[0].image}",
     )
     first = [
-        Stage("label maps aligned to the first scan's brain", Command(align_label_maps, align)),
-        Stage("everything on one grid", Command(prepare, preparing)),
+        Stage("label maps on the first scan's brain", aligning(_LABEL_MAPS.value, "freesurfer"))
     ]
+    if heads:
+        again = aligning(_HEADS.value, _HEADS_NUMBERS.value)
+        first.append(Stage("heads on the first scan's brain", again))
+    first.append(Stage("everything on one grid", Command(prepare, preparing)))
     code = run_stages("brain_t1", first)
     if code:
         return code
     dataset = os.path.join(prepared, "brain.json")
     _write_schemes(os.path.join(prepared, "dataset.json"), dataset)
-    runs = [os.path.join(folder, name) for name in ("run_first", "run")]
-    if len(_CONFIGS.value) != len(runs):
-        raise InputError(f"--configs must name two files, not {len(_CONFIGS.value)}.")
+    return run_stages("brain_t1", _trainings(folder, dataset))
+
+
+def _trainings(folder, dataset):
+    """Returns the stages from the data set on: the runs and the evaluation of the last."""
     settings = ("data.cache=true",)
     if _STEPS.value is not None:
         settings += (f"optimisation.steps={_STEPS.value}",)
-    starts = (None, os.path.join(runs[0], "best"))
-    trainings = [
-        Training("student", dataset, output, config, settings, init=start)
-        for output, config, start in zip(runs, _CONFIGS.value, starts)
-    ]
+    stages, start = [], None
+    for number, config in enumerate(_CONFIGS.value, 1):
+        last = number == len(_CONFIGS.value)
+        output = os.path.join(folder, "run" if last else f"run_{number}")
+        training = Training("student", dataset, output, config, settings, init=start)
+        stages.append(Stage(f"training {number} of {len(_CONFIGS.value)}", training))
+        start = os.path.join(output, "best")
     measuring = (
-        f"--run={os.path.join(runs[1], 'best')}",
-        "--names=LDR",
+        f"--run={start}",
+        "--names=student",
         f"--dataset={dataset}",
         f"--output={os.path.join(folder, 'evaluation')}",
     )
-    last = [
-        Stage("two cascades, brains in place", trainings[0]),
-        Stage("a third cascade, pairs shifted", trainings[1]),
-        Stage("evaluation", Command(evaluate, measuring)),
-    ]
-    return run_stages("brain_t1", last)
+    return [*stages, Stage("evaluation", Command(evaluate, measuring))]
 
 
-def _write_list(path, scans, maps, validation):
+def _write_list(path, scans, maps, heads, validation):
     """Writes the CSV list that `experiments.prepare` takes."""
     folder = os.path.dirname(path)
     rows = [(s.image, s.labels, "scans", s.name) for s in scans]
-    first_held_out = len(maps) - _HELD_OUT.value
-    for number, source in enumerate(maps):
-        scan, labels = align_label_maps.paths(folder, source.name)
-        held_out = number >= first_held_out
-        subset = "validation_maps" if held_out else "maps"
-        rows.append((scan if held_out else None, labels, subset, source.name))
+    for subset, held_out_subset, sources in (
+        ("maps", "validation_maps", maps),
+        ("scans", "validation_heads", heads),
+    ):
+        for number, source in enumerate(sources):
+            scan, labels = align_heads.paths(folder, source.name)
+            held_out = number >= len(sources) - _HELD_OUT.value
+            # A map without a scan is painted anew at every step.
+            image = scan if held_out or source.image is not None else None
+            rows.append((image, labels, held_out_subset if held_out else subset, source.name))
     for source in validation:
         if source.labels is None:
             raise InputError(f"{source.path}: has no labels; every validation scan needs them.")
         labels = source.labels
-        if _NUMBERS.value == "oasis35":
+        if _NUMBERS.value != "freesurfer":
             labels = os.path.join(folder, f"validation_{source.name}_labels.nii.gz")
             if not os.path.exists(labels):  # its new date would make prepare redo it
                 _renumber(source.labels, labels)
@@ -165,22 +180,22 @@ def _write_list(path, scans, maps, validation):
 
 
 def _renumber(source, target):
-    """Writes a label image with FreeSurfer's numbers for 1 to 35."""
+    """Writes a label image with FreeSurfer's numbers."""
     from ldr_tf import imaging
 
     image = imaging.read_labels(source)
     labels = imaging.to_array(image).astype(int)
-    values = np.array([0, *BRAIN_LABELS.values()], np.uint16)
-    if labels.min() < 0 or labels.max() >= len(values):
+    table = freesurfer_table(_NUMBERS.value)
+    if labels.min() < 0 or labels.max() >= len(table):
         raise InputError(
-            f"{source}: labels must lie in 0..{len(values) - 1} with "
-            f"--validation_numbers=oasis35, not in {labels.min()}..{labels.max()}."
+            f"{source}: labels must lie in 0..{len(table) - 1} with "
+            f"--validation_numbers={_NUMBERS.value}, not in {labels.min()}..{labels.max()}."
         )
-    imaging.write_image(imaging.to_image(values[labels], image), target)
+    imaging.write_image(imaging.to_image(table[labels].astype(np.uint16), image), target)
 
 
 def _write_schemes(source, target):
-    """Writes a copy of the data set's JSON with the shares of scans and maps and the labels."""
+    """Writes a copy of the data set's JSON with the shares of its subsets and the labels."""
     manifest = read_manifest(source)
     validations = [name for name in _VALIDATIONS if name in manifest.subsets]
     write_manifest(

@@ -4,7 +4,7 @@ import dataclasses
 
 from ldr_tf.records import Record, require, setting
 
-SCHEDULES = ("constant", "cosine", "rcn", "rcn_finetune", "ldr_released")
+SCHEDULES = ("constant", "cosine", "cosine_restarts", "rcn", "rcn_finetune", "ldr_released")
 XLA_MODES = ("auto", "on", "off")
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 STRATEGIES = ("one", "mirrored", "multi_worker")
@@ -32,6 +32,13 @@ class OptimisationConfig(Record):
         "steps per epoch, in which the original code's schedules count",
         least=1,
         changeable=True,
+    )
+    average: float = setting(
+        0.0,
+        "decay of a moving average of the weights, such as 0.999, which is then what is validated "
+        "and loaded from the run; 0: the weights themselves",
+        least=0.0,
+        most=0.99999,
     )
     batch_size: int = setting(1, "pairs per step, over all devices", least=1)
     accumulate: int = setting(

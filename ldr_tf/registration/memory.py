@@ -85,11 +85,12 @@ def check(estimated, limit=None):
     """
     allowed = available() / _MB if limit is None else limit * 1e9 / _MB
     if estimated > allowed:
+        needed, given = (f"{megabytes * _MB / 1e9:.1f} GB" for megabytes in (estimated, allowed))
         whose = "the machine has free" if limit is None else "are allowed (max_memory)"
         raise InputError(
-            f"the registration is estimated to take {estimated * _MB / 1e9:.1f} GB of memory, "
-            f"{allowed * _MB / 1e9:.1f} GB {whose}: scans resampled to larger voxels or cropped to what "
-            "matters take less, and so does a registration without refinement and inverse."
+            f"the registration is estimated to take {needed} of memory, {given} {whose}: scans "
+            "resampled to larger voxels or cropped to what matters take less, and so does a "
+            "registration without refinement and inverse."
         )
 
 

@@ -28,7 +28,7 @@ class Keeper:
         self._best = os.path.join(folder, BEST_NAME)
         keep = state.config.optimisation.keep_checkpoints
         self._last_manager = checkpoints.manager(state.checkpoint, folder, keep)
-        network = tf.train.Checkpoint(network=state.network)
+        network = tf.train.Checkpoint(network=state.result)
         self._best_manager = checkpoints.manager(network, self._best, keep=1)
         self._highest = self._read_highest()
 

@@ -112,6 +112,7 @@ class TrainingLoop:
         state.optimizer.learning_rate.assign(rate)
         full = is_full_step(state.config.distillation, index)
         scalars = self._step.full(batch) if full else self._step.reconstruction(batch)
+        state.follow(index + 1)
         state.step.assign(index + 1)
         return {**scalars, "learning_rate": rate}
 

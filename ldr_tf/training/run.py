@@ -63,7 +63,7 @@ def train_run(
         teacher = load_teacher(config)
     state = TrainingState(config, strategy)
     initial = load_initial(config)
-    validate = validation and validation(state.network)
+    validate = validation and validation(state.result)
     with contextlib.ExitStack() as held:
         if devices.is_chief(strategy):
             os.makedirs(folder, exist_ok=True)
@@ -72,6 +72,7 @@ def train_run(
         first = resume(state, folder)
         if not first and initial is not None:
             state.network.start_from(initial)
+            state.start_average()
         read = functools.partial(data.batches, first)
         batches = devices.distribute(strategy, read, config.optimisation.batch_size)
         observer.on_run(config, state.network.count_params(), first)

@@ -6,6 +6,7 @@ _RCN = (1, 1, 1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64)
 _RCN_FINETUNE = (1, 1, 1, 1 / 2, 1 / 4)
 _LDR_RELEASED = (1, 1 / 8, 1 / 16, 1 / 32, 1 / 64, 1 / 128)
 _LDR_RELEASED_RESTARTS = 5
+_RESTARTS = (0, 1 / 7, 3 / 7, 1)  # of cosine_restarts: three cycles, each twice as long
 
 
 def learning_rate(config, step):
@@ -15,6 +16,8 @@ def learning_rate(config, step):
     there, `config.epoch_steps` here) and keep the last:
       constant: 1.
       cosine: half a cosine, down to zero at the last step.
+      cosine_restarts: three such halves, each twice as long as the one before (Loshchilov and
+        Hutter, "SGDR", ICLR 2017).
       rcn: 1, 1, 1, 1/2, 1/4, 1/8, 1/16, 1/32, 1/64; RCN, and the LDR release with ALDK, at 1e-4.
       rcn_finetune: 1, 1, 1, 1/2, 1/4; at 5e-6.
       ldr_released: 1, 1/8, 1/16, 1/32, 1/64, 1/128, times a cosine that falls to zero five times
@@ -26,6 +29,8 @@ def learning_rate(config, step):
     """
     if config.schedule == "cosine":
         factor = _half_cosine(min(step / config.steps, 1.0))
+    elif config.schedule == "cosine_restarts":
+        factor = _with_restarts(min(step / config.steps, 1.0))
     elif config.schedule == "rcn":
         factor = _by_epoch(_RCN, step, config)
     elif config.schedule == "rcn_finetune":
@@ -40,6 +45,12 @@ def learning_rate(config, step):
 
 def _by_epoch(factors, step, config):
     return factors[min(step // config.epoch_steps, len(factors) - 1)]
+
+
+def _with_restarts(part):
+    number = max(n for n, start in enumerate(_RESTARTS[:-1]) if part >= start)
+    start, end = _RESTARTS[number : number + 2]
+    return _half_cosine((part - start) / (end - start))
 
 
 def _half_cosine(part):

@@ -14,6 +14,8 @@ class TrainingState:
       config: the RunConfig.
       strategy: the tf.distribute.Strategy that mirrors all of this over its devices.
       network, optimizer: the network in training and its Adam.
+      result: the network that the training yields: a moving average of the one in training if the
+        config has one, else the same.
       critic, critic_optimizer: only with ALDK, else None.
       scales_loss: whether the network's gradients are those of a scaled loss (mixed_float16).
       step: int64 variable, steps taken.
@@ -39,18 +41,45 @@ class TrainingState:
     def _create(self, config):
         optimisation, distillation = config.optimisation, config.distillation
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self.network = CascadeNetwork(
+        self.network = self.result = CascadeNetwork(
             config.network, precision=optimisation.precision, recompute=optimisation.recompute
         )
+        if optimisation.average:
+            self.result = CascadeNetwork(config.network, precision=optimisation.precision)
+            self.start_average()
         self.optimizer = _adam(optimisation.learning_rate, self.network, self.scales_loss)
         self.critic = self.critic_optimizer = None
-        tracked = {"network": self.network, "optimizer": self.optimizer, "step": self.step}
+        # What is loaded from a run is its "network".
+        tracked = {"network": self.result, "optimizer": self.optimizer, "step": self.step}
+        if self.result is not self.network:
+            tracked["trained_network"] = self.network
         if distillation.kind == "aldk":
             critic = distillation.critic
             self.critic = Critic(critic.size, critic.constraint)
             self.critic_optimizer = _adam(critic.learning_rate, self.critic)
             tracked.update(critic=self.critic, critic_optimizer=self.critic_optimizer)
         self.checkpoint = tf.train.Checkpoint(**tracked)
+
+    def start_average(self):
+        """Makes the moving average, if there is one, equal to the network in training."""
+        if self.result is not self.network:
+            self._move_average(tf.constant(0.0))
+
+    def follow(self, done):
+        """Moves the average, if there is one, towards the weights after `done` steps.
+
+        Its memory grows with the steps up to the config's, so that it soon forgets the first ones;
+        the form is that of `tf.train.ExponentialMovingAverage`.
+        """
+        if self.result is not self.network:
+            decay = min(self.config.optimisation.average, (1.0 + done) / (10.0 + done))
+            self._move_average(tf.constant(decay, tf.float32))
+
+    @tf.function(autograph=False)
+    def _move_average(self, decay):
+        extended = self.strategy.extended
+        for mean, weight in zip(self.result.variables, self.network.variables):
+            extended.update(mean, lambda m, w: m.assign(w + decay * (m - w)), args=(weight,))
 
     def loss_scale(self):
         """Returns the factor by which the network's loss is scaled before its gradient is taken."""

@@ -1,5 +1,6 @@
 """The recipe of the shipped model, on made-up heads: every stage, the going on, the refusals."""
 
+import collections
 import csv
 import json
 import pathlib
@@ -37,10 +38,20 @@ def write(array, path):
 
 @pytest.fixture
 def folders(tmp_path):
-    """Two scans, four label maps, two validation scans labelled 1 to 35."""
-    scans, maps, validation = (tmp_path / name for name in ("scans", "maps", "validation"))
-    for folder in (scans, maps, validation):
+    """Two scans, four label maps, two validation scans labelled 1 to 35, four scanned heads."""
+    scans, maps, validation, heads = (
+        tmp_path / name for name in ("scans", "maps", "validation", "heads")
+    )
+    for folder in (scans, maps, validation, heads):
         folder.mkdir()
+    rows = ["image,labels"]
+    for seed in range(10, 14):
+        labels = head(seed)
+        muse = np.select([labels == 2, labels == 3, labels == 4], [82, 101, 52])
+        write(np.where(labels == 506, 99, 40 * (labels > 0) * (6 - labels)), heads / f"h{seed}.nii")
+        write(muse.astype(np.uint8), heads / f"h{seed}_labels.nii")
+        rows.append(f"h{seed}.nii,h{seed}_labels.nii")
+    (heads / "list.csv").write_text("\n".join(rows))
     shade = np.zeros(600, np.float32)
     shade[[2, 3, 4]] = 220, 145, 30
     rank = np.zeros(600, np.uint8)
@@ -80,18 +91,17 @@ def test_from_scans_and_label_maps_to_figures(folders, capfd):
         configs.append(folders / f"config{number}.json")
         configs[-1].write_text(json.dumps(values))
     flags = [f"--configs={configs[0]},{configs[1]}", "--steps=3"]
-    flags += ["--size=48", "--held_out_maps=2"]
+    flags += ["--size=48", "--held_out=2", "--heads_numbers=muse"]
+    flags += [f"--heads={folders / 'heads' / 'list.csv'}"]
     assert call(folders, *flags) == 0
     out = folders / "out"
     with open(out / "aligned" / "list.csv", newline="") as file:
         subsets = [row["subset"] for row in csv.DictReader(file)]
-    assert (
-        sorted(subsets)
-        == ["maps"] * 2 + ["scans"] * 2 + ["validation"] * 2 + ["validation_maps"] * 2
-    )
+    counts = {"maps": 2, "scans": 4, "validation": 2, "validation_maps": 2, "validation_heads": 2}
+    assert collections.Counter(subsets) == counts
     summary = json.loads((out / "evaluation" / "summary.json").read_text())
     identity = summary["methods"]["identity"]
-    assert identity["dice"]["count"] == 4  # both ways in each of the two validations
+    assert identity["dice"]["count"] == 6  # both ways in each of the three validations
     assert identity["dice"]["mean"] > 0.8  # aligned, and the labels' numbers agree
     logged = (out / "run" / "metrics.jsonl").read_text()
     assert '"overlap"' in logged and "validation/dice" in logged
@@ -104,12 +114,12 @@ def test_from_scans_and_label_maps_to_figures(folders, capfd):
     [
         (lambda folder: (folder / "validation" / "s6_seg.nii.gz").unlink(), "has no labels"),
         (lambda folder: write(head(0), folder / "validation" / "s7_seg.nii.gz"), "0..35"),
-        (lambda folder: (folder / "maps" / "map_0.nii.gz").unlink(), "label maps"),
+        (lambda folder: (folder / "maps" / "map_0.nii.gz").unlink(), "kept for validation"),
     ],
 )
 def test_bad_input_is_one_sentence(folders, spoil, word, capfd):
     spoil(folders)
-    assert call(folders, "--held_out_maps=2") == 2
+    assert call(folders, "--held_out=2") == 2
     err = capfd.readouterr().err
     assert err.count("\n") == 1 and word in err
     assert not (folders / "out" / "prepared").exists()

@@ -86,7 +86,8 @@ def test_without_penalty_the_critic_climbs_the_distance():
 def test_a_student_driven_by_the_distance_alone_comes_closer_to_the_teacher():
     """Gamma 0 on one fixed pair: a critic that can tell the flows apart pulls one to the other.
 
-    The student's flow follows the critic in steps of 0.003 voxel, rms; the critic goes on learning.
+    First the critic learns until it can; then the student's flow follows it in steps of 0.003
+    voxel, rms.
     """
     play, critic, _ = game(flow_unit=1.0)
     start, phi_t = flows(strengths=(0.05, 0.4), batch=1)
@@ -95,20 +96,28 @@ def test_a_student_driven_by_the_distance_alone_comes_closer_to_the_teacher():
     optimizer.build(critic.trainable_variables)
 
     @tf.function
-    def step(stride):
+    def learn():
+        answer = play(student, phi_t)
+        optimizer.apply_gradients(zip(answer.critic_gradients, critic.trainable_variables))
+        return answer.value
+
+    @tf.function
+    def follow():
         answer = play(student, phi_t)
         length = tf.sqrt(3.0 * tf.reduce_mean(tf.square(answer.gradient)))
-        student.assign_sub(stride * answer.gradient / length)
-        optimizer.apply_gradients(zip(answer.critic_gradients, critic.trainable_variables))
+        student.assign_sub(0.003 * answer.gradient / length)
+        return answer.value
 
     def error():
         return float(tf.reduce_mean(tf.norm(student - phi_t, axis=-1)))
 
     before = error()
-    for index in range(200):
-        step(tf.constant(0.0 if index < 100 else 0.003))
-    # Seen: 1.812 before, 1.752 after 0.3 voxel of steps in all.
-    assert error() < 0.985 * before, (before, error())
+    assert any(float(learn()) > 0.3 for _ in range(400))  # seen with four seeds: after 121 to 146
+    distances = [float(follow()) for _ in range(100)]
+    # Seen with four seeds, after 0.3 voxel of steps: error 0.968 to 0.994 of 1.812, distance 0.03
+    # to 0.09. Steps that have nothing to do with the teacher make the error larger.
+    assert distances[-1] < 0.5 * distances[0]
+    assert error() < 0.997 * before, (before, error())
 
 
 @pytest.mark.slow

@@ -12,6 +12,14 @@ def test_cosine_falls_from_the_rate_to_zero():
     assert rates == pytest.approx([2.0, 1.7071068, 1.0, 0.0, 0.0])
 
 
+def test_cosine_restarts_in_cycles_twice_as_long():
+    config = OptimisationConfig(steps=700, learning_rate=2.0, schedule="cosine_restarts")
+    # Cycles of 100, 200 and 400 steps; halfway through each the cosine is at one half.
+    steps = (0, 50, 100, 200, 300, 500, 699, 700)
+    wanted = [2.0, 1.0, 2.0, 1.0, 2.0, 1.0, 0.0, 0.0]
+    assert [learning_rate(config, step) for step in steps] == pytest.approx(wanted, abs=1e-4)
+
+
 def test_rcn_halves_by_epochs_of_20000():
     config = OptimisationConfig(steps=200000, learning_rate=1e-4, schedule="rcn")
     steps = (0, 59999, 60000, 80000, 160000, 190000)
