@@ -52,21 +52,23 @@ def local_correlation_loss(fixed, warped, window=9, epsilon=1e-5, known=None):
       [batch], in 0..1.
     """
     _check(fixed, warped)
-    moments = tf.concat([fixed, warped, fixed * fixed, warped * warped, fixed * warped], axis=-1)
+    # One after the other in the batch: as channels they would be read and written five apart.
+    moments = tf.concat([fixed, warped, fixed * fixed, warped * warped, fixed * warped], axis=0)
     if known is None:
         means = box_sum(moments, window)
         for axis in AXES:
             means /= tf.constant(_box_counts(means.shape[axis], window, axis), means.dtype)
     else:
-        means = box_sum(moments * known, window) / tf.maximum(box_sum(known, window), 1.0)
-    mean_f, mean_w, ff, ww, fw = tf.unstack(means, axis=-1)
+        weights = known if known.shape[0] == 1 else tf.concat([known] * 5, axis=0)
+        means = box_sum(moments * weights, window) / tf.maximum(box_sum(weights, window), 1.0)
+    mean_f, mean_w, ff, ww, fw = tf.split(means, 5)
     covariance = fw - mean_f * mean_w
     variances = (ff - mean_f * mean_f) * (ww - mean_w * mean_w)
     # Rounding can take a flat window's variance below zero.
     squared = covariance * covariance / (tf.maximum(variances, 0.0) + epsilon)
     if known is not None:
-        squared *= known[..., 0]
-    return 1.0 - tf.reduce_mean(squared, AXES)
+        squared *= known
+    return 1.0 - tf.reduce_mean(squared, (*AXES, 4))
 
 
 def mse_loss(fixed, warped):
