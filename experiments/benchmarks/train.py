@@ -175,7 +175,8 @@ class Subjects:
 
     def _overlap(self):
         labels = self._labels
-        return _both_ways(lambda flow: soft_dice_loss(labels, labels, flow, _CLASSES), self._flow)
+        classes = tf.range(1, (self._config.loss.label_classes or _CLASSES) + 1)
+        return _both_ways(lambda flow: soft_dice_loss(labels, labels, flow, classes), self._flow)
 
 
 def _both_ways(function, tensor):

@@ -21,3 +21,10 @@ class LossConfig(Record):
         "are not read",
         least=0.0,
     )
+    label_classes: int = setting(
+        0,
+        "classes whose overlap counts in a step, drawn anew for each; fewer make a step cheaper; "
+        "0: all",
+        least=0,
+        changeable=True,
+    )

@@ -1,7 +1,5 @@
 """Overlap of labels: an auxiliary loss for pairs with segmentations."""
 
-import functools
-
 import tensorflow as tf
 
 from ldr_tf.conventions import AXES, check_flow, check_same_grid, check_volume
@@ -21,10 +19,9 @@ def soft_dice_loss(fixed_labels, moving_labels, flow, classes):
     "VoxelMorph", 2019, for labels as an auxiliary loss.
 
     Args:
-      fixed_labels, moving_labels: integers [batch, x, y, z, 1], 0 (no class) to `classes`; an odd
-        side loses its last layer.
+      fixed_labels, moving_labels: integers [batch, x, y, z, 1]; an odd side loses its last layer.
       flow: [batch, x, y, z, 3], voxels.
-      classes: number of classes, a Python integer.
+      classes: the labels that count, integers [n], n known.
 
     Returns:
       [batch], in 0..1; 0 if no class is on both sides.
@@ -36,7 +33,7 @@ def soft_dice_loss(fixed_labels, moving_labels, flow, classes):
         check_volume(labels, name)
         check_same_grid(labels, flow, name, "flow")
     check_flow(flow, "flow")
-    fixed, moving = (_shares(classes)(labels) for labels in (fixed_labels, moving_labels))
+    fixed, moving = (_shares(labels, classes) for labels in (fixed_labels, moving_labels))
     blocks = tf.nn.avg_pool3d(flow, _BLOCK, _BLOCK, "VALID") / _BLOCK
     warped = warp(moving, blocks)
     product = tf.reduce_sum(fixed * warped, AXES)
@@ -47,21 +44,16 @@ def soft_dice_loss(fixed_labels, moving_labels, flow, classes):
     return tf.where(present > 0, 1.0 - tf.math.divide_no_nan(tf.reduce_sum(dice, -1), present), 0.0)
 
 
-@functools.cache
-def _shares(classes):
-    """Returns the compiled function from labels to shares, float32 [batch, x/2, y/2, z/2, classes].
+@compiled_by_shape
+def _shares(labels, classes):
+    """Returns the classes' shares of the blocks, float32 [batch, x/2, y/2, z/2, n].
 
     Compiled, because the comparison of every voxel with every class then needs no memory.
     """
-
-    def shares(labels):
-        batch, *size, _ = labels.shape
-        size = [n // _BLOCK for n in size]
-        labels = labels[:, : size[0] * _BLOCK, : size[1] * _BLOCK, : size[2] * _BLOCK, 0]
-        spread = [n for extent in size for n in (extent, _BLOCK)]
-        blocks = tf.reshape(labels, [batch if batch is not None else -1, *spread, 1])
-        blocks = tf.cast(blocks, tf.int32)
-        equal = tf.equal(blocks, tf.range(1, classes + 1))
-        return tf.reduce_mean(tf.cast(equal, tf.float32), [2, 4, 6])
-
-    return compiled_by_shape(shares)
+    batch, *size, _ = labels.shape
+    size = [n // _BLOCK for n in size]
+    labels = labels[:, : size[0] * _BLOCK, : size[1] * _BLOCK, : size[2] * _BLOCK, 0]
+    spread = [n for extent in size for n in (extent, _BLOCK)]
+    blocks = tf.reshape(labels, [batch if batch is not None else -1, *spread, 1])
+    equal = tf.equal(tf.cast(blocks, tf.int32), tf.cast(classes, tf.int32))
+    return tf.reduce_mean(tf.cast(equal, tf.float32), [2, 4, 6])

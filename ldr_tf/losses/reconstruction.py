@@ -13,13 +13,13 @@ class Labels(NamedTuple):
     """The segmentations of a pair.
 
     Attributes:
-      fixed, moving: integers [batch, x, y, z, 1], 0 (no class) to `classes`.
-      classes: number of classes.
+      fixed, moving: integers [batch, x, y, z, 1], 0 for no class.
+      classes: the classes whose overlap counts, integers [n].
     """
 
     fixed: tf.Tensor
     moving: tf.Tensor
-    classes: int
+    classes: tf.Tensor
 
 
 def reconstruction_loss(fixed, registration, config, rep=1, labels=None):

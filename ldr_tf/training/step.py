@@ -121,7 +121,7 @@ class TrainingStep:
     def _reconstruction_gradients(self, batch):
         pair = self._prepare(batch)
         with tf.GradientTape() as tape:
-            _, scalars = self._reconstruct(pair)
+            _, scalars = self._reconstruct(pair, batch["example"])
         return self._gradients(tape, [scalars["reconstruction"]], [1.0]), scalars
 
     def _full_gradients(self, batch, gamma):
@@ -131,7 +131,7 @@ class TrainingStep:
         if phi_t is None:
             phi_t = self._teacher(pair.fixed, pair.moving).flow
         with tf.GradientTape() as tape:
-            phi_s, scalars = self._reconstruct(pair)
+            phi_s, scalars = self._reconstruct(pair, batch["example"])
         distilled = self._distill(phi_s, phi_t)
         gradients = self._gradients(
             tape,
@@ -163,14 +163,22 @@ class TrainingStep:
         )
         return augment(pair, config.augmentation, config.optimisation.seed, batch["example"])
 
-    def _reconstruct(self, pair):
+    def _reconstruct(self, pair, example):
         config = self._config
         registration = self._state.network(pair.fixed, pair.moving)
-        labels = None if pair.labels is None else Labels(*pair.labels, self._classes)
+        labels = pair.labels and Labels(*pair.labels, self._draw_classes(example))
         terms = reconstruction_loss(
             pair.fixed, registration, config.loss, config.network.rep, labels
         )
         return registration.flow, {name: tf.reduce_mean(value) for name, value in terms.items()}
+
+    def _draw_classes(self, example):
+        """Returns the classes whose overlap counts for a part of the batch."""
+        classes, drawn = tf.range(1, self._classes + 1), self._config.loss.label_classes
+        if not 0 < drawn < self._classes:
+            return classes
+        seed = tf.stack([self._config.optimisation.seed, tf.cast(example[0], tf.int32)])
+        return tf.random.experimental.stateless_shuffle(classes, seed)[:drawn]
 
     def _gradients(self, tape, targets, weights):
         """Returns the network's gradient of `sum(weight * target)`, times the loss scale."""

@@ -22,7 +22,7 @@ def push(voxels, size=(12, 8, 8)):
 
 def test_label_overlap_of_shifted_boxes_is_known():
     """Boxes two blocks a side, moved apart by a block: half of either is shared, Dice 1/2."""
-    loss = functools.partial(overlap.soft_dice_loss, classes=3)
+    loss = functools.partial(overlap.soft_dice_loss, classes=range(1, 4))
     fixed, moving = cube(0, 2), cube(2, 2)
     np.testing.assert_allclose(loss(fixed, fixed, push(0)), 0.0, atol=1e-6)
     np.testing.assert_allclose(loss(fixed, moving, push(0)), 0.5, atol=1e-6)
@@ -32,22 +32,34 @@ def test_label_overlap_of_shifted_boxes_is_known():
     np.testing.assert_allclose(loss(fixed, moving, push(1)), 1 / 7, atol=1e-6)
 
 
+def test_only_the_given_classes_count():
+    """Class 1 is in place, class 3 half shared: mean loss 1/4, of either alone 0 and 1/2."""
+    fixed, moving = cube(0, 3), cube(2, 3)
+    for labels in (fixed, moving):
+        labels[0, 10:, 6:, 6:] = 1
+    for classes, wanted in (([1, 2, 3], 0.25), ([3], 0.5), ([1], 0.0), ([2], 0.0)):
+        loss = overlap.soft_dice_loss(fixed, moving, push(0), classes)
+        np.testing.assert_allclose(loss, wanted, atol=1e-6)
+
+
 def test_labels_of_one_side_do_not_count():
     fixed, moving = cube(0, 2), cube(0, 2)
     fixed[0, 10:, 6:, 6:] = 1  # the moving side has no class 1
     moving[0, 10:, :2, :2] = 3
-    loss = overlap.soft_dice_loss(fixed, moving, push(0), 3)
+    loss = overlap.soft_dice_loss(fixed, moving, push(0), range(1, 4))
     np.testing.assert_allclose(loss, 0.0, atol=1e-6)
     nothing = np.zeros_like(fixed)
-    np.testing.assert_array_equal(overlap.soft_dice_loss(fixed, nothing, push(0), 3), [0.0])
+    np.testing.assert_array_equal(
+        overlap.soft_dice_loss(fixed, nothing, push(0), range(1, 4)), [0.0]
+    )
 
 
 def test_label_overlap_pulls_the_flow_the_right_way():
     flow = push(0.5)
     with tf.GradientTape() as tape:
         tape.watch(flow)
-        loss = overlap.soft_dice_loss(cube(0, 1), cube(2, 1), flow, 1)
+        loss = overlap.soft_dice_loss(cube(0, 1), cube(2, 1), flow, [1])
     gradient = tape.gradient(loss, flow).numpy()
     assert gradient[..., 0].sum() < 0 and np.isfinite(gradient).all()
     with pytest.raises(ValueError, match="moving_labels"):
-        overlap.soft_dice_loss(cube(0, 1), cube(0, 1)[:, :4], flow, 1)
+        overlap.soft_dice_loss(cube(0, 1), cube(0, 1)[:, :4], flow, [1])

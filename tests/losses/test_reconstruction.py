@@ -65,8 +65,8 @@ def test_labels_add_their_overlap_by_their_weight():
     answer = Answer(DENSE[0].flow, DENSE[:1])
     without = reconstruction_loss(FIXED, answer, LossConfig("mse", 1.0))
     config = LossConfig("mse", 1.0, label_weight=2.5)
-    terms = reconstruction_loss(FIXED, answer, config, labels=Labels(*sides, 2))
-    overlap = soft_dice_loss(*sides, answer.flow, 2)
+    terms = reconstruction_loss(FIXED, answer, config, labels=Labels(*sides, [1, 2]))
+    overlap = soft_dice_loss(*sides, answer.flow, [1, 2])
     np.testing.assert_allclose(terms["overlap"], overlap)
     difference = terms["reconstruction"] - without["reconstruction"]
     np.testing.assert_allclose(difference, 2.5 * overlap, rtol=1e-4)

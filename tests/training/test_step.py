@@ -374,3 +374,26 @@ def test_labels_alone_move_the_network():
     # Boxes six voxels deep, two apart: Dice 4/6.
     np.testing.assert_allclose(overlaps[0], 1 / 3, atol=0.01)
     assert overlaps[-1] < 0.2
+
+
+def test_the_classes_that_count_are_drawn_by_example():
+    """Class 1 is in place (loss 0), class 2 has nothing in common (loss 1): one of them a step."""
+    config = RunConfig(
+        network=NetworkConfig(image_size=SIZE, channels=4),
+        augmentation=AugmentationConfig(0.0),
+        loss=LossConfig(label_weight=1.0, label_classes=1),
+        optimisation=OptimisationConfig(learning_rate=1e-9),
+    )
+    step = TrainingStep(TrainingState(config), classes=2)
+    marks = np.zeros((2, 1, *SIZE, 1), np.uint16)
+    marks[:, :, :4] = 1
+    marks[0, :, 6:8] = marks[1, :, 12:14] = 2
+    pair = {"fixed": (marks[0] * 50).astype(np.uint8), "moving": (marks[1] * 50).astype(np.uint8)}
+    pair |= {"fixed_labels": marks[0], "moving_labels": marks[1]}
+
+    def overlap(example):
+        return float(step.reconstruction({**pair, "example": np.int64([example])})["overlap"])
+
+    seen = [overlap(example) for example in range(8)]
+    assert {round(value) for value in seen} == {0, 1}  # the flow is a little off zero
+    assert seen == pytest.approx([overlap(example) for example in range(8)], abs=1e-6)
