@@ -37,6 +37,8 @@ class Manifest:
       segmentation_class_value: name -> label value; None when segmentations are 0/255 masks.
       task: what the data are for, as given; "registration" when absent.
       image: how scans were brought to the grid; None when the file does not say.
+      allow_external: whether links and values of the HDF5 files may lead to other files; the
+        reader's choice, not the file's.
     """
 
     path: str
@@ -49,6 +51,7 @@ class Manifest:
     segmentation_class_value: Optional[dict[str, int]] = None
     task: tuple[str, ...] = ("registration",)
     image: Optional[config.ImageConfig] = None
+    allow_external: bool = False
 
     def scheme(self, name):
         """Returns {subset: fraction} of the scheme `name`, or of the subset of that name.
@@ -102,8 +105,12 @@ def scan_id(key):
     return key.replace("/", "_")
 
 
-def read_manifest(path):
+def read_manifest(path, allow_external=False):
     """Reads and checks a data set's JSON; the HDF5 files are not opened.
+
+    Args:
+      path: the JSON file.
+      allow_external: see `Manifest`.
 
     Raises:
       InputError: the file is missing or no JSON, a field is missing or of another type, a scheme
@@ -123,6 +130,7 @@ def read_manifest(path):
         segmentation_class_value=_class_values(content, path),
         task=_task(content, path),
         image=_image(content, path),
+        allow_external=allow_external,
     )
     for keys in manifest.subsets.values():
         for key in keys:

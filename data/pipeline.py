@@ -52,7 +52,7 @@ class TrainingData:
         self.classes = len(label_classes(manifest))
         if config.images != "scans" and flows is not None:
             raise InputError(f"{flows}: stored flows belong to the scans, not to painted images.")
-        self._reader = reader = VolumeReader(manifest, config.cache, config.allow_external)
+        self._reader = reader = VolumeReader(manifest, config.cache)
         self._pairs(0)
         keys = [key for name in manifest.scheme(config.subset) for key in manifest.subsets[name]]
         keys = keys if manifest.atlas is None else [manifest.atlas] + keys
@@ -257,7 +257,7 @@ def _class_table(manifest):
 
 
 def _open_flows(path, manifest, config, reader):
-    store = FlowReader(path, config.allow_external)
+    store = FlowReader(path, manifest.allow_external)
     if tuple(store.about["image_size"]) != manifest.image_size:
         raise InputError(
             f"{path}: holds flows of {tuple(store.about['image_size'])}, the data set holds "

@@ -43,16 +43,14 @@ class VolumeReader:
     several threads. A context manager; or call `close`.
     """
 
-    def __init__(self, manifest, cache=False, allow_external=False):
+    def __init__(self, manifest, cache=False):
         """Opens nothing yet.
 
         Args:
           manifest: a Manifest.
           cache: whether all that was read stays in memory.
-          allow_external: whether links and values of the HDF5 files may lead to other files.
         """
         self._manifest = manifest
-        self._allow_external = allow_external
         self._open = {}
         self._raw = {}
         self._lock = threading.Lock()
@@ -194,7 +192,7 @@ class VolumeReader:
         Raises:
           InputError: the file is missing, truncated or no HDF5, it lacks the key or its volume,
             volume, segmentation or point is of another size or type than the form wants, or one of
-            them leads out of the file and `allow_external` is not given.
+            them leads out of the file and the manifest does not allow it.
         """
         group = self._group(key)
         return Scan(
@@ -215,7 +213,7 @@ class VolumeReader:
     def _group(self, key):
         name, inside = self._manifest.locate(key)
         file = self._file(name)
-        group = hdf5.find(file, inside, self._where(key), self._allow_external)
+        group = hdf5.find(file, inside, self._where(key), self._manifest.allow_external)
         if not isinstance(group, h5py.Group):
             raise InputError(f"{file.filename}: has no scan {inside!r} (key {key!r}).")
         return group
@@ -228,7 +226,9 @@ class VolumeReader:
             return group.get(field, getlink=True) is not None
 
     def _dataset(self, group, field, key):
-        return hdf5.dataset(group, field, f"{self._where(key)}: {field}", self._allow_external)
+        return hdf5.dataset(
+            group, field, f"{self._where(key)}: {field}", self._manifest.allow_external
+        )
 
     def _sized(self, group, field, key):
         """Returns the data set `field`, which has the manifest's size."""

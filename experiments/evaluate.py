@@ -54,6 +54,12 @@ _OUTPUT = flags.DEFINE_string(
 _PAIRED = flags.DEFINE_bool(
     "paired", False, "Only neighbours (0,1), (1,0), (2,3), ... are pairs.", flag_values=FLAGS
 )
+_ALLOW_EXTERNAL = flags.DEFINE_bool(
+    "allow_external",
+    False,
+    "The data set's HDF5 files may lead to other files.",
+    flag_values=FLAGS,
+)
 _LIMIT = flags.DEFINE_integer(
     "limit", None, "Only the first N pairs.", lower_bound=1, flag_values=FLAGS
 )
@@ -178,7 +184,7 @@ def _cases():
     spacing = parse_spacing(_SPACING.value)
     if spacing and min(spacing) <= 0:
         raise InputError(f"--spacing must be above zero, not {','.join(_SPACING.value)}.")
-    manifest = read_manifest(_DATASET.value)
+    manifest = read_manifest(_DATASET.value, _ALLOW_EXTERNAL.value)
     return DatasetCases(manifest, _SUBSET.value, _PAIRED.value, spacing, _TRUTH.value)
 
 

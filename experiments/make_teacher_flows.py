@@ -31,6 +31,12 @@ _SUBSET = flags.DEFINE_string(
     "subset", "1", "scheme or subset whose pairs the teacher registers", flag_values=FLAGS
 )
 _PAIRED = flags.DEFINE_bool("paired", False, "only disjoint neighbours", flag_values=FLAGS)
+_ALLOW_EXTERNAL = flags.DEFINE_bool(
+    "allow_external",
+    False,
+    "the data set's HDF5 files may lead to other files",
+    flag_values=FLAGS,
+)
 _OUTPUT = flags.DEFINE_string("output", None, "HDF5 file to make", required=True, flag_values=FLAGS)
 _TEACHER = flags.DEFINE_string("teacher", None, "the teacher's run folder", flag_values=FLAGS)
 _REFINE_STEPS = flags.DEFINE_integer(
@@ -56,7 +62,7 @@ def run():
     from data.pairs import list_pairs
     from experiments.release_pickles import all_ids
 
-    manifest = read_manifest(_DATASET.value)
+    manifest = read_manifest(_DATASET.value, _ALLOW_EXTERNAL.value)
     pairs = list_pairs(manifest, _SUBSET.value, _PAIRED.value)
     ids = all_ids(manifest)
     make = _convert if _PICKLES.value else _predict

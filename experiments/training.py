@@ -126,7 +126,7 @@ def train(config, folder, *, override=False, profile=None):
     from ldr_tf.training.run import check_distillation, train_run
 
     check_distillation(config.distillation)
-    manifest = read_manifest(config.data.dataset)
+    manifest = read_manifest(config.data.dataset, config.data.allow_external)
     data = TrainingData.of_run(manifest, config)
     pairs = validation_pairs(manifest, config)
     progress = TrainingProgress()
