@@ -12,6 +12,7 @@ from ldr_tf.imaging.affine.shape import LEAST_SCALE, MOST_SCALE
 LOW_CORRELATION = 0.4
 LOW_AFFINE_CORRELATION = 0.2
 PROPORTION, LEAST_EXPLAINED = 0.9, 0.03
+LOW_DEEP_CORRELATION = 0.25
 STRIPPED_RIM, WHOLE_RIM = 1.0, 1.2
 WORSE = 0.02
 LOW_OVERLAP = 0.8
@@ -31,6 +32,8 @@ class Evidence:
       explained: share of the intensities' variance in one scan that the other explains
         (correlation ratio, the smaller of both ways) in the same place before any deformation, that
         is after the stage "affine", or "before" where there was none, 0..1.
+      deep: Pearson's correlation in the same place before any deformation, but 20 to 36 mm below
+        the surface of the fixed head; None for what is no head.
       overlap: Dice of the foregrounds after the last stage, inside the fields of view that the
         scans share.
       uncovered: share of the fixed foreground that the moving scan does not cover, 0..1.
@@ -43,6 +46,7 @@ class Evidence:
 
     correlation: dict[str, Optional[float]]
     explained: Optional[float] = None
+    deep: Optional[float] = None
     overlap: Optional[float] = None
     uncovered: Optional[float] = None
     scales: tuple[float, ...] = ()
@@ -100,13 +104,12 @@ def _similarity(evidence, notices):
         return
     last, after = list(known.items())[-1]
     straight = known.get("affine", known.get("before"))
-    if straight is not None and _contrast_differs(straight, evidence.explained):
+    sign = _sign_of_other_contrast(straight, evidence)
+    if sign is not None:
         notices.warning(
             "contrast-differs",
-            "the scans' intensities go together, but not in proportion (after the affine step "
-            f"correlation {straight:.2f}, correlation ratio {evidence.explained:.2f}): they seem "
-            "to be of different contrasts, such as T1 and T2, which only the affine step is made "
-            "for.",
+            f"{sign}: the scans seem to be of different contrasts, such as T1 and T2, which only "
+            "the affine step is made for.",
         )
     elif straight is not None and straight < LOW_AFFINE_CORRELATION <= LOW_CORRELATION <= after:
         notices.warning(
@@ -135,11 +138,25 @@ def _similarity(evidence, notices):
         )
 
 
-def _contrast_differs(correlation, explained):
-    """In proportion, the correlation ratio is the square of a correlation above 0."""
-    if explained is None or explained < LEAST_EXPLAINED:
-        return False
-    return correlation * abs(correlation) < PROPORTION * explained
+def _sign_of_other_contrast(correlation, evidence):
+    """Returns in words what makes the contrasts look different, or None.
+
+    In proportion, the correlation ratio is the square of a correlation above 0.
+    """
+    explained, deep = evidence.explained, evidence.deep
+    known = correlation is not None and explained is not None and explained >= LEAST_EXPLAINED
+    if known and correlation * abs(correlation) < PROPORTION * explained:
+        return (
+            "the scans' intensities go together, but not in proportion (after the affine step "
+            f"correlation {correlation:.2f}, correlation ratio {explained:.2f})"
+        )
+    if deep is not None and deep < LOW_DEEP_CORRELATION:
+        return (
+            "20 to 36 mm below the head's surface the scans are little alike (after the affine "
+            f"step correlation {deep:.2f}; in scans of one contrast it is above "
+            f"{LOW_DEEP_CORRELATION})"
+        )
+    return None
 
 
 def _coverage(evidence, notices):

@@ -12,22 +12,24 @@ from ldr_tf.registration.checks import Evidence
 _BINS = 32
 _RIM, _INSIDE = (4.0, 8.0), (12.0, 16.0)  # mm below the surface
 _RIM_SPACING = 2.0
+_DEEP = (20.0, 36.0)  # mm below the surface
 _CLOSED = 8.0  # mm
 
 
-def gather(fixed, moved, alignment, folds_percent=None, rims=None):
+def gather(fixed, moved, spacing, alignment, folds_percent=None, rims=None):
     """Returns the Evidence of a registration.
 
     Args:
       fixed: the fixed scan on the working grid, [x, y, z].
       moved: stage -> the moving scan as it lies after that stage, in order, NaN outside its field
         of view; the stages "before", "affine" and those of the deformation.
+      spacing: of the working grid, mm.
       alignment: the affine step, an Alignment.
       folds_percent, rims: as of Evidence.
     """
     inside = fixed > foreground_threshold(fixed)
     pairs = {name: _common(fixed, inside, array) for name, array in moved.items()}
-    straight = pairs["affine" if "affine" in pairs else "before"]
+    straight = "affine" if "affine" in pairs else "before"
     last = list(moved.values())[-1]
     known = np.isfinite(last)
     other = _foreground(last)
@@ -35,7 +37,8 @@ def gather(fixed, moved, alignment, folds_percent=None, rims=None):
     overlap = 2.0 * np.count_nonzero(inside & other) / either if either else 0.0
     return Evidence(
         correlation={name: _correlation(*pair) for name, pair in pairs.items()},
-        explained=_explained(*straight),
+        explained=_explained(*pairs[straight]),
+        deep=None if rims is None else _deep(fixed, moved[straight], spacing),
         overlap=float(overlap),
         uncovered=float(np.count_nonzero(inside & ~known) / max(1, np.count_nonzero(inside))),
         scales=alignment.shape.scales,
@@ -71,14 +74,7 @@ def rim(scan):
     factors = [max(1, int(_RIM_SPACING / spacing)) for spacing in scan.GetSpacing()]
     scan = sitk.BinShrink(scan, factors)
     array, spacing = to_array(scan), np.array(scan.GetSpacing())
-    parts, count = ndimage.label(array > foreground_threshold(array))
-    if not count:
-        return None
-    body = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
-    margin = int(np.ceil(_CLOSED / spacing.min()))
-    closed = ndimage.binary_closing(np.pad(body, margin), iterations=max(1, margin))
-    body = ndimage.binary_fill_holes(closed)[(slice(margin, -margin),) * 3]
-    depth = ndimage.distance_transform_edt(np.pad(body, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
+    depth = _depth(array, spacing)
     means = []
     for low, high in (_RIM, _INSIDE):
         shell = (depth > low) & (depth <= high)
@@ -86,6 +82,25 @@ def rim(scan):
             return None
         means.append(float(array[shell].mean()))
     return means[0] / means[1] if means[1] > 0 else None
+
+
+def _depth(array, spacing):
+    """Returns how many mm each voxel lies below the surface of head or body, 0 outside."""
+    parts, count = ndimage.label(array > foreground_threshold(array))
+    if not count:
+        return np.zeros(array.shape)
+    body = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
+    margin = int(np.ceil(_CLOSED / min(spacing)))
+    closed = ndimage.binary_closing(np.pad(body, margin), iterations=max(1, margin))
+    body = ndimage.binary_fill_holes(closed)[(slice(margin, -margin),) * 3]
+    return ndimage.distance_transform_edt(np.pad(body, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
+
+
+def _deep(fixed, moved, spacing):
+    """Returns the correlation in the fixed head's inner shell, of which a brain fills most."""
+    depth = _depth(fixed, spacing)
+    shell = (depth > _DEEP[0]) & (depth <= _DEEP[1])
+    return _correlation(*_common(fixed, shell & (fixed > foreground_threshold(fixed)), moved))
 
 
 def _common(fixed, inside, moved):

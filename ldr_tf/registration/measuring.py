@@ -36,6 +36,7 @@ def measure(
     found = evidence.gather(
         working.fixed,
         moved,
+        working.grid.spacing,
         alignment,
         folds_percent=folding["folds_percent"],
         rims=evidence.rims_of(pair.fixed, pair.moving),

@@ -27,7 +27,7 @@ ALIGNED = align(BRAIN, BRAIN, "none")
 
 def test_a_scan_beside_itself():
     array = to_array(BRAIN)
-    found = gather(array, {"before": array}, ALIGNED)
+    found = gather(array, {"before": array}, GRID.spacing, ALIGNED)
     assert found.correlation == {"before": pytest.approx(1.0)}
     assert found.explained == pytest.approx(1.0, abs=0.01)
     assert found.overlap == 1.0
@@ -37,25 +37,37 @@ def test_a_scan_beside_itself():
 def test_stages_and_contrast():
     array = to_array(BRAIN)
     inverted = np.where(array > 0, 150 - array, 0)
-    found = gather(
-        array, {"before": np.full(SIZE, np.nan), "affine": inverted, "x": array}, ALIGNED
-    )
+    moved = {"before": np.full(SIZE, np.nan), "affine": inverted, "x": array}
+    found = gather(array, moved, GRID.spacing, ALIGNED)
     assert found.correlation["before"] is None
     assert found.correlation["affine"] == pytest.approx(-1.0, abs=0.01)
     assert found.correlation["x"] == pytest.approx(1.0)
     assert found.explained > 0.95  # of the stage "affine", whatever its sign
 
 
+def test_deep_inside_contrast_shows_though_scalp_and_skull_agree():
+    """The inner two shells change places; 20 to 36 mm below the surface both of them lie."""
+    head = ball((80, 200), (72, 60), (60, 100), (52, 130))
+    other = ball((80, 200), (72, 60), (60, 130), (52, 100))
+    arrays = [to_array(scan) for scan in (head, other)]
+    moved = {"affine": arrays[1]}
+    found = gather(arrays[0], moved, GRID.spacing, ALIGNED, rims=rims_of(head, other))
+    assert found.deep < 0 and found.correlation["affine"] > 0.5
+    same = gather(arrays[0], {"affine": arrays[0]}, GRID.spacing, ALIGNED, rims=(1.3, 1.3))
+    assert same.deep == pytest.approx(1.0)
+    assert gather(arrays[0], moved, GRID.spacing, ALIGNED).deep is None  # no heads
+
+
 def test_half_of_the_moving_scan_is_missing():
     array = to_array(BRAIN)
     half = array.copy()
     half[24:] = np.nan
-    found = gather(array, {"before": half}, ALIGNED)
+    found = gather(array, {"before": half}, GRID.spacing, ALIGNED)
     assert found.overlap == 1.0  # where both are known
     assert found.uncovered == pytest.approx(0.5, abs=0.01)
     half[24:] = 0
     # Half of the body against the whole: 2 * 1/2 / (1 + 1/2).
-    found = gather(array, {"before": half}, ALIGNED)
+    found = gather(array, {"before": half}, GRID.spacing, ALIGNED)
     assert found.overlap == pytest.approx(2 / 3, abs=0.01)
     assert found.uncovered == 0
 
