@@ -20,7 +20,7 @@ from ldr_tf.registration import memory
 from ldr_tf.registration.measuring import inverse_figures, measure
 from ldr_tf.registration.options import RegistrationOptions
 from ldr_tf.registration.pair import ScanPair
-from ldr_tf.registration.refinement import refine_scans
+from ldr_tf.registration.refinement import prepare_refinement, refine_scans
 from ldr_tf.registration.result import RegistrationResult
 from ldr_tf.registration.working import Frame, prepare
 
@@ -72,6 +72,15 @@ def register(
     frame = Frame.of(fixed, model)
     estimated = memory.estimate(pair, frame, model, steps, options)
     memory.check(estimated, options.max_memory)
+    if steps:
+        prepare_refinement(
+            fixed,
+            moving,
+            model is not None,
+            steps,
+            diffeomorphic=options.diffeomorphic,
+            box=frame.box,
+        )
     with _timed(seconds, "affine"):
         alignment = imaging.align(fixed, moving, options.affine)
     affine = alignment.transform

@@ -11,6 +11,7 @@ from ldr_tf.errors import InputError
 from ldr_tf.metrics.jacobian import folded_voxels, jacobian_determinant
 from ldr_tf.registration.refinement import (
     RefinementConfig,
+    descent,
     refine,
     refine_scans,
     refine_volumes,
@@ -155,3 +156,14 @@ def test_a_data_set_of_fine_volumes_is_refined_as_fine_scans_are(pair):
     for spacing, fine in (((1.0, 1.0, 1.0), True), ((2.0, 2.0, 2.0), False), (None, True)):
         _, config = refine_volumes(fixed, moving, start, 0, spacing=spacing)
         assert config.fine is fine
+
+
+def test_what_is_compiled_ahead_is_what_runs(pair):
+    fixed, moving = pair[:2]
+    config = RefinementConfig(steps=4, spacing=3.0, fine=True)
+    descent.compile_ahead(SIZE, config, coarse=True).result()
+    levels = [descent._level(size, kept) for size, kept, _ in descent._levels(SIZE, config, True)]
+    traces = [level.step.experimental_get_tracing_count() for level in levels]
+    assert len(levels) == 2 and traces == [1, 1]
+    refine(fixed, moving, None, config)
+    assert [level.step.experimental_get_tracing_count() for level in levels] == traces

@@ -19,6 +19,8 @@ Sources: instance optimisation: Balakrishnan et al., "VoxelMorph", IEEE TMI 2019
 
 import dataclasses
 import functools
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import tensorflow as tf
@@ -116,6 +118,28 @@ def refine(fixed, moving, flow, config, observer=None, known=None):
     return _descend(fixed, moving, flow, levels, observer)[0].numpy()
 
 
+def compile_ahead(size, config, coarse):
+    """Starts compiling, beside whatever else is done, what `refine` will run; returns at once.
+
+    Args:
+      size: voxels along x, y, z of the volumes to come.
+      config: the RefinementConfig to come.
+      coarse: whether `refine` will be called without a flow.
+
+    Returns:
+      A future, done when all is compiled; nobody needs to wait for it.
+    """
+
+    def work():
+        for level_size, settings, _ in _levels(size, config, coarse):
+            _level(level_size, settings).compile()
+
+    executor = ThreadPoolExecutor(1)
+    future = executor.submit(work)
+    executor.shutdown(wait=False)
+    return future
+
+
 def _levels(size, config, coarse):
     """Lists (size, settings, steps) of each level, from coarse to fine.
 
@@ -169,10 +193,14 @@ def _descend(fixed, moving, flow, levels, observer):
     return resize_flow(flow, full)
 
 
-@functools.lru_cache(maxsize=24)
 def _level(size, config):
     """Keeps levels, so that the next pair on the same grid compiles nothing."""
-    return Level(size, config)
+    with _LOCK:
+        return _kept_level(size, config)
+
+
+_LOCK = threading.Lock()
+_kept_level = functools.lru_cache(maxsize=24)(Level)
 
 
 def _trusted(moving):

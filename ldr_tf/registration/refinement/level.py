@@ -45,6 +45,16 @@ class Level:
         if config.diffeomorphic:
             self.cost = _compiled(self._cost, True)
         self.flow = _compiled(self._flow, False)
+        self._size, self._counts, self._ready = size, counts, False
+
+    def compile(self):
+        """Has the step compiled, by running it once on nothing, unless this was done before."""
+        if self._ready:
+            return
+        volume = tf.zeros((1, *self._size, 2))
+        coefficients = tf.zeros((1, *self._counts, 3))
+        self.step(volume, volume, (coefficients, coefficients, coefficients, tf.constant(0.0)))
+        self._ready = True
 
     def field(self, coefficients):
         """Returns the spline at the voxels: the flow, or the velocity field."""

@@ -7,11 +7,26 @@ import numpy as np
 import SimpleITK as sitk
 
 from ldr_tf import imaging
-from ldr_tf.registration.refinement.descent import RefinementConfig, refine
+from ldr_tf.registration.refinement.descent import RefinementConfig, compile_ahead, refine
 
 CT = {"learning_rate": 0.15, "regularization": 2.0, "spacing": 3.0, "coarse_spacing": 4.0}
 """Stiffer settings for CT of the body: organs move as wholes, while a brain's folds differ from
 head to head, and a spline as flexible as that would follow the noise."""
+
+
+_AHEAD_VOXELS = 10_000_000
+"""Up to so many voxels, compiling takes longer than the step that is run for it."""
+
+
+def prepare_refinement(fixed, moving, started, steps, *, diffeomorphic=False, box=None):
+    """Starts compiling for `refine_scans`, whose arguments the others are, and returns at once.
+
+    Args:
+      started: whether there will be a field to start from.
+    """
+    grid, config = _plan(fixed, moving, steps, diffeomorphic, box)
+    if np.prod(grid.size) <= _AHEAD_VOXELS:
+        compile_ahead(grid.size, config, coarse=not started)
 
 
 def refine_scans(
@@ -40,9 +55,7 @@ def refine_scans(
     Returns:
       The refined displacement field, and the RefinementConfig that was used.
     """
-    grid = imaging.refinement_grid(fixed, moving, box)
-    both_ct = all(imaging.is_ct(sitk.GetArrayViewFromImage(scan)) for scan in (fixed, moving))
-    config = _settings(steps, both_ct, imaging.is_fine(grid, fixed, box), diffeomorphic)
+    grid, config = _plan(fixed, moving, steps, diffeomorphic, box)
     scans = [(fixed, None), (moving, affine)]
     volumes = [imaging.prepare_image(scan, grid, image_config, map_) for scan, map_ in scans]
     known = [imaging.inside_scan(scan, grid, map_) for scan, map_ in scans]
@@ -73,6 +86,13 @@ def refine_volumes(fixed, moving, flow, steps, *, spacing=None, ct=False):
     image = imaging.to_image(np.asarray(fixed), grid)
     config = _settings(steps, ct, imaging.is_fine(grid, image), False)
     return refine(fixed, moving, flow, config), config
+
+
+def _plan(fixed, moving, steps, diffeomorphic, box):
+    """Returns the grid of a refinement and its RefinementConfig."""
+    grid = imaging.refinement_grid(fixed, moving, box)
+    both_ct = all(imaging.is_ct(sitk.GetArrayViewFromImage(scan)) for scan in (fixed, moving))
+    return grid, _settings(steps, both_ct, imaging.is_fine(grid, fixed, box), diffeomorphic)
 
 
 def _settings(steps, ct, fine, diffeomorphic):
