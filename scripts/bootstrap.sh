@@ -3,12 +3,18 @@
 #
 #   sh scripts/bootstrap.sh            in .venv, or where VENV=... says; PYTHON=... picks the Python
 #
+# REQUIREMENTS=requirements-docs.txt makes the environment of the documentation instead, without
+# ldr_tf.
+#
 # A finished environment is left alone until the requirements, setup.py, the Python or the
 # checkout's place change. One whose installation was interrupted is made anew.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
 venv=${VENV:-.venv}
+requirements=${REQUIREMENTS:-requirements-dev.txt}
+versions="3.11 3.10 3.9 3.13 3.12"   # the preferred first
+[ "$requirements" = requirements-docs.txt ] && versions="3.11 3.10 3.13 3.12"
 python=$venv/bin/python
 stamp=$venv/.ldr_tf   # "installing" until all is done, then the key of what was installed
 
@@ -18,7 +24,7 @@ refuse() {
 }
 
 key() {
-    cat requirements.txt requirements-dev.txt setup.py | cksum
+    cat requirements.txt "$requirements" setup.py | cksum
     "$python" -c 'import sys; print(sys.version)' </dev/null || return 1
     pwd
 }
@@ -28,7 +34,7 @@ state=
 
 wanted=
 if [ -n "${PYTHON:-}" ]; then
-    wanted=$(sh scripts/find_python.sh 3.9 3.10 3.11 3.12 3.13) || exit 1
+    wanted=$(sh scripts/find_python.sh $versions) || exit 1
 fi
 same_python() {
     [ -z "$wanted" ] && return 0
@@ -50,7 +56,7 @@ else
  name another place with VENV=..."
     fi
     if [ -z "$wanted" ]; then
-        wanted=$(sh scripts/find_python.sh 3.11 3.10 3.9 3.13 3.12) || exit 1
+        wanted=$(sh scripts/find_python.sh $versions) || exit 1
     fi
     rm -rf "$venv" && mkdir -p "$venv" && echo installing >"$stamp" || exit 1
     printf 'Making %s with %s\n' "$venv" "$wanted"
@@ -66,7 +72,7 @@ install() {
 printf 'Installing the packages into %s (a few minutes)\n' "$venv"
 # The pip that a Python brings can be too old for the steps after it.
 install "$(grep '^pip==' requirements-dev.txt)" &&
-    install -r requirements-dev.txt &&
-    install --no-deps --no-build-isolation -e . ||
+    install -r "$requirements" &&
+    { [ "$requirements" = requirements-docs.txt ] || install --no-deps --no-build-isolation -e .; } ||
     refuse "The packages could not be installed into $venv (see above); the next call tries again."
 key >"$stamp.new" && mv "$stamp.new" "$stamp"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import setuptools
+import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
@@ -72,7 +73,13 @@ def setup_arguments(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name", ["requirements.txt", "requirements-dev.txt", "requirements-baselines.txt"]
+    "name",
+    [
+        "requirements.txt",
+        "requirements-dev.txt",
+        "requirements-baselines.txt",
+        "requirements-docs.txt",
+    ],
 )
 def test_every_pin_is_exact(name):
     pins = read_pins(name)
@@ -147,6 +154,38 @@ def test_the_library_declares_what_it_imports(setup_arguments):
                     continue
                 package = canonicalize_name(package_of.get(top, top))
                 assert package in declared, f"{path.name} imports {top}; setup.py lacks {package}"
+
+
+# Other ways to install, and to cite
+
+
+def test_conda_and_docker_have_a_python_that_is_allowed(setup_arguments):
+    allowed = SpecifierSet(setup_arguments["python_requires"])
+    conda = yaml.safe_load((ROOT / "environment.yml").read_text())
+    python, pip, packages = conda["dependencies"]
+    assert (conda["name"], pip) == (setup_arguments["name"], "pip")
+    assert packages == {"pip": ["-r requirements.txt", "-e ."]}
+    docker = re.search(r"^FROM python:(\d+\.\d+)-", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    for version in (python[len("python=") :], docker[1]):
+        assert allowed.contains(version + ".1"), version
+
+
+def test_the_dockerfile_does_what_make_does():
+    text = (ROOT / "Dockerfile").read_text()
+    assert re.findall(r"^RUN (.+)$", text, re.MULTILINE) == ["make install"]
+    assert 'ENV PATH="/ldr_tf/.venv/bin:$PATH"' in text and "WORKDIR /ldr_tf\n" in text
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert {".git", ".venv*"} <= set(ignored)
+
+
+def test_the_citation_says_what_setup_py_says(setup_arguments):
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["title"] == setup_arguments["name"]
+    for field in ("version", "license"):
+        assert citation[field] == setup_arguments[field]
+    assert citation["abstract"] == setup_arguments["description"]
+    (paper,) = citation["references"]
+    assert paper["title"] in (ROOT / "README.md").read_text(encoding="utf-8").replace("\n", " ")
 
 
 # The wheel
@@ -384,8 +423,8 @@ def checkout(tmp_path):
     """A checkout with the scripts alone, in a folder whose name holds a space."""
     folder = tmp_path / "my checkout"
     shutil.copytree(ROOT / "scripts", folder / "scripts")
-    for name in ("requirements.txt", "requirements-dev.txt", "setup.py"):
-        shutil.copy(ROOT / name, folder / name)
+    for path in [*ROOT.glob("requirements*.txt"), ROOT / "setup.py"]:
+        shutil.copy(path, folder / path.name)
     return folder
 
 
@@ -458,6 +497,15 @@ def test_a_second_environment_goes_elsewhere(bootstrap, checkout):
     assert not (checkout / ".venv").exists()
 
 
+def test_the_environment_of_the_documentation_holds_its_packages_alone(bootstrap, checkout):
+    chosen = {"VENV": ".venv-docs", "REQUIREMENTS": "requirements-docs.txt"}
+    result, steps = bootstrap(**chosen)
+    assert result.returncode == 0, result.stderr
+    assert steps[0] == "venv" and steps[-1].endswith("-r requirements-docs.txt")
+    assert not any("-e ." in step or "requirements-dev" in step for step in steps)
+    assert bootstrap(**chosen)[1] == []
+
+
 def test_a_folder_that_is_no_environment_is_never_deleted(bootstrap, checkout):
     keep = checkout / "results" / "table.csv"
     keep.parent.mkdir()
@@ -482,5 +530,5 @@ def test_without_ensurepip_no_environment_is_begun(checkout, tmp_path):
 def test_the_commands_of_the_readme_exist():
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for target in ("demo", "test"):
+    for target in ("demo", "test", "docs"):
         assert target in targets and f"make {target}" in readme
