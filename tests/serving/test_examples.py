@@ -12,6 +12,8 @@ import pytest
 import tensorflow as tf
 
 import ldr_tf
+from ldr_tf.serving import conversion
+from ldr_tf.serving.export import export
 from tests.servers import NAME
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples" / "serving"
@@ -130,6 +132,20 @@ def test_grpc(serve, moving_export, raw, wanted):
     assert done.returncode != 0 and "NOT_FOUND: Servable not found" in done.stderr
 
 
-def test_openvino(moving_export, raw, wanted):
-    pytest.importorskip("openvino", reason="openvino is not installed")
-    check([sys.executable, str(EXAMPLES / "register_openvino.py"), moving_export], raw, wanted)
+def converted(form, run, folder):
+    """Path of the run's model in another form."""
+    for package in conversion._PACKAGES[form]:
+        pytest.importorskip(package, reason=f"{package} is not installed")
+    return os.path.join(export(str(run), str(folder), form=form), conversion.FILES[form])
+
+
+def test_openvino(moving_run, moving_export, raw, wanted, tmp_path):
+    path = converted("openvino", moving_run, tmp_path / "m")
+    for model in (moving_export, path):
+        check([sys.executable, str(EXAMPLES / "register_openvino.py"), model], raw, wanted)
+
+
+def test_onnx(moving_run, raw, wanted, tmp_path):
+    path = converted("onnx", moving_run, tmp_path / "m")
+    said = check([sys.executable, str(EXAMPLES / "register_onnx.py"), path], raw, wanted)
+    assert "Got invalid dimensions for input: " in said
