@@ -71,6 +71,9 @@ setup(
             f"tensorflow-serving-api>=2.20,<2.22; {MODERN}",
             "grpcio>=1.50",
         ],
+        # experiments.export --format=onnx, --format=openvino.
+        "onnx": ["onnx>=1.16", "onnxruntime>=1.19", "tf2onnx>=1.16.1"],
+        "openvino": ["openvino>=2025.3"],
         "gpu": [
             f"tensorflow[and-cuda]>=2.15.1,<2.16; {CLASSIC}",
             f"tensorflow[and-cuda]>=2.20,<2.22; {MODERN}",

@@ -196,6 +196,12 @@ def test_messages_of_the_library_name_no_flag(path):
     assert flags_in_words(tree) == []
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").rglob("*.py")), ids=lambda p: p.name)
+def test_examples_import_nothing_of_ours(path):
+    modules = imported(ast.parse(path.read_text(encoding="utf-8")), path.name)
+    assert modules and not any(within(m, ("ldr_tf", "data", "experiments")) for m in modules)
+
+
 def test_every_part_has_its_layer():
     parts = {place(path)[1] for path in sources() if path.startswith("ldr_tf/")}
     assert parts <= set(LAYERS)

@@ -72,15 +72,7 @@ def setup_arguments(monkeypatch):
 # Requirements
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "requirements.txt",
-        "requirements-dev.txt",
-        "requirements-baselines.txt",
-        "requirements-docs.txt",
-    ],
-)
+@pytest.mark.parametrize("name", sorted(path.name for path in ROOT.glob("requirements*.txt")))
 def test_every_pin_is_exact(name):
     pins = read_pins(name)
     assert pins
@@ -90,7 +82,8 @@ def test_every_pin_is_exact(name):
 
 @pytest.mark.parametrize("python", CLASSIC + MODERN)
 def test_pins_satisfy_the_ranges_of_setup_py(setup_arguments, python):
-    pins = applying(read_pins("requirements.txt") + read_pins("requirements-baselines.txt"), python)
+    files = ("requirements.txt", "requirements-baselines.txt", "requirements-conversion.txt")
+    pins = applying([pin for name in files for pin in read_pins(name)], python)
     ranges = [(text, "") for text in setup_arguments["install_requires"]]
     for extra, texts in setup_arguments["extras_require"].items():
         ranges += [(text, extra) for text in texts]

@@ -34,7 +34,9 @@ def _block_kernel(kernel):
     padded input t through element 2 + q of the kernel and padded input t + 1 through element q.
     """
     outputs, inputs = kernel.shape[3:]
-    taps = tf.reverse(tf.reshape(kernel, [2, 2, 2, 2, 2, 2, outputs, inputs]), [0, 2, 4])
+    taps = tf.reshape(kernel, [2, 2, 2, 2, 2, 2, outputs, inputs])
+    for axis in (0, 2, 4):  # one at a time: OpenVINO reads no reversal of several axes
+        taps = tf.reverse(taps, [axis])
     taps = tf.transpose(taps, [0, 2, 4, 7, 1, 3, 5, 6])
     return tf.reshape(taps, [2, 2, 2, inputs, 8 * outputs])
 

@@ -62,7 +62,7 @@ def card(network, config, figures, options):
       network: the CascadeNetwork.
       config: a RunConfig from `ldr_tf.config.public_config`.
       figures: from `evaluation_figures`.
-      options: {"xla", "half_flow"}: how it was exported.
+      options: {"form", "xla", "half_flow"}: how it was exported.
     """
     return {
         "network": records.to_dict(config.network),
@@ -99,8 +99,7 @@ def card_text(content, kit):
         ("intensities of a scan", f"{_INTENSITIES[image['intensity']]} ({image['intensity']})"),
         ("intensities in the tensors", content["intensities"]),
         ("training data", content["training_data"]),
-        ("export", f"XLA {'on' if content['export']['xla'] else 'off'}, flow of register_uint8 "
-         f"{'float16' if content['export']['half_flow'] else 'float32'}"),
+        ("export", _export(content["export"])),
         ("licence", content["licence"]),
         ("config, SHA-256", f"`{content['config_sha256']}`"),
         ("made by", f"ldr_tf {content['ldr_tf']}"),
@@ -113,6 +112,15 @@ def card_text(content, kit):
     else:
         lines += ["No validation figures came with the run."]
     return "\n".join([*lines, "", kit])
+
+
+def _export(options):
+    if options["form"] != "saved_model":
+        return f"{options['form']}, float32"
+    return (
+        f"XLA {'on' if options['xla'] else 'off'}, flow of register_uint8 "
+        f"{'float16' if options['half_flow'] else 'float32'}"
+    )
 
 
 def _training_data(config):

@@ -1,4 +1,4 @@
-"""SavedModel export of a run's network for TF Serving, with its model card and serving kit."""
+"""Export of a run's network for TF Serving or another runtime, with its model card."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ from ldr_tf.files import (
     write_json,
 )
 from ldr_tf.runs.checkpoints import load_run, write_config
-from ldr_tf.serving import card, kit
+from ldr_tf.serving import card, conversion, kit
 from ldr_tf.serving.signatures import ServingModule, input_shapes
 
 EXTRA_NAME = "assets.extra"
@@ -26,31 +26,51 @@ EXTRA_NAME = "assets.extra"
 CARD_NAME = "model.json"
 
 
-def export(run, output, version=1, *, xla=False, half_flow=False, overwrite=False, measure=None):
-    """Writes the SavedModel of a run as `output/version`, whole or not at all.
+def export(
+    run,
+    output,
+    version=1,
+    *,
+    form="saved_model",
+    xla=False,
+    half_flow=False,
+    overwrite=False,
+    measure=None,
+):
+    """Writes the network of a run as `output/version`, whole or not at all.
 
     The graph, see `ldr_tf.serving.signatures.ServingModule`, holds only the student (or teacher)
     and, without `xla`, only plain TensorFlow operations. The model card, README.md and model.json,
     is beside saved_model.pb, where people look first; TensorFlow reads neither. What a server needs
-    is in assets.extra.
+    is in assets.extra. In another form than a SavedModel there is `serving_default` alone, without
+    its assertions, see `ldr_tf.serving.conversion`.
 
     Args:
       run: run folder.
       output: model folder in TF Serving's sense, created if missing; its name is the model's.
       version: number of the version.
+      form: "saved_model", or one of `ldr_tf.serving.conversion.FORMS`.
       xla: whether the warp is compiled by XLA.
       half_flow: whether `register_uint8` returns float16.
       overwrite: whether an existing version may be replaced.
       measure: called with the folder of the SavedModel, returns the cost of one pair as
-        `ldr_tf.serving.kit.kit_text` takes it; None leaves it out.
+        `ldr_tf.serving.kit.kit_text` takes it; None leaves it out, as does another form.
 
     Returns:
       The path of the version's folder.
 
     Raises:
       InputError: the run cannot be loaded, the version is there already or, where it may be
-        overwritten, is no exported model, or another process is writing it.
+        overwritten, is no exported model, or another process is writing it; the form has no such
+        option, its packages are not installed, or it computes something else than the network.
     """
+    converted = form != "saved_model"
+    if converted:
+        if xla or half_flow:
+            raise InputError(
+                f"{form}: the compiled warp and the half flow are a SavedModel's alone."
+            )
+        conversion.check_packages(form)
     target = os.path.join(output, str(version))
     _check_target(target, overwrite)
     check_output_folder(output)
@@ -58,37 +78,51 @@ def export(run, output, version=1, *, xla=False, half_flow=False, overwrite=Fals
     config = public_config(network.run_config)
     module = ServingModule(network, config, half_flow)
     model = os.path.basename(os.path.abspath(output))
-    options = {"xla": xla, "half_flow": half_flow}
+    options = {"form": form, "xla": xla, "half_flow": half_flow}
     os.makedirs(output, exist_ok=True)
     with contextlib.ExitStack() as held:
         held.enter_context(only_writer(output, f".{version}.lock"))
         _check_target(target, overwrite)  # another process may have finished it meanwhile
         temporary = held.enter_context((replaced_folder if overwrite else atomic_path)(target))
-        tf.saved_model.save(module, temporary, signatures=module.functions())
-        _tell_shapes(temporary, module.size)
-        extra = os.path.join(temporary, EXTRA_NAME)
-        write_config(extra, config)
-        kit.write_configuration(extra, model)
-        warm = kit.has_serving_api()
-        if warm:
-            kit.write_warm_up(os.path.join(extra, kit.WARM_UP_NAME), model, module.size)
-        cost = None if measure is None else measure(temporary)
         content = card.card(network, config, card.evaluation_figures(run), options)
-        content.update(name=model, version=version, cost=cost)
+        content.update(name=model, version=version)
+        if converted:
+            content["conversion"] = conversion.convert(form, module, temporary)
+            text = conversion.conversion_text(form, module.size, content["conversion"])
+            write_config(os.path.join(temporary, EXTRA_NAME), config)
+        else:
+            content["cost"], text = _write_saved_model(module, config, temporary, content, measure)
         write_json(os.path.join(temporary, CARD_NAME), content)
-        text = kit.kit_text(model, version, module.size, options, cost, warm)
         with open(os.path.join(temporary, "README.md"), "w", encoding="utf-8") as file:
             file.write(card.card_text(content, text))
-        # An empty folder, and a digest of saved_model.pb from before the shapes were written.
-        shutil.rmtree(os.path.join(temporary, "assets"), ignore_errors=True)
-        os.remove(os.path.join(temporary, "fingerprint.pb"))
     return target
+
+
+def _write_saved_model(module, config, folder, content, measure):
+    """Writes the SavedModel with its kit; returns the cost of a pair and the README's section."""
+    model = content["name"]
+    tf.saved_model.save(module, folder, signatures=module.functions())
+    _tell_shapes(folder, module.size)
+    extra = os.path.join(folder, EXTRA_NAME)
+    write_config(extra, config)
+    kit.write_configuration(extra, model)
+    warm = kit.has_serving_api()
+    if warm:
+        kit.write_warm_up(os.path.join(extra, kit.WARM_UP_NAME), model, module.size)
+    cost = None if measure is None else measure(folder)
+    # An empty folder, and a digest of saved_model.pb from before the shapes were written.
+    shutil.rmtree(os.path.join(folder, "assets"), ignore_errors=True)
+    os.remove(os.path.join(folder, "fingerprint.pb"))
+    text = kit.kit_text(model, content["version"], module.size, content["export"], cost, warm)
+    return cost, text
 
 
 def _check_target(target, overwrite):
     if os.path.lexists(target) and not overwrite:
         raise InputError(f"{target}: exists already; choose another version, or overwrite it.")
-    if os.path.lexists(target) and not os.path.isfile(os.path.join(target, "saved_model.pb")):
+    names = ["saved_model.pb", *conversion.FILES.values()]
+    found = any(os.path.isfile(os.path.join(target, name)) for name in names)
+    if os.path.lexists(target) and not found:
         raise InputError(f"{target}: is no exported model, so it is not overwritten.")
 
 

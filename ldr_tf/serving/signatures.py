@@ -25,6 +25,10 @@ class ServingModule(tf.Module):
 
     Tensors of another size, an empty batch and numbers that are not finite raise an
     InvalidArgumentError that names the tensor.
+
+    Attributes:
+      register: the function of `serving_default` without its checks.
+      size: of the volumes.
     """
 
     def __init__(self, network, config, half_flow=False):
@@ -48,7 +52,7 @@ class ServingModule(tf.Module):
             return {"flow": answer.flow, "warped": answer.warped * INTENSITY_MAX}
 
         # One function for both types of input, so that the graph holds the network once.
-        self._register = tf.function(register, input_signature=volumes, autograph=False)
+        self.register = tf.function(register, input_signature=volumes, autograph=False)
         self._config = json.dumps(records.to_dict(config))
         self._half_flow = half_flow
 
@@ -63,11 +67,11 @@ class ServingModule(tf.Module):
         }
 
     def _serve(self, fixed, moving):
-        return self._register(*self._checked(fixed=(fixed, 1), moving=(moving, 1)))
+        return self.register(*self._checked(fixed=(fixed, 1), moving=(moving, 1)))
 
     def _serve_uint8(self, fixed, moving):
         volumes = self._checked(fixed=(fixed, 1), moving=(moving, 1))
-        answer = self._register(*[tf.cast(volume, tf.float32) for volume in volumes])
+        answer = self.register(*[tf.cast(volume, tf.float32) for volume in volumes])
         if self._half_flow:
             answer["flow"] = tf.cast(answer["flow"], tf.float16)
         return answer

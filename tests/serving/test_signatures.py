@@ -206,11 +206,3 @@ def test_bad_tensors_are_named(loaded, session, signature, tensors, words):
         loaded.signatures[signature](**{k: tf.constant(v) for k, v in tensors.items()})
     with pytest.raises(tf.errors.InvalidArgumentError, match=words):
         session(signature, tensors)
-
-
-def test_swapped_types_are_refused(loaded):
-    # TensorFlow itself refuses these, before the graph runs, and tells the tensor's place.
-    for signature, dtype in (("serving_default", "uint8"), ("register_uint8", "float32")):
-        swapped = tf.cast(VOLUME, dtype)
-        with pytest.raises(tf.errors.InvalidArgumentError, match=r"input #0.* is a "):
-            loaded.signatures[signature](fixed=swapped, moving=swapped)
