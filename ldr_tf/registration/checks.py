@@ -12,7 +12,7 @@ from ldr_tf.imaging.affine.shape import LEAST_SCALE, MOST_SCALE
 LOW_CORRELATION = 0.4
 LOW_AFFINE_CORRELATION = 0.2
 PROPORTION, LEAST_EXPLAINED = 0.9, 0.03
-LOW_DEEP_CORRELATION = 0.25
+LOW_DEEP_CORRELATION = 0.17
 STRIPPED_RIM, WHOLE_RIM = 1.0, 1.2
 WORSE = 0.02
 LOW_OVERLAP = 0.8
@@ -32,8 +32,8 @@ class Evidence:
       explained: share of the intensities' variance in one scan that the other explains
         (correlation ratio, the smaller of both ways) in the same place before any deformation, that
         is after the stage "affine", or "before" where there was none, 0..1.
-      deep: Pearson's correlation in the same place before any deformation, but 20 to 36 mm below
-        the surface of the fixed head; None for what is no head.
+      deep: Pearson's correlation, before any deformation, of what is tissue in both scans more than
+        24 mm below the surface of the fixed head; None for what is no head.
       overlap: Dice of the foregrounds after the last stage, inside the fields of view that the
         scans share.
       uncovered: share of the fixed foreground that the moving scan does not cover, 0..1.
@@ -152,9 +152,8 @@ def _sign_of_other_contrast(correlation, evidence):
         )
     if deep is not None and deep < LOW_DEEP_CORRELATION:
         return (
-            "20 to 36 mm below the head's surface the scans are little alike (after the affine "
-            f"step correlation {deep:.2f}; in scans of one contrast it is above "
-            f"{LOW_DEEP_CORRELATION})"
+            f"deep inside the head, tissues are little alike (after the affine step correlation "
+            f"{deep:.2f}; in scans of one contrast it is above {LOW_DEEP_CORRELATION})"
         )
     return None
 

@@ -12,7 +12,8 @@ from ldr_tf.registration.checks import Evidence
 _BINS = 32
 _RIM, _INSIDE = (4.0, 8.0), (12.0, 16.0)  # mm below the surface
 _RIM_SPACING = 2.0
-_DEEP = (20.0, 36.0)  # mm below the surface
+_DEEP = 24.0  # mm below the surface
+_TISSUE = (0.75, 1.6)  # of the median there: neither fluid nor fat
 _CLOSED = 8.0  # mm
 
 
@@ -97,10 +98,20 @@ def _depth(array, spacing):
 
 
 def _deep(fixed, moved, spacing):
-    """Returns the correlation in the fixed head's inner shell, of which a brain fills most."""
-    depth = _depth(fixed, spacing)
-    shell = (depth > _DEEP[0]) & (depth <= _DEEP[1])
-    return _correlation(*_common(fixed, shell & (fixed > foreground_threshold(fixed)), moved))
+    """Returns the correlation of what is tissue in both scans, deep inside the fixed head.
+
+    There a brain's grey and white matter are left, which of the two is brighter depends on the
+    contrast, and neither scalp and skull nor fluid hide it.
+    """
+    core = (_depth(fixed, spacing) > _DEEP) & np.isfinite(moved)
+    pair = fixed[core].astype(np.float64), moved[core].astype(np.float64)
+    if not core.any():
+        return None
+    tissue = np.ones(pair[0].shape, bool)
+    for values in pair:
+        low, high = np.median(values) * np.array(_TISSUE)
+        tissue &= (values > low) & (values < high)
+    return _correlation(*(values[tissue] for values in pair))
 
 
 def _common(fixed, inside, moved):

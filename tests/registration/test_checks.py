@@ -54,7 +54,7 @@ def test_a_good_answer_is_left_in_peace():
         ({"correlation": {"before": None}}, "correlation-unknown"),
         ({"correlation": {"before": -0.5, "network": 0.6}, "explained": 0.35}, "contrast-differs"),
         ({"explained": 0.5}, "contrast-differs"),
-        ({"deep": 0.24}, "contrast-differs"),
+        ({"deep": 0.16}, "contrast-differs"),
         ({"overlap": 0.7}, "foreground-overlap-low"),
         ({"uncovered": 0.5}, "uncovered"),
         ({"rims": (0.8, 1.5)}, "only-one-stripped"),

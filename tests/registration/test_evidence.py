@@ -46,9 +46,9 @@ def test_stages_and_contrast():
 
 
 def test_deep_inside_contrast_shows_though_scalp_and_skull_agree():
-    """The inner two shells change places; 20 to 36 mm below the surface both of them lie."""
-    head = ball((80, 200), (72, 60), (60, 100), (52, 130))
-    other = ball((80, 200), (72, 60), (60, 130), (52, 100))
+    """Two tissues change places; fluid is dark in both, and there the scans go together."""
+    shells = [(80, 200), (72, 60), (60, 100), (36, 130), (16, 20)]
+    head, other = ball(*shells), ball(*shells[:2], (60, 130), (36, 100), (16, 20))
     arrays = [to_array(scan) for scan in (head, other)]
     moved = {"affine": arrays[1]}
     found = gather(arrays[0], moved, GRID.spacing, ALIGNED, rims=rims_of(head, other))
