@@ -74,7 +74,7 @@ def test_prepare(tmp_path):
         volumes = {}
         for key in (key for subset in manifest.subsets.values() for key in subset):
             file, scan = key.split("/")
-            with h5py.File(manifest.files[file]) as opened:
+            with h5py.File(manifest.file_path(file)) as opened:
                 volumes[key] = opened[scan]["volume"][...]
         return volumes
 
