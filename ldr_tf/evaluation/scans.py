@@ -24,7 +24,7 @@ from ldr_tf.metrics import jacobian
 from ldr_tf.metrics.moments import Moments, PairedMoments
 from ldr_tf.metrics.overlap import label_overlap
 
-_PIECE = 1 << 21
+_PIECE = 1 << 20
 """Voxels of a slab in which folds are looked for."""
 
 

@@ -179,8 +179,8 @@ def apply_transform(image, reference, transform=None, interpolation="linear", de
     return place_on(image, grid_of(reference), transform, interpolation, default)
 
 
-def place_on(image, grid, transform=None, interpolation="linear", default=0.0):
-    """As `apply_transform`, on a Grid."""
+def place_on(image, grid, transform=None, interpolation="linear", default=0.0, kind=None):
+    """As `apply_transform`, on a Grid, in another voxel type of SimpleITK's if one is given."""
     return sitk.Resample(
         image,
         grid.size,
@@ -190,7 +190,7 @@ def place_on(image, grid, transform=None, interpolation="linear", default=0.0):
         grid.spacing,
         grid.direction,
         float(default),
-        image.GetPixelID(),
+        image.GetPixelID() if kind is None else kind,
     )
 
 

@@ -1,13 +1,14 @@
 """What is known of a registration once it is done."""
 
 import numpy as np
+import SimpleITK as sitk
 
 from ldr_tf import imaging
 from ldr_tf.evaluation import scans
 from ldr_tf.imaging import to_array, to_image
 from ldr_tf.registration import checks, evidence
 
-_PIECE = 1 << 21
+_PIECE = 1 << 20
 """Voxels of a slab of which the correlation is collected."""
 
 
@@ -22,7 +23,7 @@ def measure(
       alignment: the affine step, an Alignment.
       fields: stage -> displacement field that follows the affine step, in order.
       displacement: the whole displacement field, on the fixed scan's grid.
-      moving: the moving scan, float32, NaN where it is padding.
+      moving: the moving scan, NaN where it is padding.
       covered: the warped moving scan, NaN outside the moving scan and in its padding.
       warped_labels: the warped moving labels or None.
       notices: Notices; told what makes the answer doubtful, see `checks`.
@@ -62,7 +63,8 @@ def _correlation(fixed, moving, covered):
     threshold = imaging.foreground_threshold(imaging.array_view(fixed))
 
     def of_slab(start, stop):
-        unmoved = imaging.place_on(moving, imaging.slab_of(grid, start, stop), default=np.nan)
+        slab = imaging.slab_of(grid, start, stop)
+        unmoved = imaging.place_on(moving, slab, default=np.nan, kind=sitk.sitkFloat32)
         here, warped = (imaging.array_view(image, start, stop) for image in (fixed, covered))
         return scans.foreground_moments(threshold, here, imaging.array_view(unmoved), warped)
 

@@ -15,7 +15,6 @@ from ldr_tf.imaging import (
     Grid,
     apply_displacement,
     array_view,
-    as_float32,
     foreground_threshold,
     grid_of,
     scale_intensity,
@@ -154,7 +153,6 @@ def _window(middle, low, high, view):
 
 def _slices(windows, grid, fixed, moving, result):
     """Returns the three views; only their voxels are looked up."""
-    moving = as_float32(moving)
     # Outside the moving scan its lowest value goes on: 0 would be bright in a CT.
     lowest = float(sitk.GetArrayViewFromImage(moving).min())
     found = []

@@ -108,7 +108,9 @@ def register(
         displacement = imaging.with_affine(field, affine, imaging.grid_of(fixed))
     with _timed(seconds, "resample"):
         known = _unknown_in_padding(moving)
-        covered = imaging.apply_displacement(known, displacement, default=np.nan)
+        covered = imaging.apply_displacement(
+            imaging.as_float32(known), displacement, default=np.nan
+        )
         warped_labels = None
         if moving_labels is not None:
             warped_labels = imaging.apply_displacement(moving_labels, displacement, "nearest")
@@ -153,11 +155,11 @@ def _no_displacement(grid):
 
 
 def _unknown_in_padding(scan):
-    """Returns a scan as float32, NaN in its padding."""
+    """Returns a scan as it is, or where it has padding as float32, NaN there."""
     padded = imaging.is_padding(scan)
-    scan = imaging.as_float32(scan)
     if padded is None or padded.all():
         return scan
+    scan = imaging.as_float32(scan)
     array = sitk.GetArrayFromImage(scan)
     array[padded] = np.nan
     result = sitk.GetImageFromArray(array)
