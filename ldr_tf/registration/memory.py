@@ -25,7 +25,7 @@ _NETWORK = 100 * _MB, 130
 _REFINEMENT, _FROM_FLOW = 117, 165
 """Bytes a voxel of the grid of the refinement, without and with a flow to start from."""
 
-_SLABS = 300 * _MB, 100 * _MB, 24
+_SLABS = 1500 * _MB, 100 * _MB, 24
 _PREPARING = 2 * _SCALAR
 
 _LIMITS = (
