@@ -161,6 +161,7 @@ def run_tutorial(tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.chain
 def test_two_scans_to_a_result(run_tutorial):
     folder = run_tutorial("two_scans", SIZE="64")
     assert (folder / "registered" / "preview.png").exists()
@@ -169,6 +170,7 @@ def test_two_scans_to_a_result(run_tutorial):
 
 
 @pytest.mark.slow
+@pytest.mark.chain
 def test_a_folder_of_scans_to_a_server(run_tutorial):
     folder = run_tutorial("folder_to_student", STEPS="2")
     assert (folder / "data" / "contact_sheet.png").exists()

@@ -15,7 +15,7 @@ import SimpleITK as sitk
 
 from ldr_tf.commands.folder import SUMMARY
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.chain]
 _ROOT = pathlib.Path(__file__).parents[2]
 _NAMES = ("a", "b", "c")
 _FILES = {"affine.tfm", "displacement.nii.gz", "preview.png", SUMMARY, "warped.nii.gz"}

@@ -43,6 +43,7 @@ def test_data(tmp_path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.chain
 def test_data_memory_and_waiting(tmp_path):
     more = ["--many=4", "--student_size=16", f"--output={tmp_path}"]
     assert run("data", *_SMALL, *more) == 0

@@ -64,6 +64,7 @@ def test_ratios_by_hand():
 
 
 @pytest.mark.slow
+@pytest.mark.chain
 def test_warps_agree(tmp_path):
     rows = measured(tmp_path, "--only=warp")
     names = [row["name"] for row in rows if "intensity" in row]
@@ -72,6 +73,7 @@ def test_warps_agree(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.chain
 def test_growth_draws_what_it_measured(tmp_path):
     rows = growth.run(sizes=["64"], batches=["1"], cascades=["2"], size=64, rounds=1)
     assert [row["cascades"] for row in rows] == [1, 1, 2]

@@ -82,6 +82,7 @@ FOLDERS = {
 
 
 @pytest.mark.slow
+@pytest.mark.chain
 def test_from_scans_and_label_maps_to_figures(folders, capfd):
     configs = []
     for number, path in enumerate(brain_t1.CONFIGS):

@@ -22,6 +22,7 @@ def test_every_stage_takes_its_flags(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.chain
 def test_the_whole_chain(tmp_path, capfd):
     folder = tmp_path / "demo"
     assert demo.main(["demo", f"--output={folder}"]) == 0

@@ -18,7 +18,7 @@ import SimpleITK as sitk
 
 from data.manifest import read_manifest
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.chain]
 _ROOT = pathlib.Path(__file__).parents[2]
 _KILLS = 5
 
