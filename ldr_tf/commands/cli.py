@@ -82,7 +82,7 @@ def _main(run, flag_values, description, argv, more_help):
     if any(word in ("--help", "-h", "-help", "--helpfull") for word in argv[1:]):
         show([_help(description, flag_values) + more_help], sys.stdout)
         return 0
-    if any(word in ("--version", "-version") for word in argv[1:]):
+    if _shows_version(flag_values) and any(w in ("--version", "-version") for w in argv[1:]):
         show([f"{_name(argv[0])} {ldr_tf.__version__}"], sys.stdout)
         return 0
     # Quiet unless asked otherwise: TensorFlow's start-up lines would hide our own.
@@ -126,6 +126,11 @@ def _refuse(command, sentence):
     return BAD_INPUT
 
 
+def _shows_version(flag_values):
+    """Whether --version is not a flag of the command's own, such as the version of an export."""
+    return "version" not in flag_values
+
+
 def _name(command):
     return os.path.splitext(os.path.basename(command))[0]
 
@@ -136,5 +141,6 @@ def _help(description, flag_values):
         flag = flag_values[name]
         default = "" if flag.default is None else f" (default: {flag.default})"
         lines.append(f"  --{name}: {flag.help}{default}")
-    lines.append("  --version: show the version and end")
+    if _shows_version(flag_values):
+        lines.append("  --version: show the version and end")
     return "\n".join(lines)

@@ -120,6 +120,16 @@ def test_the_version(capsys):
     assert call(capsys, ["--version"]) == (0, f"thing {ldr_tf.__version__}\n", "")
 
 
+def test_a_command_may_have_a_version_of_its_own(capsys):
+    own = cli.new_flags()
+    version = flags.DEFINE_integer("version", 1, "of the model", flag_values=own)
+    seen = []
+    cli.main(lambda: seen.append(version.value), own, "Exports.", ["export", "--version", "3"])
+    assert seen == [3]
+    cli.main(lambda: None, own, "Exports.", ["export", "--help"])
+    assert capsys.readouterr().out.count("--version") == 1
+
+
 def test_running_out_of_memory_is_one_sentence(capsys):
     def fail():
         raise MemoryError
