@@ -180,6 +180,7 @@ def _use_volumes(folder):
     manifest = types.SimpleNamespace(
         path=os.path.join(folder, "set.json"),
         image_size=SIZE,
+        allow_external=False,
         locate=lambda key: ("a", key),
         file_path=lambda _: os.path.join(folder, "a.h5"),
     )
