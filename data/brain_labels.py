@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from ldr_tf.errors import InputError
+
 NUMBERINGS = ("freesurfer", "oasis35", "muse")
 """FreeSurfer's; 1 to 35, as in the public OASIS label files; MUSE's, see `freesurfer_table`."""
 
@@ -89,3 +91,23 @@ def freesurfer_table(numbering):
     for number in _MUSE_CORTEX:
         table[number] = _LEFT_CORTEX if number % 2 else _RIGHT_CORTEX
     return table
+
+
+def to_freesurfer(labels, numbering, path):
+    """Returns labels in FreeSurfer's numbers, uint16, see `freesurfer_table`.
+
+    Args:
+      labels: integers of any shape.
+      numbering: one of NUMBERINGS.
+      path: their file, for the sentence.
+
+    Raises:
+      InputError: a label beyond the numbering.
+    """
+    table = freesurfer_table(numbering)
+    if labels.min() < 0 or labels.max() >= len(table):
+        raise InputError(
+            f"{path}: labels must lie in 0..{len(table) - 1} in the numbering {numbering}, not in "
+            f"{labels.min()}..{labels.max()}."
+        )
+    return table[labels].astype(np.uint16)

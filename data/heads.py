@@ -3,9 +3,9 @@
 import numpy as np
 import SimpleITK as sitk
 
+from data.brain_labels import to_freesurfer
 from data.synthetic import paint_pair
 from ldr_tf import imaging
-from ldr_tf.errors import InputError
 
 _FLUID_AROUND = 24
 _LARGEST = 499
@@ -54,7 +54,7 @@ def align_label_map(label_image, reference, number):
     return labels, sitk.Cast(painted, sitk.sitkUInt8)
 
 
-def align_head(scan, label_image, table, reference):
+def align_head(scan, label_image, numbering, reference, path):
     """Aligns the brain of a scanned head to the reference's by an affine map.
 
     The brain is what the labels cover, closed by 3 voxels.
@@ -62,24 +62,22 @@ def align_head(scan, label_image, table, reference):
     Args:
       scan: SimpleITK image of the head.
       label_image: SimpleITK image of the brain's labels; taken to the scan's grid where needed.
-      table: array from the numbers of the labels to FreeSurfer's, 0 for what has no name there.
+      numbering: of the labels, see `data.brain_labels.NUMBERINGS`.
       reference: SimpleITK image, a skull-stripped T1 scan.
+      path: the labels' file, for messages.
 
     Returns:
       (labels in FreeSurfer's numbers, stripped scan), SimpleITK images on the reference's grid.
 
     Raises:
-      InputError: labels beyond the table; see also `ldr_tf.imaging.align`.
+      InputError: labels beyond the numbering; see also `ldr_tf.imaging.align`.
     """
     placed = imaging.resample(label_image, imaging.grid_of(scan), "nearest")
     labels = imaging.to_array(placed).astype(np.int32)
-    if labels.min() < 0 or labels.max() >= len(table):
-        raise InputError(
-            f"labels must lie in 0..{len(table) - 1}, not in {labels.min()}..{labels.max()}."
-        )
+    numbered = to_freesurfer(labels, numbering, path)
     brain = np.where(_hull(labels > 0), imaging.to_array(scan), 0).astype(np.float32)
     stripped = imaging.to_image(brain, scan)
-    return _aligned(stripped, imaging.to_image(table[labels].astype(np.uint16), scan), reference)
+    return _aligned(stripped, imaging.to_image(numbered, scan), reference)
 
 
 def _aligned(scan, labels, reference):

@@ -40,13 +40,11 @@ _OUTPUT = flags.DEFINE_string(
 
 
 def run():
-    from data.brain_labels import freesurfer_table
     from data.heads import align_head, align_label_map
     from data.sources import find_sources
     from ldr_tf import imaging
 
     sources = find_sources(_HEADS.value, label_maps="*")
-    table = freesurfer_table(_NUMBERS.value)
     for source in sources:
         if source.labels is None:
             raise InputError(f"{source.path}: has no labels; they say where the brain is.")
@@ -62,7 +60,9 @@ def run():
                     aligned, scan = align_label_map(image, reference, number)
                 else:
                     scan = imaging.read_scan(source.image)
-                    aligned, scan = align_head(scan, image, table, reference)
+                    aligned, scan = align_head(
+                        scan, image, _NUMBERS.value, reference, source.labels
+                    )
                 imaging.write_image(scan, brain)
                 imaging.write_image(aligned, labels)  # last: marks the head as done
             progress.advance(source.name)

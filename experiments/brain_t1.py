@@ -20,10 +20,9 @@ import csv
 import os
 import sys
 
-import numpy as np
 from absl import flags
 
-from data.brain_labels import BRAIN_LABELS, NUMBERINGS, freesurfer_table
+from data.brain_labels import BRAIN_LABELS, NUMBERINGS, to_freesurfer
 from data.manifest import read_manifest, write_manifest
 from data.sources import find_sources
 from experiments import align_heads, evaluate, prepare
@@ -185,13 +184,8 @@ def _renumber(source, target):
 
     image = imaging.read_labels(source)
     labels = imaging.to_array(image).astype(int)
-    table = freesurfer_table(_NUMBERS.value)
-    if labels.min() < 0 or labels.max() >= len(table):
-        raise InputError(
-            f"{source}: labels must lie in 0..{len(table) - 1} with "
-            f"--validation_numbers={_NUMBERS.value}, not in {labels.min()}..{labels.max()}."
-        )
-    imaging.write_image(imaging.to_image(table[labels].astype(np.uint16), image), target)
+    numbered = to_freesurfer(labels, _NUMBERS.value, source)
+    imaging.write_image(imaging.to_image(numbered, image), target)
 
 
 def _write_schemes(source, target):

@@ -1,10 +1,12 @@
 """Whole heads become brains where the reference's brain lies."""
 
 import numpy as np
+import pytest
 import SimpleITK as sitk
 
-from data.brain_labels import BRAIN_LABELS, freesurfer_table
+from data.brain_labels import BRAIN_LABELS, freesurfer_table, to_freesurfer
 from data.heads import align_head, align_label_map, strip_map
+from ldr_tf.errors import InputError
 from ldr_tf.imaging import Grid, to_array, to_image
 
 SIZE = (40, 44, 48)
@@ -69,7 +71,7 @@ def test_a_scanned_head_is_stripped_by_its_labels_and_comes_to_the_reference():
     scan = image(shade[moved])
     # MUSE's numbers: left white matter 82, a left gyrus 101, left lateral ventricle 52.
     muse = image(np.select([moved == 2, moved == 3, moved == 4], [82, 101, 52]).astype(np.float32))
-    labels, brain = align_head(scan, muse, freesurfer_table("muse"), reference)
+    labels, brain = align_head(scan, muse, "muse", reference, "h_seg.nii")
     got = to_array(labels)
     assert set(np.unique(got)) == {0, 2, 3, 4}
     for value in (2, 3):
@@ -89,6 +91,11 @@ def test_numbers_of_muse_by_hand():
     assert table[[71, 95, 1, 0]].tolist() == [0, 0, 0, 0]
     named = set(BRAIN_LABELS.values()) - {30, 31, 62, 63}  # vessels, choroid plexus
     assert set(table) - {0} == named
+
+
+def test_a_label_beyond_the_numbering_is_refused_with_its_file():
+    with pytest.raises(InputError, match=r"h_seg.nii: labels must lie in 0\.\.35 .* 0\.\.36"):
+        to_freesurfer(np.arange(37), "oasis35", "h_seg.nii")
 
 
 def test_numbers_of_the_other_numberings():
