@@ -109,7 +109,7 @@ class NetworkMethod:
     def _registered(self, case, affine):
         scans = [case.scans[name] for name in ("fixed", "moving")]
         if not self._warm:
-            register(*scans, self._model, affine=affine)
+            register(*scans, self._model, affine=affine, refine_steps=0)
             self._warm = True
         labels = case.scans["moving_labels"]
         with PeakMemory() as memory:

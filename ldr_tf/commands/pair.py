@@ -1,6 +1,5 @@
 """One pair of ldr-register: files in, a registration, a folder of results out."""
 
-import contextlib
 import dataclasses
 import json
 import os
@@ -18,6 +17,7 @@ from ldr_tf.notices import Notices
 from ldr_tf.records import Record, setting
 from ldr_tf.registration.options import RegistrationOptions
 from ldr_tf.registration.pair import PairFiles, ScanPair, read_pair
+from ldr_tf.registration.stages import since, stage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,10 +135,10 @@ def register_pair(pair, setup, screen, observer=None):
         )
         seconds.update(result.seconds)
         with results_of(output) as folder:
-            with _timed(seconds, "preview"):
+            with stage(seconds, "preview"):
                 _write_preview(folder, pair.scans, result)
             pair.scans = None  # ITK needs memory to write
-            with _timed(seconds, "write"), screen.native():
+            with stage(seconds, "write"), screen.native():
                 _write_images(folder, result, setup.files)
             names = sorted([*os.listdir(folder), SUMMARY])
             summary = {
@@ -163,18 +163,6 @@ def is_finished(paths, setup):
         and summary.get("finished") is True
         and all(os.path.isfile(os.path.join(paths.output, str(name))) for name in names)
     )
-
-
-def since(start):
-    """Returns the seconds since a time.perf_counter()."""
-    return round(time.perf_counter() - start, 3)
-
-
-@contextlib.contextmanager
-def _timed(seconds, stage):
-    start = time.perf_counter()
-    yield
-    seconds[stage] = since(start)
 
 
 def _write_images(folder, result, options):

@@ -46,14 +46,16 @@ from tqdm import tqdm
 
 from ldr_tf.commands import batch, cli, report, results
 from ldr_tf.commands.folder import held, is_same_place
-from ldr_tf.commands.pair import FileOptions, ReadPair, Setup, check_pair, register_pair, since
+from ldr_tf.commands.pair import FileOptions, ReadPair, Setup, check_pair, register_pair
 from ldr_tf.commands.quiet import quiet_xla
 from ldr_tf.commands.screen import Screen, define_flags
 from ldr_tf.errors import InputError
 from ldr_tf.files import check_output_folder
+from ldr_tf.registration import memory
 from ldr_tf.registration.options import RegistrationOptions
 from ldr_tf.registration.pair import PairFiles
 from ldr_tf.registration.pair_lists import read_pairs
+from ldr_tf.registration.stages import since
 
 FLAGS = cli.new_flags()
 _MODEL = flags.DEFINE_string(
@@ -141,6 +143,7 @@ def _run_pair(options, files, paths, screen):
     with held(paths.output):
         with screen.native():
             pair = ReadPair.read(paths, files)
+        memory.spare(pair.scans)
         # TensorFlow takes seconds to import: bad scans have been refused by now.
         start = time.perf_counter()
         import tensorflow  # noqa: F401

@@ -24,9 +24,6 @@ from ldr_tf.metrics import jacobian
 from ldr_tf.metrics.moments import Moments, PairedMoments
 from ldr_tf.metrics.overlap import label_overlap
 
-_PIECE = 1 << 20
-"""Voxels of a slab in which folds are looked for."""
-
 
 def foreground_correlation(fixed, *others):
     """Returns the Pearson correlation of arrays with a fixed one inside its foreground.
@@ -172,7 +169,7 @@ def folding(field):
             folded = np.count_nonzero(jacobian.folded_voxels(piece, steps)[..., inner])
         return folded, forward, Moments.of(ahead)
 
-    pieces = list(slabs(grid, voxels=_PIECE))
+    pieces = list(slabs(grid))
     # Two slices are the least that has differences.
     if len(pieces) > 1 and pieces[-1][1] - pieces[-1][0] < 2:
         pieces[-2:] = [(pieces[-2][0], depth)]

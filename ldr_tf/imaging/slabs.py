@@ -10,19 +10,19 @@ import SimpleITK as sitk
 from ldr_tf.imaging.arrays import to_image
 from ldr_tf.imaging.grid import Grid
 
-_VOXELS = 1 << 22
-"""Of a slab, about."""
+_VOXELS = 1 << 20
+"""Of a slab, about. As many slabs as there are cores are worked on at a time, and a field's voxel
+takes some hundred bytes then."""
 
 
-def slabs(grid, overlap=0, voxels=_VOXELS):
+def slabs(grid, overlap=0):
     """Yields (first slice, slice after the last) of slabs that cover a grid along its third axis.
 
     Args:
       grid: a Grid.
       overlap: slices that the next slab has in common with one.
-      voxels: of a slab, at most, where that is a slice or more.
     """
-    step = max(1, voxels // (grid.size[0] * grid.size[1]))
+    step = max(1, _VOXELS // (grid.size[0] * grid.size[1]))
     for start in range(0, grid.size[2] - overlap, step):
         yield start, min(start + step + overlap, grid.size[2])
 

@@ -21,6 +21,11 @@ def warp(image, flow):
     return _sampled(image, flow, True)
 
 
+def flow_gradient(image, flow, upstream):
+    """As `ldr_tf.ops.warp.warp_gradient`."""
+    return _POSITION_GRADIENT[True](image, flow, upstream)
+
+
 def sample(image, positions):
     """As `ldr_tf.ops.warp.sample`."""
     return _sampled(image, positions, False)

@@ -42,6 +42,20 @@ def warp(image, flow, compiled=True):
     return plain_warp.warp(image, flow, spatial_size(image))
 
 
+def warp_gradient(image, flow, upstream):
+    """Returns the gradient of `sum(upstream * warp(image, flow))` by the flow, compiled.
+
+    Args:
+      image, flow: as in `warp`.
+      upstream: [batch, x, y, z, channels].
+
+    Returns:
+      [batch, x, y, z, 3]; zero along an axis where coordinates were clamped.
+    """
+    _check(image, flow)
+    return fused_warp.flow_gradient(image, flow, upstream)
+
+
 def warp_nearest(image, flow):
     """As `warp`, but takes the nearest voxel; for labels of any type."""
     _check(image, flow)

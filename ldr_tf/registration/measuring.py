@@ -8,9 +8,6 @@ from ldr_tf.evaluation import scans
 from ldr_tf.imaging import to_array, to_image
 from ldr_tf.registration import checks, evidence
 
-_PIECE = 1 << 20
-"""Voxels of a slab of which the correlation is collected."""
-
 
 def measure(
     pair, working, alignment, fields, displacement, moving, covered, warped_labels, notices
@@ -68,7 +65,7 @@ def _correlation(fixed, moving, covered):
         here, warped = (imaging.array_view(image, start, stop) for image in (fixed, covered))
         return scans.foreground_moments(threshold, here, imaging.array_view(unmoved), warped)
 
-    return scans.correlations(imaging.in_threads(of_slab, imaging.slabs(grid, voxels=_PIECE)))
+    return scans.correlations(imaging.in_threads(of_slab, imaging.slabs(grid)))
 
 
 def inverse_figures(distances, moving):

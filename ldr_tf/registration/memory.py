@@ -6,6 +6,8 @@ were fitted to measured peaks, see docs/output.md.
 """
 
 import math
+import os
+import sys
 
 import psutil
 
@@ -19,7 +21,11 @@ _SCALAR, _VECTOR = 4, 12
 _PROGRAM = 680 * _MB
 _COMPILED = 480 * _MB
 _KEPT = 700 * _MB
-"""What TensorFlow keeps of a refinement once it is done."""
+"""What TensorFlow keeps of a refinement once it is done, unless it returns it."""
+
+_RETURNS = "TF_ONEDNN_USE_SYSTEM_ALLOCATOR"
+_LARGE = 64_000_000
+"""Voxels of a scan from which on what TensorFlow keeps is missed more than the time it saves."""
 
 _NETWORK = 100 * _MB, 130
 _REFINEMENT, _FROM_FLOW = 117, 165
@@ -35,6 +41,25 @@ _LIMITS = (
         "/sys/fs/cgroup/memory/memory.usage_in_bytes",
     ),
 )
+
+
+def spare(pair):
+    """Has TensorFlow return memory, where a scan is large, instead of keeping it for what follows.
+
+    By itself it keeps as much as its largest step took. Returning it costs a refinement a third
+    more seconds: the system clears every page anew. To be called before TensorFlow is imported;
+    without effect later.
+
+    Args:
+      pair: the ScanPair.
+    """
+    largest = max(scan.GetNumberOfPixels() for scan in (pair.fixed, pair.moving))
+    if largest >= _LARGE and "tensorflow" not in sys.modules:
+        os.environ.setdefault(_RETURNS, "1")
+
+
+def _returned():
+    return os.environ.get(_RETURNS, "0").lower() in ("1", "true")
 
 
 def estimate(pair, frame, model, steps, options):
@@ -61,7 +86,8 @@ def estimate(pair, frame, model, steps, options):
         grid = imaging.refinement_grid(pair.fixed, pair.moving, frame.box)
         a_voxel = _REFINEMENT if model is None else _FROM_FLOW
         peaks.append(kept + scans + _COMPILED + a_voxel * math.prod(grid.size))
-        kept += min(_KEPT, _COMPILED + a_voxel * math.prod(grid.size))
+        if not _returned():
+            kept += min(_KEPT, _COMPILED + a_voxel * math.prod(grid.size))
     results = (_SCALAR + _VECTOR) * fixed
     if pair.moving_labels is not None:
         results += pair.moving_labels.GetSizeOfPixelComponent() * fixed

@@ -7,9 +7,8 @@ from ldr_tf.errors import InputError
 from ldr_tf.imaging import AFFINE_METHODS
 from ldr_tf.records import Record, setting
 
-_STEPS_ALONE = 100
-"""Steps of refinement where there is no model and nothing else was said."""
-
+QUALITIES = {"fast": (0, 30), "balanced": (10, 100), "best": (50, 200)}
+"""Steps of refinement, after a model's answer and without a model."""
 
 _LARGEST = 3.4e38
 """About the largest float32."""
@@ -26,10 +25,18 @@ class RegistrationOptions(Record):
         "by a Dice of 0.85, else full",
         choices=AFFINE_METHODS,
     )
+    quality: str = setting(
+        "balanced",
+        "how much time to spend: fast (the model's answer), balanced (a short refinement of it on "
+        "the pair itself) or best (a long one)",
+        choices=tuple(QUALITIES),
+    )
     refine_steps: Optional[int] = setting(
         None,
-        "steps of refinement on the pair itself, after the model (by default 0; without a model "
-        f"{_STEPS_ALONE})",
+        "steps of refinement, in place of those that quality stands for: "
+        + ", ".join(f"{name} {after}" for name, (after, _) in QUALITIES.items())
+        + "; without a model "
+        + ", ".join(str(alone) for _, alone in QUALITIES.values()),
         least=0,
     )
     diffeomorphic: bool = setting(False, "refine by a velocity field: no folds")
@@ -64,8 +71,12 @@ class RegistrationOptions(Record):
         Raises:
           InputError: a kind of refinement was chosen, but there is to be none.
         """
-        default = _STEPS_ALONE if alone else 0
-        steps = default if self.refine_steps is None else self.refine_steps
+        steps = QUALITIES[self.quality][alone]
+        if self.refine_steps is not None:
+            steps = self.refine_steps
         if self.diffeomorphic and not steps:
-            raise InputError("diffeomorphic is a kind of refinement and needs refine_steps.")
+            raise InputError(
+                "diffeomorphic is a kind of refinement, of which there is none: quality must be "
+                "balanced or best, or refine_steps above 0."
+            )
         return steps

@@ -6,9 +6,7 @@ affine map to one displacement field, resample the original moving scan once thr
 measure.
 """
 
-import contextlib
 import dataclasses
-import time
 
 import numpy as np
 import SimpleITK as sitk
@@ -22,6 +20,7 @@ from ldr_tf.registration.options import RegistrationOptions
 from ldr_tf.registration.pair import ScanPair
 from ldr_tf.registration.refinement import prepare_refinement, refine_scans
 from ldr_tf.registration.result import RegistrationResult
+from ldr_tf.registration.stages import stage
 from ldr_tf.registration.working import Frame, prepare
 
 
@@ -81,17 +80,17 @@ def register(
             diffeomorphic=options.diffeomorphic,
             box=frame.box,
         )
-    with _timed(seconds, "affine"):
+    with stage(seconds, "affine"):
         alignment = imaging.align(fixed, moving, options.affine)
     affine = alignment.transform
-    with _timed(seconds, "prepare"):
+    with stage(seconds, "prepare"):
         working = prepare(fixed, moving, alignment, model, frame, notices)
     if model is not None:
-        with _timed(seconds, "network"):
+        with stage(seconds, "network"):
             flow = model.flow(working.fixed, working.moving)
             fields["network"] = imaging.flow_to_displacement(flow, working.grid)
     if steps:
-        with _timed(seconds, "refinement"):
+        with stage(seconds, "refinement"):
             fields["refinement"], refinement = refine_scans(
                 fixed,
                 moving,
@@ -103,10 +102,10 @@ def register(
                 observer=observer,
                 box=working.box,
             )
-    with _timed(seconds, "carry_back"):
+    with stage(seconds, "carry_back"):
         field = list(fields.values())[-1] if fields else _no_displacement(working.grid)
         displacement = imaging.with_affine(field, affine, imaging.grid_of(fixed))
-    with _timed(seconds, "resample"):
+    with stage(seconds, "resample"):
         known = _unknown_in_padding(moving)
         covered = imaging.apply_displacement(
             imaging.as_float32(known), displacement, default=np.nan
@@ -114,14 +113,14 @@ def register(
         warped_labels = None
         if moving_labels is not None:
             warped_labels = imaging.apply_displacement(moving_labels, displacement, "nearest")
-    with _timed(seconds, "measure"):
+    with stage(seconds, "measure"):
         figures = measure(
             pair, working, alignment, fields, displacement, known, covered, warped_labels, notices
         )
     del known
     inverse = residual = None
     if options.inverse:
-        with _timed(seconds, "inverse"):
+        with stage(seconds, "inverse"):
             inverse, distances = imaging.invert(field, affine, displacement, moving)
             residual = inverse_figures(distances, moving)
     background = options.background
@@ -141,13 +140,6 @@ def register(
         seconds=seconds,
         **figures,
     )
-
-
-@contextlib.contextmanager
-def _timed(seconds, stage):
-    start = time.perf_counter()
-    yield
-    seconds[stage] = round(time.perf_counter() - start, 3)
 
 
 def _no_displacement(grid):

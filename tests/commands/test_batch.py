@@ -44,6 +44,7 @@ def case(tmp_path, monkeypatch):
     def call(text, *flags):
         (tmp_path / "pairs.csv").write_text(text)
         command = ["ldr-register", f"--pairs={tmp_path / 'pairs.csv'}", "--model=run"]
+        command += ["--quality=fast"]
         return register.main([*command, f"--output={tmp_path / 'out'}", *flags])
 
     return SimpleNamespace(call=call, folder=tmp_path, loaded=loaded)

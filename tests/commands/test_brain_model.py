@@ -15,6 +15,7 @@ def test_it_registers_made_up_brains(tmp_path):
     scans = [f"--{side}={tmp_path}/nifti/{name}.nii.gz" for side, name in names.items()]
     labels = [f"--{side}_labels={tmp_path}/nifti/{name}_seg.nii.gz" for side, name in names.items()]
     command = [sys.executable, "-m", "ldr_tf.commands.register", "--model=brain-t1"]
+    command += ["--quality=fast"]
     output = tmp_path / "registered"
     done = subprocess.run(
         [*command, *scans, *labels, f"--output={output}"],

@@ -57,7 +57,8 @@ def case(tmp_path, monkeypatch):
 
     def call(*flags, **changed):
         values = {name: tmp_path / f"{name}.nii.gz" for name in images}
-        values.update(model=tmp_path / "run", output=tmp_path / "out", affine="none")
+        values.update(model=tmp_path / "run", output=tmp_path / "out")
+        values.update(affine="none", quality="fast")
         values.update(changed)
         return register.main(["ldr-register", *[f"--{k}={v}" for k, v in values.items()], *flags])
 
@@ -332,6 +333,7 @@ def test_what_was_really_used_is_recorded(case, capsys):
     assert summary["model"]["precision"] == "mixed_bfloat16"
     assert summary["settings"] == {
         "affine": "none",
+        "quality": "fast",
         "refine_steps": None,
         "diffeomorphic": False,
         "inverse": True,

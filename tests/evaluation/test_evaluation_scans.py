@@ -5,7 +5,15 @@ import pytest
 import SimpleITK as sitk
 
 from ldr_tf.evaluation import scans
-from ldr_tf.imaging import Grid, Points, flow_to_displacement, to_array, to_image, with_affine
+from ldr_tf.imaging import (
+    Grid,
+    Points,
+    flow_to_displacement,
+    slabs,
+    to_array,
+    to_image,
+    with_affine,
+)
 from ldr_tf.metrics import folding, jacobian
 
 SIZE = (8, 9, 10)
@@ -50,7 +58,7 @@ def test_folds_and_jacobian_do_not_depend_on_the_slabs(monkeypatch, voxels):
     whole, image = scans.folding(field), to_array(scans.jacobian_image(field))
     np.testing.assert_allclose(image[:-1, :-1, :-1], scans.jacobian_determinant(field), rtol=1e-4)
     np.testing.assert_array_equal(image[:, :, -1], image[:, :, -2])
-    monkeypatch.setattr(scans, "_PIECE", voxels)
+    monkeypatch.setitem(slabs.__globals__, "_VOXELS", voxels)
     assert scans.folding(field) == pytest.approx(whole)
 
 

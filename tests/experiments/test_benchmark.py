@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from experiments import benchmark
+from experiments import benchmark, make_phantoms
 from experiments.benchmarks import common, export, flows
 
 
@@ -70,6 +70,26 @@ def test_export():
     assert times[0]["default_to_this"] == 1.0
     # 1,548,528 weights of four bytes, and the graph
     assert 4 * 1548528 < size["bytes"] < 7e6
+
+
+@pytest.mark.slow
+@pytest.mark.chain
+def test_shell(tmp_path, capfd):
+    made = [f"--output={tmp_path}", "--kind=brain", "--count=2", "--size=32", "--nifti=2"]
+    assert make_phantoms.main(["make_phantoms", *made]) == 0
+    names = [f"nifti/00{n}{end}.nii.gz" for end in ("", "_seg") for n in (0, 1)]
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("fixed,moving,fixed_labels,moving_labels\n" + ",".join(names) + "\n")
+    flags = [f"--pairs={pairs}", "--model=none", "--steps=0,10", f"--output={tmp_path}"]
+    assert run("shell", *flags) == 0
+    rows = json.loads((tmp_path / "shell.json").read_text())["rows"]
+    assert [row["method"] for row in rows] == [f"ldr-register, {n} steps" for n in (0, 10)]
+    assert rows[1]["dice"] > rows[0]["dice"] + 0.02
+    assert all(row["cpu_seconds"] > row["seconds"] / 2 > 0.1 for row in rows)
+    assert (tmp_path / "shell.png").stat().st_size > 5000
+    pairs.write_text("fixed,moving\n" + ",".join(names[:2]) + "\n")
+    assert run("shell", *flags) == 2
+    assert "every pair needs fixed_labels" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

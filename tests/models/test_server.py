@@ -77,12 +77,14 @@ def test_a_flow_of_half_precision(serve, moving_run, pair, tmp_path):
 
 def register_at(server, scans, output, *flags, name=NAME):
     address = f"--model=grpc://{server.address}/{name}"
-    return register.main(["ldr-register", address, *scans, f"--output={output}", *flags])
+    words = [address, "--quality=fast", *scans, f"--output={output}", *flags]
+    return register.main(["ldr-register", *words])
 
 
 def test_the_command_does_what_the_run_does(server, moving_run, scans, tmp_path):
     here, there = tmp_path / "here", tmp_path / "there"
-    words = [f"--model={moving_run}", *scans, "--affine=none", f"--output={here}"]
+    words = [f"--model={moving_run}", "--quality=fast", *scans, "--affine=none"]
+    words += [f"--output={here}"]
     assert register.main(["ldr-register", *words]) == 0
     assert register_at(server, scans, there, "--affine=none", "--retries=1") == 0
     wanted = displacement(here)
@@ -257,7 +259,13 @@ def test_real_message_sizes(serve, tmp_path):
 
     scans = write_scans(tmp_path, [volume[0, ..., 0] for volume in volumes])
     assert register_at(server, scans, tmp_path / "remote", "--affine=none", name="big") == 0
-    more = [*scans, "--affine=none", f"--model={run}", f"--output={tmp_path / 'here'}"]
+    more = [
+        *scans,
+        "--affine=none",
+        "--quality=fast",
+        f"--model={run}",
+        f"--output={tmp_path / 'here'}",
+    ]
     assert register.main(["ldr-register", *more]) == 0
     here, there = displacement(tmp_path / "here"), displacement(tmp_path / "remote")
     np.testing.assert_allclose(there, here, atol=2e-3)

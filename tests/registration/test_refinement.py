@@ -3,12 +3,16 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import tensorflow as tf
 
 from data.phantoms import make_subject
 from ldr_tf import imaging
 from ldr_tf.config import ImageConfig
 from ldr_tf.errors import InputError
+from ldr_tf.losses.similarity import local_correlation_loss
 from ldr_tf.metrics.jacobian import folded_voxels, jacobian_determinant
+from ldr_tf.ops.flow import jacobian_determinant as jacobian_of_flow
+from ldr_tf.ops.warp import warp, warp_nearest
 from ldr_tf.registration.refinement import (
     RefinementConfig,
     descent,
@@ -16,6 +20,7 @@ from ldr_tf.registration.refinement import (
     refine_scans,
     refine_volumes,
 )
+from ldr_tf.registration.refinement.level import Level, Scan
 
 SIZE = (32, 34, 36)  # a half resolution is tried from 32 on
 
@@ -163,7 +168,45 @@ def test_what_is_compiled_ahead_is_what_runs(pair):
     config = RefinementConfig(steps=4, spacing=3.0, fine=True)
     descent.compile_ahead(SIZE, config, coarse=True).result()
     levels = [descent._level(size, kept) for size, kept, _ in descent._levels(SIZE, config, True)]
-    traces = [level.step.experimental_get_tracing_count() for level in levels]
-    assert len(levels) == 2 and traces == [1, 1]
+    parts = [
+        part
+        for level in levels
+        for part in (level.flow, level._unlike, level._folds, level._update)
+    ]
+    assert len(levels) == 2
+    assert [part.experimental_get_tracing_count() for part in parts] == [1] * len(parts)
     refine(fixed, moving, None, config)
-    assert [level.step.experimental_get_tracing_count() for level in levels] == traces
+    assert [part.experimental_get_tracing_count() for part in parts] == [1] * len(parts)
+
+
+@pytest.mark.parametrize("diffeomorphic", [False, True])
+def test_a_step_goes_down_the_gradient_of_a_plain_tape(diffeomorphic):
+    size, corner = (9, 10, 11), (1.0, 0.0, 1.0)
+    config = RefinementConfig(1, diffeomorphic, spacing=2.0, window=3, least_jacobian=0.9)
+    level, rng = Level(size, config), np.random.default_rng(3)
+    fixed, moving = (
+        Scan(
+            tf.constant(rng.random((1, *size, 1)), tf.float32),
+            tf.constant(rng.random((1, *size, 1)) > 0.05, tf.float32),
+        )
+        for _ in range(2)
+    )
+    coefficients = level.coefficients(tf.constant(rng.normal(0, 0.5, (1, *size, 3)), tf.float32))
+    with tf.GradientTape() as tape:
+        tape.watch(coefficients)
+        flow = level._flow(coefficients)
+        warped = warp(moving.intensity, flow, compiled=False)
+        known = tf.minimum(fixed.known, warp_nearest(moving.known, tf.stop_gradient(flow)))
+        cost = local_correlation_loss(fixed.intensity, warped, 3, config.epsilon, known)[0]
+        lacking = tf.nn.relu(0.9 - jacobian_of_flow(flow, corner))
+        cost += config.fold_weight * tf.reduce_mean(tf.square(lacking))
+    expected = tape.gradient(cost, coefficients)
+    with tf.GradientTape() as tape:
+        tape.watch(coefficients)
+        flow = level.flow(coefficients)
+    value, upstream = level.cost(fixed, moving, flow, corner)
+    gradient = tape.gradient(flow, coefficients, upstream)
+    assert float(value) == pytest.approx(float(cost), rel=1e-4)
+    scale = float(tf.reduce_max(tf.abs(expected)))
+    assert scale > 1e-4
+    np.testing.assert_allclose(gradient, expected, atol=1e-3 * scale)

@@ -40,8 +40,8 @@ class FakeModel(RegistrationModel):
         return self.function(fixed[0, ..., 0], moving[0, ..., 0])[None].astype(np.float32)
 
 
-def register(*arguments, affine="none", **others):
-    return registration.register(*arguments, affine=affine, **others)
+def register(*arguments, affine="none", quality="fast", **others):
+    return registration.register(*arguments, affine=affine, quality=quality, **others)
 
 
 def constant(*voxels):
@@ -402,7 +402,7 @@ def test_notices_of_before_come_first():
 
 def test_options_come_as_a_record_or_one_by_one():
     scan, model = blob((5.0, -3.0, 8.0)), constant(0.0, 0, 0)
-    options = RegistrationOptions(affine="none", inverse=True)
+    options = RegistrationOptions(affine="none", quality="fast", inverse=True)
     assert registration.register(scan, scan, model, options=options).inverse is not None
     result = registration.register(scan, scan, model, options=options, inverse=False)
     assert result.inverse is None and result.alignment.note == "none asked for"

@@ -29,7 +29,7 @@ from ldr_tf.conventions import unit_intensity
 from ldr_tf.errors import InputError
 from ldr_tf.ops.flow import resize, resize_flow
 from ldr_tf.ops.warp import spatial_size
-from ldr_tf.registration.refinement.level import Level
+from ldr_tf.registration.refinement.level import Level, Scan
 
 _LEAST_SIDE = 32
 """Smallest side, in voxels, for which steps at half the resolution are worth taking."""
@@ -109,13 +109,15 @@ def refine(fixed, moving, flow, config, observer=None, known=None):
         raise ValueError(f"flow must be {(*size, 3)}, not {np.shape(flow)}.")
     levels = _levels(size, config, coarse=flow is None)
     if known is None:
-        known = (np.ones(size), np.ones(size))
-    fixed, moving = (
-        tf.constant(np.stack([unit_intensity(np.float32(volume)), there > 0], -1), tf.float32)[None]
+        known = (np.ones(size, bool),) * 2
+    scans = [
+        Scan(_tensor(unit_intensity(np.float32(volume))), _tensor(np.asarray(there) > 0))
         for volume, there in zip((fixed, moving), known)
-    )
-    flow = tf.constant(np.zeros((*size, 3)) if flow is None else flow, tf.float32)[None]
-    return _descend(fixed, moving, flow, levels, observer)[0].numpy()
+    ]
+    flow = np.zeros((*size, 3), np.float32) if flow is None else flow
+    if not levels:
+        return np.float32(flow)
+    return _descend(*scans, tf.constant(flow, tf.float32)[None], levels, observer)[0].numpy()
 
 
 def compile_ahead(size, config, coarse):
@@ -170,6 +172,10 @@ def _half(size):
     return tuple(n // 2 for n in size)
 
 
+def _tensor(volume):
+    return tf.constant(volume, tf.float32)[None, ..., None]
+
+
 def _descend(fixed, moving, flow, levels, observer):
     """Returns the flow after the steps of all levels; the first one starts from `flow`."""
     count, field, full = 0, None, spatial_size(flow)
@@ -179,16 +185,16 @@ def _descend(fixed, moving, flow, levels, observer):
             coefficients = level.coefficients_of_flow(resize_flow(flow, size))
         else:
             coefficients = level.coefficients(resize_flow(field, size))
-        volumes = [resize(fixed, size), _trusted(resize(moving, size))]
-        zeros = tf.zeros_like(coefficients)
-        state = (coefficients, zeros, zeros, tf.constant(0.0))
+        scans = _resized(fixed, size), _trusted(_resized(moving, size))
+        state = level.start(coefficients)
+        flow = field = coefficients = None  # while the steps need memory
         for _ in range(steps):
-            state, loss = level.step(*volumes, state)
+            state, cost = level.step(*scans, state)
             count += 1
-            if not np.isfinite(loss):
-                raise FloatingPointError(f"the loss of refinement step {count} is {float(loss)}.")
+            if not np.isfinite(cost):
+                raise FloatingPointError(f"the loss of refinement step {count} is {float(cost)}.")
             if observer is not None:
-                observer(count, float(loss))
+                observer(count, float(cost))
         field, flow = level.field(state[0]), level.flow(state[0])
     return resize_flow(flow, full)
 
@@ -203,8 +209,11 @@ _LOCK = threading.Lock()
 _kept_level = functools.lru_cache(maxsize=24)(Level)
 
 
+def _resized(scan, size):
+    return Scan(resize(scan.intensity, size), resize(scan.known, size))
+
+
 def _trusted(moving):
     """Keeps as known only moving voxels whose neighbours are known: the gradient needs them."""
-    unknown = tf.cast(moving[..., 1:] < 0.99, tf.float32)
-    known = 1.0 - tf.nn.max_pool3d(unknown, 3, 1, "SAME")
-    return tf.concat([moving[..., :1], known], -1)
+    unknown = tf.cast(moving.known < 0.99, tf.float32)
+    return Scan(moving.intensity, 1.0 - tf.nn.max_pool3d(unknown, 3, 1, "SAME"))

@@ -1,6 +1,7 @@
 """One grid of a refinement: its splines, its cost and its step; see `descent`."""
 
 import functools
+import typing
 
 import numpy as np
 import tensorflow as tf
@@ -8,9 +9,10 @@ import tensorflow as tf
 from ldr_tf.conventions import AXES
 from ldr_tf.losses.similarity import local_correlation_loss
 from ldr_tf.ops.bspline import cubic_bspline
+from ldr_tf.ops.compiling import compiled_by_shape
 from ldr_tf.ops.flow import jacobian_determinant
 from ldr_tf.ops.velocity import integrate, logarithm
-from ldr_tf.ops.warp import warp, warp_nearest
+from ldr_tf.ops.warp import warp, warp_gradient, warp_nearest
 
 _BETAS = (0.9, 0.999)
 _TINY = 1e-9
@@ -21,11 +23,15 @@ _EQUATIONS = ("bxyzc,ix->biyzc", "bxyzc,iy->bxizc", "bxyzc,iz->bxyic")
 
 
 class Level:
-    """One grid, its splines, and the compiled step on it.
+    """One grid, its splines, and the step on it.
 
     The spline's control points lie `spacing` voxels apart, the first one before the first voxel. A
     velocity field is integrated at these points, which are fewer than the voxels, and the flow is
     interpolated from there, again by splines.
+
+    A step is a chain of small compiled functions, its gradient put together by hand. In one
+    function XLA computes the warped volume anew wherever a window's sum reads it: a step takes half
+    as long again, and so does compiling, and everything in between lies in memory at once.
     """
 
     def __init__(self, size, config):
@@ -39,21 +45,24 @@ class Level:
         self._fit = [_fit_matrix(matrix) for matrix in voxels]
         self._fit_points = inverses
         self._interpolate = [a @ b for a, b in zip(voxels, inverses)]
-        # A step is fastest as one compiled function, but with the squarings in it compiling would
-        # take half a minute; on their own they share one compiled warp.
-        self.step, self.cost = _compiled(self._step, not config.diffeomorphic), self._cost
-        if config.diffeomorphic:
-            self.cost = _compiled(self._cost, True)
-        self.flow = _compiled(self._flow, False)
+        # With the squarings in it compiling would take half a minute; on their own they share one
+        # compiled warp.
+        self.flow = _compiled(self._flow, not config.diffeomorphic)
+        self._unlike = _compiled(_with_gradient(self._dissimilarity))
+        self._folds = _compiled(_with_gradient(self._fold_penalty))
+        self._update = _compiled(self._adam)
         self._size, self._counts, self._ready = size, counts, False
+
+    def start(self, coefficients):
+        """Returns the state of no steps: (coefficients, both moments of Adam, steps taken)."""
+        return coefficients, tf.zeros_like(coefficients), tf.zeros_like(coefficients), 0
 
     def compile(self):
         """Has the step compiled, by running it once on nothing, unless this was done before."""
         if self._ready:
             return
-        volume = tf.zeros((1, *self._size, 2))
-        coefficients = tf.zeros((1, *self._counts, 3))
-        self.step(volume, volume, (coefficients, coefficients, coefficients, tf.constant(0.0)))
+        scan = Scan(*[tf.zeros((1, *self._size, 1))] * 2)
+        self.step(scan, scan, self.start(tf.zeros((1, *self._counts, 3))))
         self._ready = True
 
     def field(self, coefficients):
@@ -73,6 +82,39 @@ class Level:
         velocity = self._spacing * logarithm(values / self._spacing)
         return _product(velocity, self._fit_points)
 
+    def step(self, fixed, moving, state):
+        """Takes a step of Adam.
+
+        Args:
+          fixed, moving: each a Scan on this grid.
+          state: of `start` or of the step before.
+
+        Returns:
+          The new state, and the cost before the step.
+        """
+        coefficients, count = state[0], state[-1]
+        with tf.GradientTape() as tape:
+            tape.watch(coefficients)
+            flow = self.flow(coefficients)
+        cost, upstream = self.cost(fixed, moving, flow, _CORNERS[count % len(_CORNERS)])
+        gradient = tape.gradient(flow, coefficients, upstream)
+        *moved, roughness = self._update(*state[:-1], gradient, tf.constant(count + 1.0))
+        return (*moved, count + 1), cost + roughness
+
+    def cost(self, fixed, moving, flow, corner):
+        """Returns the cost of a flow, without the roughness of its spline, and its gradient.
+
+        Args:
+          fixed, moving: each a Scan on this grid.
+          flow: [1, x, y, z, 3], voxels.
+          corner: towards which |J| takes its differences, three numbers, 0 or 1.
+        """
+        warped = warp(moving.intensity, flow)
+        unlike, upstream = self._unlike(warped, fixed.intensity, _known(fixed, moving, flow))
+        gradient = warp_gradient(moving.intensity, flow, upstream)
+        folds, upstream = self._folds(flow, tf.constant(corner, tf.float32))
+        return unlike + folds, gradient + upstream
+
     def _flow(self, coefficients):
         if not self._config.diffeomorphic:
             return self.field(coefficients)
@@ -80,42 +122,66 @@ class Level:
         flow = self._spacing * integrate(velocity / self._spacing)
         return _product(flow, self._interpolate)
 
-    def _cost(self, fixed, moving, flow, coefficients, corner):
+    def _dissimilarity(self, warped, fixed, known):
         config = self._config
-        # A function compiled on its own computes all gradients, wanted or not; this one is not.
-        loss = _dissimilarity(fixed, tf.stop_gradient(moving), flow, config)
-        loss += config.regularization * _roughness(coefficients) / self._spacing**2
-        lacking = tf.nn.relu(config.least_jacobian - jacobian_determinant(flow, corner))
-        return loss + config.fold_weight * tf.reduce_mean(tf.square(lacking))
+        return local_correlation_loss(fixed, warped, config.window, config.epsilon, known)[0]
 
-    def _step(self, fixed, moving, state):
-        """One step of Adam; the state is (coefficients, both moments, steps taken)."""
-        coefficients, first, second, count = state
-        with tf.GradientTape() as tape:
-            tape.watch(coefficients)
-            corner = tf.gather(_CORNERS, tf.cast(count, tf.int32) % len(_CORNERS))
-            loss = self.cost(fixed, moving, self._flow(coefficients), coefficients, corner)
-        gradient = tape.gradient(loss, coefficients)
+    def _fold_penalty(self, flow, corner):
+        lacking = tf.nn.relu(self._config.least_jacobian - jacobian_determinant(flow, corner))
+        return self._config.fold_weight * tf.reduce_mean(tf.square(lacking))
+
+    def _roughness(self, coefficients):
+        return self._config.regularization * _roughness(coefficients) / self._spacing**2
+
+    def _adam(self, coefficients, first, second, gradient, count):
         # Keras' Adam keeps its moments in variables, which a compiled step, serving one pair after
         # another, would have to recreate for each. Here they are part of the state.
-        count += 1.0
+        roughness, upstream = _with_gradient(self._roughness)(coefficients)
+        gradient += upstream
         first = _BETAS[0] * first + (1 - _BETAS[0]) * gradient
         second = _BETAS[1] * second + (1 - _BETAS[1]) * tf.square(gradient)
         mean, variance = (m / (1 - b**count) for m, b in zip((first, second), _BETAS))
         coefficients -= self._config.learning_rate * mean / (tf.sqrt(variance) + _TINY)
-        return (coefficients, first, second, count), loss
+        return coefficients, first, second, roughness
 
 
-def _compiled(method, fused):
-    """Returns a level's method as a tf.function of its own, see `ldr_tf.ops.compiling`."""
-    return tf.function(functools.partial(method), jit_compile=fused, autograph=False)
+class Scan(typing.NamedTuple):
+    """One of two scans on a level's grid.
+
+    Attributes:
+      intensity: [1, x, y, z, 1], 0..1.
+      known: the same shape, 1 where the scan is known, else 0.
+    """
+
+    intensity: tf.Tensor
+    known: tf.Tensor
 
 
-def _dissimilarity(fixed, moving, flow, config):
-    warped = warp(moving[..., :1], flow)
-    known = tf.minimum(fixed[..., 1:], warp_nearest(moving[..., 1:], tf.stop_gradient(flow)))
-    known = tf.cast(known > 0.99, tf.float32)
-    return local_correlation_loss(fixed[..., :1], warped, config.window, config.epsilon, known)[0]
+def _compiled(function, fused=True):
+    """Returns a tf.function of its own, see `ldr_tf.ops.compiling`."""
+    return tf.function(functools.partial(function), jit_compile=fused, autograph=False)
+
+
+def _with_gradient(function):
+    """Returns a function that returns the value of one and its gradient by the first argument."""
+
+    def both(first, *others):
+        with tf.GradientTape() as tape:
+            tape.watch(first)
+            value = function(first, *others)
+        return value, tape.gradient(value, first)
+
+    return both
+
+
+def _known(fixed, moving, flow):
+    """Returns 1 where both scans are known, else 0."""
+    return _both_known(fixed.known, moving.known, flow)
+
+
+@compiled_by_shape
+def _both_known(fixed, moving, flow):
+    return tf.cast(tf.minimum(fixed, warp_nearest(moving, flow)) > 0.99, tf.float32)
 
 
 def _roughness(field):
