@@ -17,7 +17,8 @@ import time
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from tests.fuzzing.targets import TARGETS, attempt
+from tests.fuzzing.attempt import attempt
+from tests.fuzzing.targets import TARGETS
 
 CASES = 1000
 """Cases of one process."""
@@ -42,7 +43,7 @@ def child(name, number, count, path):
         with open(path, "wb") as file:  # in case this one ends the process
             pickle.dump(content, file)
         done["cases"] += 1
-        problem = attempt(name, content)
+        problem = attempt(TARGETS[name]["use"], content)
         if problem is not None:
             wrong.setdefault(problem.splitlines()[0][:300], content)
 

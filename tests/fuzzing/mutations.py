@@ -67,6 +67,11 @@ def damaged(draw, base, most=4):
     return bytes(content)
 
 
+def named(name, strategy):
+    """Strategy of the files of a folder, {name: bytes}, for one file's strategy."""
+    return strategy.map(lambda content: {name: content})
+
+
 @st.composite
 def damaged_json(draw, base):
     """The bytes of a JSON near `base`, a nested dictionary."""
