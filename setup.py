@@ -64,7 +64,7 @@ setup(
         # The critic's spectral norm; there is no TensorFlow Addons for the modern stack.
         "addons": [f"tensorflow-addons>=0.23,<0.24; {CLASSIC}"],
         # Programs to compare with in experiments.evaluate.
-        "baselines": ["antspyx>=0.5", "itk-elastix>=0.20"],
+        "baselines": ["antspyx>=0.5", "itk-elastix>=0.20", "picsl-greedy>=1.4"],
         # ldr-register --model=grpc://...; warm-up requests in exports.
         "serving": [
             f"tensorflow-serving-api>=2.15.1,<2.16; {CLASSIC}",

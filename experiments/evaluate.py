@@ -73,8 +73,8 @@ _REFINE_STEPS = flags.DEFINE_integer(
 _BASELINE = flags.DEFINE_list(
     "baseline",
     [],
-    "Other programs to compare with: ants (SyN), elastix (affine and B-spline); they need the "
-    "extra `baselines`.",
+    "Other programs to compare with: ants (SyN), elastix (affine and B-spline), greedy; they need "
+    "the extra `baselines`.",
     flag_values=FLAGS,
 )
 _AFFINE = flags.DEFINE_enum(

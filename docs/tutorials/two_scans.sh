@@ -12,13 +12,13 @@ python -m experiments.make_phantoms --kind=brain --count=2 --size="$SIZE" --nift
 # --8<-- [end:scans]
 
 # --8<-- [start:register]
-ldr-register --model=brain-t1 --output="$OUT/registered" \
+ldr-register --model=brain-t1 --quality=fast --output="$OUT/registered" \
     --fixed="$OUT/brains/nifti/000.nii.gz" --fixed_labels="$OUT/brains/nifti/000_seg.nii.gz" \
     --moving="$OUT/brains/nifti/001.nii.gz" --moving_labels="$OUT/brains/nifti/001_seg.nii.gz"
 # --8<-- [end:register]
 
 # --8<-- [start:refine]
-ldr-register --model=brain-t1 --refine_steps=30 --inverse --output="$OUT/refined" \
+ldr-register --model=brain-t1 --quality=best --inverse --output="$OUT/refined" \
     --fixed="$OUT/brains/nifti/000.nii.gz" --fixed_labels="$OUT/brains/nifti/000_seg.nii.gz" \
     --moving="$OUT/brains/nifti/001.nii.gz" --moving_labels="$OUT/brains/nifti/001_seg.nii.gz"
 # --8<-- [end:refine]

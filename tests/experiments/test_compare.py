@@ -18,6 +18,8 @@ def run(phantoms, teacher, folder, *more):
     return compare.main(["compare", *common, *more])
 
 
+@pytest.mark.slow
+@pytest.mark.chain
 def test_arms_add_up(phantoms, student_run, tmp_path, capsys):
     flows = tmp_path / "flows.h5"
     make = [f"--dataset={phantoms}", f"--teacher={student_run}", "--refine_steps=1"]
