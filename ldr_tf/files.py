@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import tempfile
+import time
 
 from ldr_tf.errors import InputError
 from ldr_tf.json_text import json_of, parse_json
@@ -21,6 +22,13 @@ _LONGEST_NAME, _LONGEST_PATH = 255, 4095
 
 _LOCKED_BY = 60
 """Characters of a folder's name in the name of its lock, which stays a name that Linux takes."""
+
+_HOLDER, _OLD = ".writing-", ".old"
+_YOUNG = 60.0
+"""Seconds for which a holder is left alone, locked or not."""
+
+_SWEPT = set()
+"""Folders in which this process has looked for holders: they may hold many files."""
 
 _DETACHED = (".hdr", ".img", ".mhd", ".nhdr")
 """Endings of files that hold a scan together with another one of the same stem."""
@@ -142,14 +150,11 @@ def atomic_path(path):
     """
     path = os.fspath(path)
     folder, name = os.path.split(os.path.abspath(path))
-    # The name stays last: writers choose the format by its ending.
-    holder = tempfile.mkdtemp(prefix=".writing-", dir=folder)
-    try:
+    with _holder(folder) as holder:
+        # The name stays last: writers choose the format by its ending.
         temporary = os.path.join(holder, name)
         yield temporary
         os.replace(temporary, path)
-    finally:
-        shutil.rmtree(holder, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -160,17 +165,56 @@ def replaced_folder(path):
     """
     path = os.path.abspath(path)
     folder, name = os.path.split(path)
-    holder = tempfile.mkdtemp(prefix=".writing-", dir=folder)
-    new, old = os.path.join(holder, name), os.path.join(holder, name + ".old")
+    with _holder(folder) as holder:
+        new, old = os.path.join(holder, name), os.path.join(holder, name + _OLD)
+        try:
+            yield new
+            if os.path.lexists(path):
+                os.replace(path, old)
+            os.replace(new, path)
+        finally:
+            if os.path.lexists(old) and not os.path.lexists(path):
+                os.replace(old, path)
+
+
+@contextlib.contextmanager
+def _holder(folder):
+    """Yields a hidden folder for files in the making, locked as long as it lives."""
+    if folder not in _SWEPT:
+        _SWEPT.add(folder)
+        _sweep(folder)
+    holder = tempfile.mkdtemp(prefix=_HOLDER, dir=folder)
+    descriptor = os.open(holder, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        yield new
-        if os.path.lexists(path):
-            os.replace(path, old)
-        os.replace(new, path)
+        with contextlib.suppress(OSError):  # some file systems lock no folders
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield holder
     finally:
-        if os.path.lexists(old) and not os.path.lexists(path):
-            os.replace(old, path)
         shutil.rmtree(holder, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _sweep(folder):
+    """Deletes what processes that were killed left of their `_holder`s.
+
+    One that was killed between the two renames of `replaced_folder` gets its old folder back.
+    """
+    with os.scandir(folder) as entries:
+        holders = [entry for entry in entries if entry.name.startswith(_HOLDER)]
+    for entry in holders:
+        with contextlib.suppress(OSError):  # it is locked, it has gone, it is no folder
+            if time.time() - entry.stat(follow_symlinks=False).st_mtime < _YOUNG:
+                continue  # it may not be locked yet
+            descriptor = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                for name in os.listdir(entry.path):
+                    target = os.path.join(folder, name.removesuffix(_OLD))
+                    if name.endswith(_OLD) and not os.path.lexists(target):
+                        os.replace(os.path.join(entry.path, name), target)
+                shutil.rmtree(entry.path)
+            finally:
+                os.close(descriptor)
 
 
 @contextlib.contextmanager

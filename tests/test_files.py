@@ -122,3 +122,29 @@ def test_a_new_folder_may_have_as_long_a_name_as_linux_takes(tmp_path):
     with files.new_folder(path) as temporary:
         os.mkdir(temporary)
     assert os.listdir(tmp_path) == ["n" * 240]
+
+
+def test_what_killed_processes_left_goes_and_what_lives_stays(tmp_path):
+    """A holder that nobody locks is swept once it is old; a locked one and foreign files stay."""
+    dead, killed, young, foreign = (
+        tmp_path / name for name in (".writing-a", ".writing-b", ".writing-c", ".writing-file")
+    )
+    for folder in (dead, killed, young):
+        folder.mkdir()
+    (dead / "half.txt").write_text("half")
+    (killed / "model.old").mkdir()
+    (killed / "model.old" / "kept.txt").write_text("kept")
+    foreign.write_text("not ours")
+    with files.atomic_path(tmp_path / "living.txt") as temporary:
+        living = os.path.dirname(temporary)
+        for path in (dead, killed, foreign, living):
+            os.utime(path, (1e9, 1e9))
+        files._SWEPT.clear()
+        with files.atomic_path(tmp_path / "other.txt") as other:
+            open(other, "w").close()
+        open(temporary, "w").close()
+    assert sorted(os.listdir(tmp_path)) == [
+        *[".writing-c", ".writing-file"],
+        *["living.txt", "model", "other.txt"],
+    ]
+    assert (tmp_path / "model" / "kept.txt").read_text() == "kept"
