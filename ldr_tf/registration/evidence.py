@@ -4,7 +4,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from ldr_tf.imaging import foreground_threshold, is_ct, to_array
+from ldr_tf.imaging import foreground_threshold, in_threads, is_ct, to_array
 from ldr_tf.imaging.affine.likeness import binned, correlation_ratio
 from ldr_tf.imaging.padding import without_padding
 from ldr_tf.registration.checks import Evidence
@@ -53,7 +53,7 @@ def gather(fixed, moved, spacing, alignment, folds_percent=None, rims=None):
 
 def rims_of(fixed, moving):
     """Returns the `rim` of both scans, or None where either is a CT or shows too little."""
-    found = [rim(scan) for scan in (fixed, moving)]
+    found = list(in_threads(rim, [(fixed,), (moving,)]))
     return None if None in found else tuple(found)
 
 
