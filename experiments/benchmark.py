@@ -22,6 +22,7 @@ SUBJECTS = {
     "inference": "a pair registered, fast and naive, by students and teachers; warps",
     "growth": "the student's time and memory against volume size, batch and cascades",
     "flows": "a store of teacher flows: bytes, error of half precision, time to write and read",
+    "serving": "an exported model under load: latency, memory, wrong requests, a restart",
     "shell": "scans registered from the shell: Dice against seconds, other programs beside us",
     "train": "a step of each arm, against the least that it must do",
 }

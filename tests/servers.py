@@ -1,13 +1,12 @@
 """Networks that move visibly, their exports, and a PredictionService in this process."""
 
-import concurrent.futures
 import contextlib
 import threading
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
+from experiments.prediction_server import PredictionServer
 from ldr_tf.config import NetworkConfig, RunConfig
 from ldr_tf.networks.cascade import CascadeNetwork
 from ldr_tf.runs.checkpoints import write_run
@@ -50,60 +49,28 @@ def levels():
     return np.stack([volumes[0], volumes[1]]), np.stack([volumes[1], volumes[2]])
 
 
-class PredictionServer:
-    """Serves exports over loopback with tensorflow-serving-api's own service definition.
+class WatchedServer(PredictionServer):
+    """A PredictionServer whose answers can be held back.
 
     Attributes:
-      address: HOST:PORT.
       asked: names of the signatures asked for, in order.
       gate: cleared, it holds every answer back until it is set.
       entered: set once a request is being answered.
     """
 
     def __init__(self, models, port=0, credentials=None):
-        import grpc
-        from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
-
-        loaded = {name: tf.saved_model.load(str(folder)) for name, folder in models.items()}
         self.asked, self.gate, self.entered = [], threading.Event(), threading.Event()
         self.gate.set()
-        outer = self
+        super().__init__(models, port, credentials)
 
-        class Service(prediction_service_pb2_grpc.PredictionServiceServicer):
-            def Predict(self, request, context):
-                outer.asked.append(request.model_spec.signature_name)
-                outer.entered.set()
-                outer.gate.wait(30)
-                if request.model_spec.name not in loaded:
-                    context.abort(grpc.StatusCode.NOT_FOUND, "Servable not found for request")
-                signature = loaded[request.model_spec.name].signatures[
-                    request.model_spec.signature_name
-                ]
-                inputs = {k: tf.constant(tf.make_ndarray(v)) for k, v in request.inputs.items()}
-                try:
-                    outputs = signature(**inputs)
-                except tf.errors.InvalidArgumentError as error:
-                    context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
-                answer = predict_pb2.PredictResponse()
-                for name in request.output_filter or outputs:
-                    answer.outputs[name].CopyFrom(tf.make_tensor_proto(outputs[name].numpy()))
-                return answer
-
-        sizes = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-        self._server = grpc.server(
-            concurrent.futures.ThreadPoolExecutor(4), options=[*sizes, ("grpc.so_reuseport", 0)]
-        )
-        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Service(), self._server)
-        if credentials is None:
-            self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
-        else:
-            self.port = self._server.add_secure_port(f"localhost:{port}", credentials)
-        self.address = f"127.0.0.1:{self.port}"
-        self._server.start()
+    def answer(self, request):
+        self.asked.append(request.model_spec.signature_name)
+        self.entered.set()
+        self.gate.wait(30)
+        return super().answer(request)
 
     def kill(self):
-        """Ends at once, whatever is being answered."""
-        self._server.stop(None).wait(10)
+        super().kill()
         self.gate.set()
 
 
@@ -114,7 +81,7 @@ def serve():
     with contextlib.ExitStack() as stack:
 
         def start(models, port=0, credentials=None):
-            server = PredictionServer(models, port, credentials)
+            server = WatchedServer(models, port, credentials)
             stack.callback(server.kill)
             return server
 

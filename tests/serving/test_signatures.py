@@ -1,5 +1,6 @@
 """Every signature answers as the run's network does, wherever the SavedModel is loaded."""
 
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -198,6 +199,26 @@ def session(moving_export):
         return session.run([out.name for out in signature.outputs.values()], feed)
 
     return ask
+
+
+def test_one_session_is_asked_by_many_threads(session, wanted):
+    """As a server does; some requests are wrong, which must disturb no other."""
+    inputs, outputs = wanted["serving_default"]
+
+    def ask(number):
+        if number % 5 == 4:
+            bad = {**inputs, "moving": inputs["moving"][:, 1:]}
+            with pytest.raises(tf.errors.InvalidArgumentError, match="moving"):
+                session("serving_default", bad)
+            return
+        turned = slice(None, None, -1 if number % 2 else None)
+        found = session("serving_default", {name: v[turned] for name, v in inputs.items()})
+        by_channels = {3: "flow", 1: "warped"}
+        found = {by_channels[array.shape[-1]]: array for array in found}
+        assert_same(found, {name: array[turned] for name, array in outputs.items()})
+
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        list(threads.map(ask, range(40)))
 
 
 @pytest.mark.parametrize(("signature", "tensors", "words"), BAD)
