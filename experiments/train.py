@@ -60,6 +60,13 @@ _PROFILE = flags.DEFINE_string(
     "FIRST:LAST, steps that TensorFlow's profiler records, for TensorBoard",
     flag_values=FLAGS,
 )
+_PLAN = flags.DEFINE_bool(
+    "plan",
+    False,
+    "only say what a step will take, by batch size: parameters, memory, multiply-adds; nothing is "
+    "trained or written",
+    flag_values=FLAGS,
+)
 
 
 def parse_profile(text):
@@ -73,7 +80,7 @@ def parse_profile(text):
 
 
 def run():
-    from experiments.training import Training
+    from experiments.training import Training, plan
 
     profile = parse_profile(_PROFILE.value)
     training = Training(
@@ -87,6 +94,8 @@ def run():
         teacher_flows=_TEACHER_FLOWS.value,
         init=_INIT.value,
     )
+    if _PLAN.value:
+        return plan(training.config())
     return training.run(override=_OVERRIDE.value, profile=profile)
 
 

@@ -149,6 +149,43 @@ def train(config, folder, *, override=False, profile=None):
     return 0 if done >= config.optimisation.steps else cli.FAILURE
 
 
+def plan(config):
+    """Prints what a step of a training will take, at its batch size and twice and four times it.
+
+    Args:
+      config: as of `train`.
+
+    Returns:
+      The exit code.
+    """
+    import pandas as pd
+
+    from data.manifest import read_manifest
+    from data.pipeline import label_classes
+    from ldr_tf.training.plan import plan_step
+    from ldr_tf.training.run import check_distillation, load_teacher
+
+    check_distillation(config.distillation)
+    classes = len(label_classes(read_manifest(config.data.dataset, config.data.allow_external)))
+    teacher, rows = load_teacher(config), []
+    for factor in (1, 2, 4):
+        batch = factor * config.optimisation.batch_size
+        optimisation = dataclasses.replace(config.optimisation, batch_size=batch)
+        found = plan_step(dataclasses.replace(config, optimisation=optimisation), teacher, classes)
+        rows.append(
+            {
+                "batch": batch,
+                "parameters": found.parameters,
+                "teacher": found.teacher_parameters,
+                "kept MB": round(found.kept_mb),
+                "a step MB": round(found.step_mb),
+                "multiply-adds": found.multiply_adds,
+            }
+        )
+    print(pd.DataFrame(rows).to_string(index=False))
+    return 0
+
+
 def validation_pairs(manifest, config):
     """Returns the keys of a training's validation pairs.
 

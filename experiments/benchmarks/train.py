@@ -51,10 +51,14 @@ def define(flag_values):
         "set", [], "FIELD=VALUE, a field of the config", flag_values=flag_values
     )
     flags.DEFINE_bool("memory", True, "also measure memory", flag_values=flag_values)
+    flags.DEFINE_enum(
+        "device", "auto", ["auto", "cpu", "gpu"], "auto: a GPU if any", flag_values=flag_values
+    )
 
 
-def run(sizes=("64", "128"), rounds=7, memory=True, config=None, **settings):
+def run(sizes=("64", "128"), rounds=7, memory=True, config=None, device="auto", **settings):
     """Measures; returns the rows of the table."""
+    _choose(device)
     layers = [] if config is None else [read_config_file(config)]
     layers.append(records.from_settings(RunConfig, settings.get("set", ())))
     values = functools.reduce(records.merged, layers, {"distillation": {"kind": "aldk"}})
@@ -67,6 +71,14 @@ def run(sizes=("64", "128"), rounds=7, memory=True, config=None, **settings):
             _row(row, seconds, size, own, memory) for row in timing_rows(seconds, baseline=FLOOR)
         ]
     return rows
+
+
+def _choose(device):
+    """Has TensorFlow use a GPU or none; InputError where there is to be one and is not."""
+    if device == "gpu" and not tf.config.list_physical_devices("GPU"):
+        raise InputError("--device=gpu: TensorFlow finds no GPU; docs/gpu.md tells what it needs.")
+    if device == "cpu":
+        tf.config.set_visible_devices([], "GPU")
 
 
 def at_size(values, size):

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from tests.fuzzing.attempt import attempt
 from tests.fuzzing.targets import TARGETS
 
-CASES = 1000
+CASES = 250
 """Cases of one process."""
 PATIENCE = 600
 FINDINGS = "fuzz-findings"
