@@ -6,7 +6,10 @@ inside the file are.
 """
 
 import contextlib
+import functools
 import math
+import mmap
+import os
 
 import h5py
 import numpy as np
@@ -16,6 +19,10 @@ from ldr_tf.files import open_regular
 
 _MOST_LINKS = 16
 _LARGEST_CHUNK = 1 << 26
+_HEAP = b"GCOL\x01\0\0\0"
+_HEADER = 16
+"""Bytes before a global heap's objects, and before each object."""
+
 _DAMAGE = (
     AttributeError,
     KeyError,
@@ -132,9 +139,43 @@ def read(found, name):
 
 
 def attribute(found, key, name, default=None):
-    """Returns an attribute of a group or data set, `default` where there is none."""
+    """Returns an attribute of a group or data set, `default` where there is none.
+
+    Raises:
+      InputError: the file is damaged where it lies.
+    """
     with damage_named(name):
+        if key in found.attrs and found.attrs.get_id(key).dtype.kind == "O":
+            state = os.stat(found.file.filename)
+            if not _heaps_are_sound(found.file.filename, state.st_size, state.st_mtime_ns):
+                raise InputError(f"{name}: is damaged where its texts lie.")
         return found.attrs.get(key, default)
+
+
+@functools.lru_cache(maxsize=64)
+def _heaps_are_sound(path, *_):
+    """Whether the objects of all global heaps of a file, where texts lie, follow one another.
+
+    HDF5 goes from object to object by their sizes, and for ever round and round where one is 0.
+    Source: "HDF5 File Format Specification", III.E.
+    """
+    if not os.path.getsize(path):
+        return True
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        start = content.find(_HEAP)
+        while start >= 0:
+            end = start + int.from_bytes(content[start + 8 : start + 16], "little")
+            place = start + _HEADER
+            while place + _HEADER <= min(end, len(content)):
+                index = int.from_bytes(content[place : place + 2], "little")
+                size = int.from_bytes(content[place + 8 : place + 16], "little")
+                # Free space, of index 0, counts its own header; objects fill whole words.
+                step = size if index == 0 else _HEADER + -(-size // 8) * 8
+                if step < _HEADER or place + step > end:
+                    return False
+                place += step
+            start = content.find(_HEAP, start + 1)
+    return True
 
 
 def _kind(found):

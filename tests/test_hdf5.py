@@ -77,3 +77,24 @@ def test_what_is_no_file(tmp_path):
         hdf5.open_file(tmp_path)
     with pytest.raises(InputError, match="cannot be read as HDF5"):
         hdf5.open_file(tmp_path / "absent.h5")
+
+
+@pytest.mark.parametrize("text", ["a text", "x" * 100_000])
+def test_damaged_texts_do_not_hold_the_reader_up(tmp_path, text):
+    """HDF5 itself goes round and round where an object of the heap of texts has no size."""
+    path = tmp_path / "texts.h5"
+    with h5py.File(path, "w") as made:
+        made.attrs["about"] = text
+        made.attrs["number"] = 3
+    with h5py.File(path) as opened:
+        assert hdf5.attribute(opened, "about", "it") == text
+        assert hdf5.attribute(opened, "number", "it") == 3
+        assert hdf5.attribute(opened, "other", "it", "nothing") == "nothing"
+    content = bytearray(path.read_bytes())
+    heap = content.index(b"GCOL")
+    content[heap + 16 : heap + 32] = bytes(16)  # the index and the size of the first object
+    path.write_bytes(content)
+    with h5py.File(path) as opened:
+        with pytest.raises(InputError, match="damaged where its texts lie"):
+            hdf5.attribute(opened, "about", "it")
+        assert hdf5.attribute(opened, "number", "it") == 3
