@@ -75,7 +75,7 @@ def read_transform(path, notices=None):
       A SimpleITK transform, of points of the fixed to points of the moving image.
 
     Raises:
-      InputError: as `read_displacement`; not a transform; cut off; not 3D; NaN or infinite
+      InputError: as `read_displacement`; not a transform, or several that are no chain; cut off; not 3D; NaN or infinite
         parameters; a linear map that flattens space.
     """
     path = os.fspath(path)
@@ -92,6 +92,12 @@ def read_transform(path, notices=None):
         found = _in_hdf5(path)
     elif name.endswith(_MATLAB):
         found = _in_matlab(path)
+    if len(found) > 1 and not found[0][0].startswith("Composite"):
+        # Of these ITK would take the first, and tell the screen alone.
+        raise InputError(
+            f"{path}: holds {len(found)} transforms beside one another, not a chain of them (a "
+            "CompositeTransform); each must be given as a file of its own."
+        )
     for kind, parameters, fixed in found:
         _check(path, kind, np.ravel(parameters), np.ravel(fixed))
     try:

@@ -149,3 +149,17 @@ def test_hdf5_of_other_things(tmp_path):
         group["TransformType"] = ["BSplineTransform_double_3_3"]
         group.create_dataset("TransformParameters", (10**12,), "f8", chunks=(10**4,))
     refused(path, "not a transform file")
+
+
+def test_transforms_side_by_side_are_no_chain(tmp_path, capfd):
+    """ITK takes the first of them, and says so on the screen alone."""
+    path = tmp_path / "two.tfm"
+    shifts = [sitk.TranslationTransform(3, (float(n), 0.0, 0.0)) for n in (1, 2)]
+    sitk.WriteTransform(sitk.CompositeTransform(shifts), str(path))
+    assert imaging.read_transform(path).TransformPoint((0.0, 0.0, 0.0)) == (3.0, 0.0, 0.0)
+    lines = path.read_text().splitlines()
+    start = next(n for n, line in enumerate(lines) if "CompositeTransform" in line)
+    path.write_text("\n".join(lines[: start - 1] + lines[start + 1 :]) + "\n")
+    with pytest.raises(InputError, match="2 transforms beside one another"):
+        imaging.read_transform(path)
+    assert capfd.readouterr().err == ""

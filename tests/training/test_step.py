@@ -248,6 +248,35 @@ def test_whole_step_agrees_under_xla():
         assert np.mean(np.abs(a - b) < 1e-4) > 0.99  # Adam's first step is the gradient's sign
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("base_network", "kind"),
+    [
+        ("LDR", "flow"),
+        ("VTN", "none"),
+        ("VoxelMorph", "none"),
+        ("Pyramid", "none"),
+        ("Pyramid", "aldk"),
+    ],
+)
+def test_the_whole_step_of_every_network_compiles(base_network, kind):
+    """As on a GPU, of which this is what a machine without one can show."""
+    results = []
+    for xla in ("off", "on"):
+        config = RunConfig(
+            network=NetworkConfig(base_network, image_size=SIZE, channels=4, affine_stem="none"),
+            optimisation=OptimisationConfig(learning_rate=1e-3, xla=xla),
+            distillation=distilled(kind),
+        )
+        step = TrainingStep(TrainingState(config), ShiftTeacher())
+        scalars = (step.reconstruction if kind == "none" else step.full)(batch())
+        results.append({name: float(value) for name, value in scalars.items()})
+    plain, compiled = results
+    assert plain.keys() == compiled.keys() and plain["gradient_norm"] > 0
+    for name, value in plain.items():
+        assert compiled[name] == pytest.approx(value, rel=2e-3, abs=1e-6), name
+
+
 @pytest.mark.parametrize("constraint", ["spectral_norm", "weight_clipping", "none"])
 def test_other_constraints_of_the_critic(constraint):
     if constraint == "spectral_norm" and tf.__version__ > "2.16":
