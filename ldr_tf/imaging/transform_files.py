@@ -75,8 +75,8 @@ def read_transform(path, notices=None):
       A SimpleITK transform, of points of the fixed to points of the moving image.
 
     Raises:
-      InputError: as `read_displacement`; not a transform, or several that are no chain; cut off; not 3D; NaN or infinite
-        parameters; a linear map that flattens space.
+      InputError: as `read_displacement`; not a transform, or several that are no chain; cut off;
+        not 3D; NaN or infinite parameters; a linear map that flattens space.
     """
     path = os.fspath(path)
     name = path.lower()
