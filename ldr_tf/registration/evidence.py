@@ -72,7 +72,10 @@ def rim(scan):
     if is_ct(sitk.GetArrayViewFromImage(scan)):
         return None
     scan = sitk.Cast(without_padding(scan), sitk.sitkFloat32)
-    factors = [max(1, int(_RIM_SPACING / spacing)) for spacing in scan.GetSpacing()]
+    factors = [
+        max(1, min(int(_RIM_SPACING / spacing), size))
+        for spacing, size in zip(scan.GetSpacing(), scan.GetSize())
+    ]
     scan = sitk.BinShrink(scan, factors)
     array, spacing = to_array(scan), np.array(scan.GetSpacing())
     depth = _depth(array, spacing)

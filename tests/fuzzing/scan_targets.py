@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from data.sources import find_sources
 from ldr_tf import imaging
 from ldr_tf.commands import register, warp
+from ldr_tf.commands.quiet import quiet_native
 from ldr_tf.registration.pair_lists import read_pairs
 from tests.fuzzing.attempt import OUTPUT
 from tests.fuzzing.mutations import damaged, named
@@ -83,6 +84,11 @@ def _transforms():
     return found
 
 
+def _use_transform(folder):
+    with quiet_native():
+        imaging.read_transform(_only(folder))
+
+
 def _use_warp(folder):
     """ldr-warp from end to end; the transform or the input is damaged."""
     given = _only(folder)
@@ -139,7 +145,8 @@ def _only(folder):
 
 
 def _use_scan(folder):
-    image = imaging.read_scan(_only(folder))
+    with quiet_native():  # as the commands read
+        image = imaging.read_scan(_only(folder))
     assert np.isfinite(image.GetSpacing()).all() and min(image.GetSpacing()) > 0, "spacing"
 
 
@@ -159,7 +166,7 @@ SCAN_TARGETS = {
     "scans": {"files": st.deferred(_scan_files), "use": _use_scan},
     "transforms": {
         "files": st.deferred(lambda: _damaged_one_of(_transforms())),
-        "use": lambda folder: imaging.read_transform(_only(folder)) and None,
+        "use": _use_transform,
     },
     "ldr-warp": {
         "files": st.deferred(lambda: _damaged_one_of(_transforms()) | _scan_files()),

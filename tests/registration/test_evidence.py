@@ -81,3 +81,9 @@ def test_a_ct_has_no_rim():
     assert rim(sitk.Cast(HEAD, sitk.sitkFloat32) * 4 - 1000) is None
     assert rims_of(BRAIN, HEAD * 4 - 1000) is None
     assert rim(ball((9, 100))) is None  # nothing lies 12 mm deep
+
+
+def test_fewer_voxels_than_would_be_taken_together():
+    tiny = HEAD[:4, :5, :]
+    tiny.SetSpacing((0.01, 0.3, 3.0))
+    assert rim(tiny) is None
