@@ -72,10 +72,9 @@ def run(pairs, model="brain-t1", steps=("0", "10"), greedy=(), ants=False, round
                     row["costs"].append(costs)
                     if turn == 0:
                         row.update(_measured(field, pair))
-    return [
-        {**row, **dict(zip(("seconds", "cpu_seconds"), np.median(row.pop("costs"), axis=0)))}
-        for row in rows.values()
-    ]
+    for row in rows.values():
+        row["seconds"], row["cpu_seconds"] = map(float, np.median(row.pop("costs"), axis=0))
+    return list(rows.values())
 
 
 def _ours(model, steps):
