@@ -150,7 +150,7 @@ def plot(rows, folder):
             )
     axes.set_xlabel("seconds from the shell")
     axes.set_ylabel("mean Dice")
-    axes.set_xlim(left=0)
+    axes.set_xlim(0, 1.2 * means.seconds.max())  # with room for the words
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
     path = os.path.join(folder, "shell.png")

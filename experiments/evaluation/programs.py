@@ -1,8 +1,9 @@
 """Other registration programs, each as a function of two scans; extra `baselines`.
 
 ANTs: SyN with its affine step and defaults (Avants et al., Medical Image Analysis 2008). elastix:
-its default affine and B-spline maps one after the other (Klein et al., IEEE TMI 2010). Greedy: its
-affine and its deformable step, both by local correlation (Yushkevich et al., 2016).
+its default affine and B-spline maps one after the other (Klein et al., IEEE TMI 2010). Greedy: an
+affine step by mutual information, as short as its manual has it, and a deformable one by local
+correlation (Yushkevich et al., 2016).
 
     python -m experiments.evaluation.programs NAME FIXED MOVING OUTPUT [ITERATIONS]
 
@@ -84,14 +85,14 @@ def greedy(fixed, moving, iterations=GREEDY_ITERATIONS):
     from picsl_greedy import Greedy3D
 
     program = Greedy3D()
-    common = f"-i fixed moving -m NCC 2x2x2 -threads {os.cpu_count()} -V 0 "
+    common = f"-i fixed moving -threads {os.cpu_count()} -V 0 "
     program.execute(
-        common + "-a -dof 12 -ia-identity -n 100x50x10 -o affine",
+        common + "-a -dof 12 -ia-identity -m NMI -n 40x10 -o affine",
         fixed=fixed,
         moving=moving,
         affine=None,
     )
-    program.execute(common + f"-it affine -n {iterations} -o warp", warp=None)
+    program.execute(common + f"-it affine -m NCC 2x2x2 -n {iterations} -o warp", warp=None)
     program.execute("-rf fixed -r warp affine -rc whole -V 0", whole=None)
     return imaging.to_array(program["whole"])
 
