@@ -20,18 +20,15 @@ _SCALAR, _VECTOR = 4, 12
 
 _PROGRAM = 680 * _MB
 _COMPILED = 480 * _MB
-_KEPT = 700 * _MB
-"""What TensorFlow keeps of a refinement once it is done, unless it returns it."""
-
 _RETURNS = "TF_ONEDNN_USE_SYSTEM_ALLOCATOR"
 _LARGE = 64_000_000
 """Voxels of a scan from which on what TensorFlow keeps is missed more than the time it saves."""
 
 _NETWORK = 100 * _MB, 130
-_REFINEMENT, _FROM_FLOW = 117, 165
+_REFINEMENT, _FROM_FLOW = 150, 165
 """Bytes a voxel of the grid of the refinement, without and with a flow to start from."""
 
-_SLABS = 1500 * _MB, 100 * _MB, 24
+_SLABS = 1100 * _MB, 100 * _MB, 24
 _PREPARING = 2 * _SCALAR
 
 _LIMITS = (
@@ -85,9 +82,10 @@ def estimate(pair, frame, model, steps, options):
     if steps:
         grid = imaging.refinement_grid(pair.fixed, pair.moving, frame.box)
         a_voxel = _REFINEMENT if model is None else _FROM_FLOW
-        peaks.append(kept + scans + _COMPILED + a_voxel * math.prod(grid.size))
+        taken = _COMPILED + a_voxel * math.prod(grid.size)
+        peaks.append(kept + scans + taken)
         if not _returned():
-            kept += min(_KEPT, _COMPILED + a_voxel * math.prod(grid.size))
+            kept += taken
     results = (_SCALAR + _VECTOR) * fixed
     if pair.moving_labels is not None:
         results += pair.moving_labels.GetSizeOfPixelComponent() * fixed
