@@ -255,7 +255,6 @@ def test_whole_step_agrees_under_xla():
         ("LDR", "flow"),
         ("VTN", "none"),
         ("VoxelMorph", "none"),
-        ("Pyramid", "none"),
         ("Pyramid", "aldk"),
     ],
 )
