@@ -33,10 +33,8 @@ class RegistrationOptions(Record):
     )
     refine_steps: Optional[int] = setting(
         None,
-        "steps of refinement, in place of those that quality stands for: "
-        + ", ".join(f"{name} {after}" for name, (after, _) in QUALITIES.items())
-        + "; without a model "
-        + ", ".join(str(alone) for _, alone in QUALITIES.values()),
+        "steps of refinement, in place of those that quality stands for (fast 0, balanced 10, best "
+        "50; without a model 30, 100, 200)",
         least=0,
     )
     diffeomorphic: bool = setting(False, "refine by a velocity field: no folds")

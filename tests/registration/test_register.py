@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -447,3 +449,12 @@ def test_the_background_of_the_warped_scan():
     # Nothing lies between padding and tissue: padding is not interpolated.
     assert not ((values > -2047) & (values < -1001)).any() and (values == -2048).mean() > 0.1
     assert result.correlation_after > 0.99
+
+
+@pytest.mark.parametrize("quality, steps", [("fast", (0, 30)), ("balanced", (10, 100))])
+def test_quality_stands_for_steps(quality, steps):
+    options = RegistrationOptions(quality=quality)
+    assert (options.steps(alone=False), options.steps(alone=True)) == steps
+    assert dataclasses.replace(options, refine_steps=7).steps(alone=False) == 7
+    text = next(f for f in dataclasses.fields(options) if f.name == "refine_steps")
+    assert f"{quality} {steps[0]}" in text.metadata["meaning"]
