@@ -187,6 +187,8 @@ def run():
     folder = _MODEL.value
     if not os.path.isdir(folder):
         raise InputError(f"{folder}: there is no such folder.")
+    if not os.path.isfile(os.path.join(version_folder(folder), "saved_model.pb")):
+        raise InputError(f"{folder}: holds no saved_model.pb; it must be an export's folder.")
     name = os.path.basename(os.path.abspath(folder))
     server = PredictionServer({name: version_folder(folder)}, _PORT.value, batch=_BATCH.value)
     print(f"grpc://{server.address}/{name}", flush=True)

@@ -24,8 +24,9 @@ _LOCKED_BY = 60
 """Characters of a folder's name in the name of its lock, which stays a name that Linux takes."""
 
 _HOLDER, _OLD = ".writing-", ".old"
-_YOUNG = 60.0
-"""Seconds for which a holder is left alone, locked or not."""
+_YOUNG = 24 * 3600.0
+"""Seconds for which a holder is left alone, locked or not: some file systems lock nothing, or only
+against processes of the same machine."""
 
 _SWEPT = set()
 """Folders in which this process has looked for holders: they may hold many files."""
@@ -199,7 +200,8 @@ def _sweep(folder):
 
     One that was killed between the two renames of `replaced_folder` gets its old folder back.
     """
-    with os.scandir(folder) as entries:
+    holders = []
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:  # it may not be listed
         holders = [entry for entry in entries if entry.name.startswith(_HOLDER)]
     for entry in holders:
         with contextlib.suppress(OSError):  # it is locked, it has gone, it is no folder

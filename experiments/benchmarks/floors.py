@@ -6,9 +6,10 @@ import time
 import numpy as np
 import tensorflow as tf
 
+from ldr_tf.training import plan
+
 _SIDE = 2048
 _COPIED = 2**26
-_CONVOLUTIONS = ("Conv3D", "Conv3DBackpropInputV2")
 
 
 def machine_rates(rounds=9, dtype=tf.float32):
@@ -23,16 +24,7 @@ def machine_rates(rounds=9, dtype=tf.float32):
 def multiply_adds(function, *tensors):
     """Counts the convolutions' multiply-adds in a function of tensors, as Keras computes them."""
     graph = tf.function(function, autograph=False).get_concrete_function(*tensors).graph
-    total = 0
-    for operation in graph.get_operations():
-        if operation.type in _CONVOLUTIONS:
-            # Each voxel of the strided side meets the whole kernel.
-            kernel = operation.inputs[1].shape
-            strided = operation.outputs[0].shape
-            if operation.type != "Conv3D":
-                strided = operation.inputs[2].shape
-            total += int(np.prod(strided[:4])) * int(np.prod(kernel))
-    return total
+    return plan.multiply_adds(graph)
 
 
 def _seconds(function, rounds):

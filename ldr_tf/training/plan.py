@@ -54,11 +54,6 @@ class Plan:
     step_mb: float
     multiply_adds: int
 
-    @property
-    def total_mb(self):
-        """MB in all, without TensorFlow itself."""
-        return self.kept_mb + self.step_mb
-
 
 def plan_step(config, teacher=None, classes=0):
     """Returns the Plan of a training step, on one device.

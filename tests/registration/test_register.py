@@ -451,10 +451,13 @@ def test_the_background_of_the_warped_scan():
     assert result.correlation_after > 0.99
 
 
-@pytest.mark.parametrize("quality, steps", [("fast", (0, 30)), ("balanced", (10, 100))])
+@pytest.mark.parametrize(
+    "quality, steps", [("fast", (0, 30)), ("balanced", (10, 100)), ("best", (50, 200))]
+)
 def test_quality_stands_for_steps(quality, steps):
     options = RegistrationOptions(quality=quality)
     assert (options.steps(alone=False), options.steps(alone=True)) == steps
     assert dataclasses.replace(options, refine_steps=7).steps(alone=False) == 7
-    text = next(f for f in dataclasses.fields(options) if f.name == "refine_steps")
-    assert f"{quality} {steps[0]}" in text.metadata["meaning"]
+    fields = {field.name: field.metadata["meaning"] for field in dataclasses.fields(options)}
+    assert f"{quality} {steps[0]}" in fields["refine_steps"]
+    assert str(steps[1]) in fields["refine_steps"].partition("without a model")[2]
