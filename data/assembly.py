@@ -8,6 +8,7 @@ the reader is named, and the rest goes on.
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -62,7 +63,10 @@ class Outcome:
     notices: tuple = ()
 
 
-def assemble(sources, output, settings, workers=1, structures=None):
+one_process = functools.partial(results, workers=1)
+
+
+def assemble(sources, output, settings, structures=None, share=one_process):
     """Prepares scans into output/volumes.h5 and output/dataset.json.
 
     A generator, so that the caller shows progress: yields an Outcome for each source, in order.
@@ -72,7 +76,6 @@ def assemble(sources, output, settings, workers=1, structures=None):
       sources: list of Source.
       output: folder, made when missing.
       settings: `data.preparation.Settings`.
-      workers: processes that prepare scans.
       structures: name -> label value of the structures that Dice is measured over; None: all label
         values that are found.
 
@@ -92,7 +95,7 @@ def assemble(sources, output, settings, workers=1, structures=None):
         finished = _finished(os.path.join(output, VOLUMES_NAME), prints)
         own = [os.path.basename(_part(parts, name)) for name in names] + [_LOCK]
         good = []
-        for outcome in _outcomes(sources, settings, parts, prints, finished, workers):
+        for outcome in _outcomes(sources, settings, parts, prints, finished, share):
             if outcome.problem is None:
                 good.append(outcome.source)
             yield outcome
@@ -154,7 +157,7 @@ def _print_of(group, path):
     return digest if isinstance(digest, str) else None
 
 
-def _outcomes(sources, settings, parts, prints, finished, workers):
+def _outcomes(sources, settings, parts, prints, finished, share):
     """Yields an Outcome for each source, in order, whatever the order in which they finish."""
     jobs, places, done = [], {}, {}
     for source in sources:
@@ -162,7 +165,7 @@ def _outcomes(sources, settings, parts, prints, finished, workers):
         if source.name not in finished and not _is_whole(path, digest):
             places[source.name] = len(jobs)
             jobs.append((source, settings, path, digest))
-    with contextlib.closing(results(_make_part, jobs, workers)) as running:
+    with contextlib.closing(share(_make_part, jobs)) as running:
         for source in sources:
             place = places.get(source.name)
             while place is not None and place not in done:
@@ -170,7 +173,7 @@ def _outcomes(sources, settings, parts, prints, finished, workers):
                 done[index] = result
             result = (None, 0.0, ()) if place is None else done.pop(place)
             if isinstance(result, Crash):
-                words = f"the process that read it ended with {result.reason}"
+                words = f"reading it ended its process: {result.reason}"
                 result = f"{source.path}: cannot be prepared ({words}).", 0.0, ()
             yield Outcome(source, *result)
 

@@ -12,7 +12,8 @@ failed pair too), 1 for a failure of ours.
 
 --pairs takes the list that ldr-register takes (columns fixed, moving, fixed_labels, moving_labels,
 fixed_points, moving_points); every network then works on its own grid, and all is measured on the
-fixed scan's, in mm. For job arrays: --shard=1/8 ... 8/8 with one --output, then --merge.
+fixed scan's, in mm. --workers=N shares the pairs among processes here, --scheduler=tcp://HOST:8786
+among those of a dask cluster; seconds are then those of machines that do other things too.
 """
 
 import contextlib
@@ -21,8 +22,8 @@ import sys
 
 from absl import flags
 
-from ldr_tf.commands import cli
-from ldr_tf.commands.quiet import quiet_xla
+from experiments.evaluation.plan import Plan
+from ldr_tf.commands import cli, cluster
 from ldr_tf.errors import InputError
 from ldr_tf.files import check_output_folder
 
@@ -122,19 +123,14 @@ _REPORT = flags.DEFINE_enum(
     "more for it; plain: without; none: no report.html.",
     flag_values=FLAGS,
 )
-_WORKERS = flags.DEFINE_integer(
-    "workers",
+_THREADS = flags.DEFINE_integer(
+    "threads",
     None,
-    "Threads that measure; default: one per core.",
+    "Threads that measure, in one process; default: one per core.",
     lower_bound=1,
     flag_values=FLAGS,
 )
-_SHARD = flags.DEFINE_string(
-    "shard", None, "i/n: only every n-th pair from the i-th on; no tables yet.", flag_values=FLAGS
-)
-_MERGE = flags.DEFINE_bool(
-    "merge", False, "Writes the tables of all shards; registers nothing.", flag_values=FLAGS
-)
+cluster.define_flags(FLAGS, "Processes that share the pairs and this machine's cores.")
 
 
 def run_names(runs, names):
@@ -150,16 +146,6 @@ def run_names(runs, names):
     return names
 
 
-def parse_shard(text):
-    """Returns (number, count) of "i/n" with 1 <= i <= n, None of None."""
-    if text is None:
-        return None
-    number, _, count = text.partition("/")
-    if not (number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
-        raise InputError(f"--shard must be i/n with i from 1 to n, such as 2/8, not {text!r}.")
-    return int(number), int(count)
-
-
 def _check_flags():
     if not (_RUN.value or _BASELINE.value):
         raise InputError("--run must name at least one run folder (or --baseline a program).")
@@ -167,74 +153,54 @@ def _check_flags():
         raise InputError("--dataset or --pairs must say where the scans are, one of the two.")
     if _PAIRS.value and (_ORIGINALS.value or _FORMAT.value == "rcn"):
         raise InputError("--original_metrics and --format=rcn are for a --dataset alone.")
-    if _MERGE.value and _SHARD.value:
-        raise InputError("--merge comes after all shards, without --shard.")
+    if cluster.wanted(FLAGS) and _THREADS.value:
+        raise InputError("--threads is for one process; several workers share the cores.")
     if _TRUTH.value and not os.path.isdir(_TRUTH.value):
         raise InputError(f"--true_displacements: {_TRUTH.value} is not a folder.")
 
 
-def _cases():
-    from experiments.evaluation.cases import DatasetCases, FileCases
-
-    if _PAIRS.value:
-        return FileCases(_PAIRS.value, _POINTS_SPACE.value, _TRUTH.value)
-    from data.manifest import read_manifest
+def _plan(names):
     from experiments.grid_flags import parse_spacing
 
     spacing = parse_spacing(_SPACING.value)
     if spacing and min(spacing) <= 0:
         raise InputError(f"--spacing must be above zero, not {','.join(_SPACING.value)}.")
-    manifest = read_manifest(_DATASET.value, _ALLOW_EXTERNAL.value)
-    return DatasetCases(manifest, _SUBSET.value, _PAIRED.value, spacing, _TRUTH.value)
-
-
-def _methods(names):
-    """Returns the methods in the order of the tables, all of their files and packages there."""
-    from experiments.evaluation.baselines import make_baseline
-    from experiments.evaluation.methods import Identity, NetworkMethod
-    from ldr_tf.models import load_model
-
-    quiet_xla()
-    others = [make_baseline(name) for name in _BASELINE.value]
-    methods = [Identity()]
-    for name, path in zip(names, _RUN.value):
-        model = load_model(path)
-        if model is None:
-            raise InputError(f"--run={path}: must be a model; what does nothing is there anyway.")
-        for steps in dict.fromkeys((0, _REFINE_STEPS.value)):
-            label = f"{name} + {steps} steps" if steps else name
-            methods.append(NetworkMethod(label, model, steps, _AFFINE.value))
-    return methods + others
+    return Plan(
+        runs=tuple(zip(names, _RUN.value)),
+        baselines=tuple(_BASELINE.value),
+        refine_steps=_REFINE_STEPS.value,
+        affine=_AFFINE.value,
+        dataset=_DATASET.value,
+        subset=_SUBSET.value,
+        paired=_PAIRED.value,
+        allow_external=_ALLOW_EXTERNAL.value,
+        spacing=spacing,
+        pairs=_PAIRS.value,
+        points_space=_POINTS_SPACE.value,
+        true_displacements=_TRUTH.value,
+        originals=_ORIGINALS.value or _FORMAT.value == "rcn",
+    )
 
 
 def run():
     """Evaluates what the flags say."""
     _check_flags()
-    names, shard = run_names(_RUN.value, _NAMES.value), parse_shard(_SHARD.value)
+    names = run_names(_RUN.value, _NAMES.value)
+    plan = _plan(names)
     check_output_folder(_OUTPUT.value)
     from experiments.evaluation.journal import Journal
     from experiments.evaluation.runner import Runner
+    from experiments.evaluation.work import Bench
 
-    with contextlib.closing(_cases()) as cases, Journal(_OUTPUT.value, shard) as journal:
-        methods = _methods(names)
+    with contextlib.closing(plan.cases()) as cases, Journal(_OUTPUT.value) as journal:
+        methods = plan.methods()
         indices = list(range(len(cases.ids)))[: _LIMIT.value]
-        runner = Runner(cases, journal, _ORIGINALS.value or _FORMAT.value == "rcn", _WORKERS.value)
-        if shard is not None:
-            indices = indices[shard[0] - 1 :: shard[1]]
-            rows = runner.run(methods, indices)
-            print(f"shard {_SHARD.value}: {len(rows)} rows; --merge follows the last shard")
-            return _conclude(runner)
-        if _MERGE.value:
-            journal.add_all_shards(_OUTPUT.value)
-            missing = runner.missing(methods, indices)
-            if missing:
-                raise InputError(
-                    f"{_OUTPUT.value}: {len(missing)} rows of {len(methods) * len(indices)} are "
-                    f"missing, such as {', '.join(missing[0])}; run their shards again."
-                )
-            rows = runner.collect(methods, indices)
+        runner = Runner(Bench(cases, plan.originals), journal)
+        if cluster.wanted(FLAGS):
+            with cluster.opened(FLAGS) as shared:
+                rows = runner.run_on(shared, plan, methods, indices)
         else:
-            rows = runner.run(methods, indices)
+            rows = runner.run(methods, indices, _THREADS.value)
         if rows:
             _write(rows, cases, methods, runner, names)
         return _conclude(runner)
@@ -260,6 +226,7 @@ def _write(rows, cases, methods, runner, names):
         runs=dict(zip(names, _RUN.value)),
         failed=list(dict.fromkeys(runner.failures.values())),
         unknown_spacing=bool(_DATASET.value) and cases.spacing is None,
+        shared=cluster.wanted(FLAGS),
     )
     written = results.write(
         rows, cases, methods, _OUTPUT.value, about, _FORMAT.value, _REPORT.value

@@ -9,9 +9,12 @@ except files with "_seg" in their name, which are the labels of the scan whose n
 such files is a DICOM series. A CSV file: columns image and, optionally, labels, landmarks, subset,
 name and series. The subset "train" becomes scheme 1, "validation" scheme 2. Writes dataset.json,
 volumes.h5, summary.csv and contact_sheet.png. A scan that cannot be used is left out and listed at
-the end; the exit code is then 2. If interrupted, the same command resumes.
+the end; the exit code is then 2. If interrupted, the same command resumes. --scheduler shares
+the scans among the workers of a dask cluster.
 """
 
+import contextlib
+import functools
 import os
 import sys
 
@@ -19,7 +22,8 @@ from absl import flags
 
 from experiments.grid_flags import parse_size, parse_spacing
 from experiments.progress import Progress
-from ldr_tf.commands import cli
+from ldr_tf import workers
+from ldr_tf.commands import cli, cluster
 from ldr_tf.config.image import CROPS, FITS, INTENSITIES, ImageConfig
 
 MR = "mr"
@@ -112,9 +116,7 @@ _STRUCTURES = flags.DEFINE_enum(
     "FreeSurfer's numbers",
     flag_values=FLAGS,
 )
-_WORKERS = flags.DEFINE_integer(
-    "workers", None, "processes; by default one per core", lower_bound=1, flag_values=FLAGS
-)
+cluster.define_flags(FLAGS, "processes here; by default one per core")
 
 
 def run():
@@ -147,12 +149,12 @@ def run():
     )
     check_output_folder(_OUTPUT.value)
     sources = find_sources(_INPUT.value, _LABELS.value, _LABEL_MAPS.value, _SERIES.value)
-    workers = min(_WORKERS.value or len(os.sched_getaffinity(0)), len(sources))
     outcomes = []
     try:
         structures = BRAIN_LABELS if _STRUCTURES.value == "brain" else None
-        steps = assemble(sources, _OUTPUT.value, settings, workers, structures)
-        _show(steps, len(sources), outcomes)
+        with _sharing(len(sources)) as share:
+            steps = assemble(sources, _OUTPUT.value, settings, structures, share)
+            _show(steps, len(sources), outcomes)
     finally:
         failures = [outcome.problem for outcome in outcomes if outcome.problem is not None]
         if failures:
@@ -173,6 +175,17 @@ def run():
             print(f"ignored, not a kind of file that is read: {path}")
     print(f"{len(good)} of {len(sources)} scans -> {os.path.join(_OUTPUT.value, JSON_NAME)}")
     return cli.BAD_INPUT if failures else 0
+
+
+@contextlib.contextmanager
+def _sharing(count):
+    """Yields what shares the work of `count` scans: processes here, or those of a cluster."""
+    if cluster.wanted(FLAGS) and FLAGS["scheduler"].value:
+        with cluster.opened(FLAGS) as shared:
+            yield shared.results
+    else:
+        processes = FLAGS["workers"].value or len(os.sched_getaffinity(0))
+        yield functools.partial(workers.results, workers=min(processes, count))
 
 
 def _show(steps, total, outcomes):

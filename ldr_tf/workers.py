@@ -5,6 +5,7 @@ process that did the job is then replaced, and the others never notice.
 """
 
 import contextlib
+import dataclasses
 import multiprocessing
 import os
 import signal
@@ -31,6 +32,7 @@ FAILURES = (
 """What a job may raise, whatever library it comes from."""
 
 
+@dataclasses.dataclass(frozen=True)
 class Crash:
     """The result of a job whose process ended.
 
@@ -38,12 +40,15 @@ class Crash:
       reason: what ended it, for people.
     """
 
-    def __init__(self, exit_code):
+    reason: str
+
+    @classmethod
+    def of(cls, exit_code):
+        """Returns the Crash of a process with that exit code."""
         if exit_code is not None and exit_code < 0:
             with contextlib.suppress(ValueError):
-                self.reason = signal.Signals(-exit_code).name
-                return
-        self.reason = f"exit code {exit_code}"
+                return cls(signal.Signals(-exit_code).name)
+        return cls(f"exit code {exit_code}")
 
 
 def results(function, jobs, workers):
@@ -73,7 +78,7 @@ def results(function, jobs, workers):
                 except (EOFError, OSError):
                     process.join(_PATIENCE)
                     end.close()
-                    yield index, Crash(process.exitcode)
+                    yield index, Crash.of(process.exitcode)
                     continue
                 idle.append((process, end))
                 if error is not None:
@@ -113,7 +118,7 @@ class Worker:
             error, result = self._end.recv()
         except (EOFError, OSError):
             self._process.join(_PATIENCE)
-            crash = Crash(self._process.exitcode)
+            crash = Crash.of(self._process.exitcode)
             self._stop()
             return crash
         if error is not None:

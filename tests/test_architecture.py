@@ -25,6 +25,7 @@ LAYERS = {
     "json_text": {"errors"},
     "files": {"errors", "json_text"},
     "hdf5": {"errors", "files"},
+    "cluster": {"", "errors"},
     "workers": set(),
     "ops": {"conventions"},
     "losses": _BASE | {"ops"},
@@ -37,7 +38,7 @@ LAYERS = {
     "serving": _BASE | {"", "files", "json_text", "ops", "runs"},
     "models": _BASE | {"json_text", "networks", "runs", "serving"},
     "registration": _APPLICATIONS,
-    "commands": _APPLICATIONS | {"", "registration", "workers"},
+    "commands": _APPLICATIONS | {"", "cluster", "registration", "workers"},
 }
 _DATA = {"files", "hdf5", "imaging", "json_text", "metrics", "ops", "evaluation", "workers"}
 DATA_MAY_IMPORT = _BASE | _DATA

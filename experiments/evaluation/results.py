@@ -5,13 +5,14 @@ import shlex
 from experiments.evaluation import comparisons, environment, tables
 
 
-def about(flag_values, rows, unknown_spacing, **known):
+def about(flag_values, rows, unknown_spacing, shared, **known):
     """Returns what summary.json and the report say beside the figures.
 
     Args:
       flag_values: of the command; those that were given make its line.
       rows: of the evaluation.
       unknown_spacing: whether "mm" are voxels, since the data set does not give their size.
+      shared: whether other workers were busy meanwhile.
       **known: what else is to be said.
     """
     given = [flag_values[name].serialize() for name in sorted(flag_values)]
@@ -19,7 +20,7 @@ def about(flag_values, rows, unknown_spacing, **known):
         text for name, text in zip(sorted(flag_values), given) if flag_values[name].present and text
     ]
     words = [word for text in given for word in text.split("\n")]
-    notes = [tables.SECONDS_NOTE]
+    notes = [tables.SHARED_SECONDS_NOTE if shared else tables.SECONDS_NOTE]
     if unknown_spacing:
         notes.append("mm: the data set does not tell its voxel size, taken as 1 mm (--spacing)")
     return {

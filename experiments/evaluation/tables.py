@@ -15,6 +15,10 @@ SECONDS_NOTE = (
     "seconds: wall clock of one pair in memory, nothing else running; a network is warmed up "
     "first, what a refinement compiles counts"
 )
+SHARED_SECONDS_NOTE = (
+    "seconds: wall clock of one pair in memory, on machines where other workers were busy: not to "
+    "be compared"
+)
 _COMMAND_ONLY = ("labels", "label_figures", "jacobian_histogram", "warnings", "key")
 
 

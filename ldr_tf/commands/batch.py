@@ -1,41 +1,56 @@
 """Many pairs of ldr-register: the run through a list, and its table.
 
-Scans are read in a process of its own, so that one that crashes a library costs its pair alone.
+Alone, a command has scans read in a process of its own, so that one that crashes a library costs
+its pair alone; on a cluster the pair's worker is what it costs.
 """
 
 import dataclasses
+import functools
 import os
+import time
 import traceback
+import uuid
 from typing import Optional
 
 from tqdm import tqdm
 
+from ldr_tf.cluster import hold_threads
 from ldr_tf.commands import cli, results
 from ldr_tf.commands.folder import NAMES, held, is_same_place, listed
 from ldr_tf.commands.pair import ReadPair, check_pair, is_finished, register_pair
+from ldr_tf.commands.quiet import quiet_native
 from ldr_tf.errors import InputError
 from ldr_tf.workers import Crash, Worker
 
+REGISTERED, FINISHED, FAILED = "registered", "finished before", "failed"
+
 
 @dataclasses.dataclass(frozen=True)
-class Failure:
-    """Why a pair came to nothing.
+class Outcome:
+    """What became of a pair.
 
     Attributes:
-      reason: a sentence.
-      trace: the traceback where the reason is not its input; else None.
+      status: REGISTERED, FINISHED (by an earlier call) or FAILED.
+      text: how it went, or why it failed: a sentence.
+      notices: what must be said of it, each a `ldr_tf.notices.Notice`.
+      trace: the traceback of a failure where the reason is not its input; else None.
     """
 
-    reason: str
+    status: str
+    text: str = ""
+    notices: tuple = ()
     trace: Optional[str] = None
 
     @classmethod
     def of(cls, error):
-        """Returns the Failure of an exception that is being handled."""
+        """Returns the Outcome of an exception that is being handled."""
+        if isinstance(error, _Failed):
+            return error.outcome
         if isinstance(error, InputError):
-            return cls(str(error))
+            return cls(FAILED, str(error))
         words = " ".join(str(error).split())
-        return cls(f"{type(error).__name__}{': ' if words else ''}{words}", traceback.format_exc())
+        text = f"{type(error).__name__}{': ' if words else ''}{words}"
+        return cls(FAILED, text, trace=traceback.format_exc())
 
 
 def start_reader():
@@ -44,77 +59,150 @@ def start_reader():
 
 
 def read(paths, files):
-    """Returns the ReadPair of a PairFiles, or its Failure."""
+    """Returns the ReadPair of a PairFiles, or the Outcome of its failure."""
     try:
         return ReadPair.read(paths, files)
     except Exception as error:  # the other pairs are not to suffer
-        return Failure.of(error)
+        return Outcome.of(error)
 
 
-def run_pairs(pairs, setup, output, reader, screen):
-    """Registers all pairs that are not finished yet; shows a line each.
-
-    A pair that fails, for whatever reason, is named and the rest goes on. Afterwards `results.csv`
-    in the output folder has a line for each pair.
+def run_pairs(pairs, outcomes, output, screen):
+    """Shows a line for each pair and writes `results.csv` into the output folder.
 
     Args:
       pairs: list of PairFiles.
-      setup: a Setup.
+      outcomes: yields (index, Outcome) of all of them, in any order: `one_by_one`, `on_cluster`.
       output: the output folder, which must be held.
-      reader: a Worker, see `start_reader`.
       screen: a Screen.
 
     Returns:
       The exit code: 1 where a pair failed for a reason of ours, else 2 where one was bad, else what
       `screen` says of warnings.
     """
-    failed, skipped = {}, 0
-    bar = tqdm(pairs, unit="pair", disable=not screen.draws)
-    for number, paths in enumerate(bar, 1):
-        head = f"{number}/{len(pairs)} {os.path.relpath(paths.output, output)}: "
-        try:
-            _spare_foreign(paths, pairs)
-            if is_finished(paths, setup):
-                skipped += 1
-                continue
-            screen.say(head + _registered(paths, setup, reader, screen, head))
-        except Exception as error:  # the other pairs are not to suffer
-            failure = error.failure if isinstance(error, _Failed) else Failure.of(error)
-            failed[paths.output] = failure
-            screen.warn(f"{head}failed: {failure.reason}")
-            if failure.trace and screen.verbose:
-                screen.warn(failure.trace.rstrip())
-    rows = results.rows(pairs, {where: failure.reason for where, failure in failed.items()}, output)
+    start, found = time.perf_counter(), {}
+    with tqdm(total=len(pairs), unit="pair", disable=not screen.draws) as bar:
+        for index, outcome in outcomes:
+            found[index] = outcome
+            head = f"{len(found)}/{len(pairs)} {os.path.relpath(pairs[index].output, output)}: "
+            if outcome.status == REGISTERED:
+                screen.tell(outcome.notices, head)
+                screen.say(head + outcome.text)
+            elif outcome.status == FAILED:
+                screen.warn(f"{head}failed: {outcome.text}")
+                if outcome.trace and screen.verbose:
+                    screen.warn(outcome.trace.rstrip())
+            bar.update()
+    failed = {index: o for index, o in found.items() if o.status == FAILED}
+    rows = results.rows(pairs, {pairs[i].output: o.text for i, o in failed.items()}, output)
     results.write(rows, output)
-    done = len(pairs) - skipped - len(failed)
-    screen.say(f"{done} registered, {skipped} finished before, {len(failed)} failed")
-    if any(failure.trace for failure in failed.values()):
+    counts = {
+        status: sum(outcome.status == status for outcome in found.values())
+        for status in (REGISTERED, FINISHED, FAILED)
+    }
+    rate = counts[REGISTERED] / (time.perf_counter() - start)
+    spoken = ", ".join(f"{count} {status}" for status, count in counts.items())
+    screen.say(f"{spoken}; {rate:.2f} pairs a second")
+    if any(outcome.trace for outcome in failed.values()):
         return cli.FAILURE
     return cli.BAD_INPUT if failed else screen.code(any(row["warnings"] for row in rows))
 
 
-class _Failed(Exception):
-    def __init__(self, failure):
-        super().__init__(failure.reason)
-        self.failure = failure
+def one_by_one(pairs, setup, reader, native):
+    """Registers in this process all pairs that are not finished yet.
+
+    A pair that fails, for whatever reason, is named and the rest goes on.
+
+    Args:
+      pairs: list of PairFiles.
+      setup: a Setup.
+      reader: a Worker, see `start_reader`.
+      native: see `register_pair`.
+
+    Yields:
+      (index, Outcome).
+    """
+    by_reader = functools.partial(_by_reader, reader)
+    for index, paths in enumerate(pairs):
+        refusal = _foreign(paths, pairs)
+        if refusal is None:
+            yield index, _attempt(paths, setup, by_reader, native)
+        else:
+            yield index, Outcome(FAILED, refusal)
 
 
-def _registered(paths, setup, reader, screen, head):
-    """Registers a pair; returns the line that tells how it went."""
-    check_pair(paths)
-    with held(paths.output):
-        pair = reader(paths, setup.files)
-        if isinstance(pair, Crash):
-            raise InputError(_crashed(paths, setup.files, reader, pair))
-        if isinstance(pair, Failure):
-            raise _Failed(pair)
-        result, _ = register_pair(pair, setup, screen)
-    screen.tell(result.notices, head)
+def on_cluster(pairs, source, cluster):
+    """Registers on a cluster's workers all pairs that are not finished yet.
+
+    Args:
+      pairs: list of PairFiles.
+      source: a SetupSource.
+      cluster: a `ldr_tf.cluster.Cluster`.
+
+    Yields:
+      (index, Outcome).
+    """
+    # Workers keep a model for one call: later ones may find other weights under its name.
+    call, jobs, places = uuid.uuid4().hex, [], []
+    for index, paths in enumerate(pairs):
+        refusal = _foreign(paths, pairs) or _awaited(paths, pairs)
+        if refusal is None:
+            jobs.append((call, source, paths))
+            places.append(index)
+        else:
+            yield index, Outcome(FAILED, refusal)
+    for place, outcome in cluster.results(_attempt_on_worker, jobs):
+        if isinstance(outcome, Crash):
+            outcome = Outcome(FAILED, f"ended its process: {outcome.reason}.")
+        yield places[place], outcome
+
+
+@functools.lru_cache(maxsize=1)
+def _setup(call, source):
+    return source.load()
+
+
+def _attempt_on_worker(call, source, paths):
+    hold_threads()
+    return _attempt(paths, _setup(call, source), _quietly, quiet_native)
+
+
+def _attempt(paths, setup, reading, native):
+    """Returns the Outcome of a pair; `reading` gives its ReadPair or raises."""
+    try:
+        if is_finished(paths, setup):
+            return Outcome(FINISHED)
+        check_pair(paths)
+        with held(paths.output):
+            pair = reading(paths, setup.files)
+            result, _ = register_pair(pair, setup, native)
+    except Exception as error:  # the other pairs are not to suffer
+        return Outcome.of(error)
     after = "-" if result.correlation_after is None else f"{result.correlation_after:.4f}"
-    return (
+    text = (
         f"correlation {after}, folds {result.folds_percent:.4f} % "
         f"({result.folds_any_percent:.4f} % towards any corner), {sum(pair.seconds.values()):.1f} s"
     )
+    return Outcome(REGISTERED, text, tuple(result.notices))
+
+
+class _Failed(Exception):
+    def __init__(self, outcome):
+        super().__init__(outcome.text)
+        self.outcome = outcome
+
+
+def _quietly(paths, files):
+    with quiet_native():
+        return ReadPair.read(paths, files)
+
+
+def _by_reader(reader, paths, files):
+    pair = reader(paths, files)
+    if isinstance(pair, Crash):
+        raise InputError(_crashed(paths, files, reader, pair))
+    if isinstance(pair, Outcome):
+        raise _Failed(pair)
+    return pair
 
 
 def _crashed(paths, files, reader, crash):
@@ -132,19 +220,32 @@ def _crashed(paths, files, reader, crash):
 _COMPANIONS = ("fixed_labels", "moving_labels", "fixed_points", "moving_points")
 
 
-def _spare_foreign(paths, pairs):
-    """Refuses a pair that would write over what another pair reads and nobody here has written."""
+def _foreign(paths, pairs):
+    """Returns a sentence where a pair would write over what nobody here has written; or None."""
+    for path, name in _results_read(paths, pairs):
+        if os.path.lexists(path) and name not in listed(os.path.dirname(path)):
+            return (
+                f"{path}: is an input of the list and lies where {name} will be written; "
+                "another output folder is needed."
+            )
+    return None
+
+
+def _awaited(paths, pairs):
+    """Returns a sentence where a pair reads what another one writes, in no order; or None."""
+    for other in pairs:
+        for path, _ in _results_read(other, [paths]):
+            return (
+                f"{path}: is a result of another pair of the list; with several workers it must "
+                "be there beforehand, of a list of its own."
+            )
+    return None
+
+
+def _results_read(paths, pairs):
+    """Yields (path, name) of what `pairs` read where a pair writes its file of that name."""
     for other in pairs:
         for path in other.inputs.values():
-            folder, name = os.path.split(path or "")
-            if (
-                path
-                and name in NAMES
-                and is_same_place(path, os.path.join(paths.output, name))
-                and os.path.lexists(path)
-                and name not in listed(folder)
-            ):
-                raise InputError(
-                    f"{path}: is an input of the list and lies where {name} will be written; "
-                    "another output folder is needed."
-                )
+            name = os.path.basename(path or "")
+            if name in NAMES and is_same_place(path, os.path.join(paths.output, name)):
+                yield path, name

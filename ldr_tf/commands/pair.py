@@ -9,6 +9,7 @@ from typing import Optional
 from ldr_tf import imaging
 from ldr_tf.commands import report
 from ldr_tf.commands.folder import SUMMARY, check_folder, naming, read_summary, results_of
+from ldr_tf.commands.quiet import quiet_xla
 from ldr_tf.errors import InputError
 from ldr_tf.files import write_json
 from ldr_tf.imaging.dicom import UNEVEN
@@ -73,6 +74,34 @@ class Setup:
         }
 
 
+@dataclasses.dataclass(frozen=True)
+class SetupSource:
+    """What a Setup is made of, in words that go from process to process.
+
+    Attributes:
+      model, precision: see `ldr_tf.models.load_model`.
+      timeout, retries, tls_ca: see `ldr_tf.models.server.Connection`.
+      options, files: of the Setup.
+    """
+
+    model: str
+    precision: str
+    timeout: float
+    retries: int
+    tls_ca: Optional[str]
+    options: RegistrationOptions
+    files: FileOptions
+
+    def load(self):
+        """Returns the Setup; InputError where there is no such model."""
+        quiet_xla()
+        from ldr_tf.models import load_model
+        from ldr_tf.models.server import Connection
+
+        connection = Connection(self.timeout, self.retries, self.tls_ca)
+        return Setup(load_model(self.model, self.precision, connection), self.options, self.files)
+
+
 def check_pair(paths):
     """Refuses, with InputError and before any work, what cannot go well."""
     check_folder(paths.output, [path for path in paths.inputs.values() if path])
@@ -110,13 +139,13 @@ class ReadPair:
         return cls(paths, state, scans, notices, {"read": since(start)})
 
 
-def register_pair(pair, setup, screen, observer=None):
+def register_pair(pair, setup, native, observer=None):
     """Registers a pair and writes its folder, which must be held (see `commands.folder.held`).
 
     Args:
       pair: a ReadPair; the seconds of all stages are added to its own.
       setup: a Setup.
-      screen: a Screen.
+      native: returns a context in which libraries are quiet, or not: `Screen.native`.
       observer: of the refinement's steps, see `ldr_tf.register`.
 
     Returns:
@@ -138,7 +167,7 @@ def register_pair(pair, setup, screen, observer=None):
             with stage(seconds, "preview"):
                 _write_preview(folder, pair.scans, result)
             pair.scans = None  # ITK needs memory to write
-            with stage(seconds, "write"), screen.native():
+            with stage(seconds, "write"), native():
                 _write_images(folder, result, setup.files)
             names = sorted([*os.listdir(folder), SUMMARY])
             summary = {

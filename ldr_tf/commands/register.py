@@ -31,7 +31,8 @@ Slicer's do, or --points_space says RAS. Points outside their scan are left out 
 With --pairs, a CSV file with the columns fixed, moving and any of fixed_labels, moving_labels,
 fixed_points, moving_points, output (a folder below DIR; default MOVING_to_FIXED), every pair gets
 a folder of its own in DIR. Paths are seen from the CSV file's folder. Finished pairs are skipped,
-a pair that fails is named and the rest goes on; results.csv sums up.
+a pair that fails is named and the rest goes on; results.csv sums up. --workers=N shares the pairs
+among processes here, --scheduler=tcp://HOST:8786 among those of a dask cluster.
 
 Exit codes: 0; 2 for bad input (with --pairs, at the end); 1 for a failure of ours or an
 interruption; 3 with --strict where a warning was given.
@@ -44,10 +45,9 @@ import time
 from absl import flags
 from tqdm import tqdm
 
-from ldr_tf.commands import batch, cli, report, results
+from ldr_tf.commands import batch, cli, cluster, report, results
 from ldr_tf.commands.folder import held, is_same_place
-from ldr_tf.commands.pair import FileOptions, ReadPair, Setup, check_pair, register_pair
-from ldr_tf.commands.quiet import quiet_xla
+from ldr_tf.commands.pair import FileOptions, ReadPair, SetupSource, check_pair, register_pair
 from ldr_tf.commands.screen import Screen, define_flags
 from ldr_tf.errors import InputError
 from ldr_tf.files import check_output_folder
@@ -88,6 +88,7 @@ _PAIRS = flags.DEFINE_string(
 cli.define_record(RegistrationOptions, FLAGS)
 cli.define_record(FileOptions, FLAGS)
 define_flags(FLAGS)
+cluster.define_flags(FLAGS, "with --pairs: processes that share the pairs and this machine's cores")
 _FAST = flags.DEFINE_enum(
     "fast",
     "none",
@@ -120,6 +121,8 @@ def run():
     given = {name: flag.value for name, flag in _PATHS.items() if flag.value}
     if _PAIRS.value:
         return _run_pairs(options, files, given, screen)
+    if cluster.wanted(FLAGS):
+        raise InputError("--workers and --scheduler share out a list of pairs: --pairs is needed.")
     for name in ("fixed", "moving"):
         if name not in given:
             raise InputError(f"--{name} is needed (or --pairs for a list of pairs).")
@@ -134,8 +137,15 @@ def _run_pairs(options, files, given, screen):
     if is_same_place(_PAIRS.value, os.path.join(output, results.NAME)):
         raise InputError(f"{_PAIRS.value}: lies where {results.NAME} will be written.")
     pairs = read_pairs(_PAIRS.value, output)
-    with held(output), batch.start_reader() as reader:
-        return batch.run_pairs(pairs, _setup(options, files), output, reader, screen)
+    source = _source(options, files)
+    with held(output):
+        if cluster.wanted(FLAGS):
+            with cluster.opened(FLAGS) as workers:
+                outcomes = batch.on_cluster(pairs, source, workers)
+                return batch.run_pairs(pairs, outcomes, output, screen)
+        with batch.start_reader() as reader:
+            outcomes = batch.one_by_one(pairs, source.load(), reader, screen.native)
+            return batch.run_pairs(pairs, outcomes, output, screen)
 
 
 def _run_pair(options, files, paths, screen):
@@ -149,26 +159,24 @@ def _run_pair(options, files, paths, screen):
         import tensorflow  # noqa: F401
 
         pair.seconds["import_tensorflow"], start = since(start), time.perf_counter()
-        setup = _setup(options, files)
+        setup = _source(options, files).load()
         pair.seconds["load_model"] = since(start)
         steps = options.steps(alone=setup.model is None)
         shown = steps > 0 and screen.draws
         with tqdm(total=steps, unit="step", leave=False, disable=not shown) as bar:
-            result, names = register_pair(pair, setup, screen, lambda step, loss: bar.update())
+            result, names = register_pair(
+                pair, setup, screen.native, lambda step, loss: bar.update()
+            )
     screen.tell(result.notices)
     screen.say("written:", *[f"  {os.path.join(paths.output, name)}" for name in names])
     screen.say(*report.lines(result, pair.seconds))
     return screen.code(any(notice.level == "warning" for notice in result.notices))
 
 
-def _setup(options, files):
-    quiet_xla()
-    from ldr_tf.models import load_model
-    from ldr_tf.models.server import Connection
-
+def _source(options, files):
     precision = "float32" if _FAST.value == "none" else "mixed_bfloat16"
-    connection = Connection(_TIMEOUT.value, _RETRIES.value, _TLS_CA.value)
-    return Setup(load_model(_MODEL.value, precision, connection), options, files)
+    words = _MODEL.value, precision, _TIMEOUT.value, _RETRIES.value, _TLS_CA.value
+    return SetupSource(*words, options, files)
 
 
 def main(argv=None):

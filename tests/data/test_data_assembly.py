@@ -1,6 +1,7 @@
 """Many scans into one data set: processes, resuming, disks that fill up, two writers."""
 
 import dataclasses
+import functools
 import os
 import pathlib
 import signal
@@ -19,10 +20,15 @@ from ldr_tf import imaging
 from ldr_tf.config import ImageConfig
 from ldr_tf.errors import InputError
 from ldr_tf.files import only_writer
+from ldr_tf.workers import results
 
 ROOT = pathlib.Path(__file__).parents[2]
 GRID = imaging.Grid((20, 18, 22), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), tuple(np.eye(3).ravel()))
 SETTINGS = Settings((16, 16, 16), ImageConfig())
+
+
+def share(workers):
+    return functools.partial(results, workers=workers)
 
 
 @pytest.fixture
@@ -53,7 +59,7 @@ def test_processes_and_resuming_make_the_same(scans, tmp_path):
     sources = find_sources(scans)
     one, two = tmp_path / "one", tmp_path / "two"
     list(assembly.assemble(sources, one, SETTINGS))
-    steps = assembly.assemble(sources, two, SETTINGS, workers=2)
+    steps = assembly.assemble(sources, two, SETTINGS, share=share(2))
     next(steps)
     steps.close()  # stopped after the first scan
     assert not (two / "volumes.h5").exists()
@@ -125,16 +131,16 @@ class Surprise(str):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        ((os.abort, ()), "1.nii.gz: cannot be prepared (the process that read it ended with SIGAB"),
-        ((signal.raise_signal, (signal.SIGSEGV,)), "ended with SIGSEGV)"),
-        ((os._exit, (7,)), "ended with exit code 7)"),
+        ((os.abort, ()), "1.nii.gz: cannot be prepared (reading it ended its process: SIGAB"),
+        ((signal.raise_signal, (signal.SIGSEGV,)), "ended its process: SIGSEGV)"),
+        ((os._exit, (7,)), "ended its process: exit code 7)"),
         ((frozenset, ()), "cannot be prepared ("),  # a TypeError, which nobody foresaw
     ],
 )
 def test_a_scan_that_ends_its_process_costs_itself_alone(scans, tmp_path, call, words, workers):
     sources = find_sources(scans)
     sources[1] = dataclasses.replace(sources[1], image=Surprise(sources[1].image, *call))
-    outcomes = list(assembly.assemble(sources, tmp_path / "out", SETTINGS, workers))
+    outcomes = list(assembly.assemble(sources, tmp_path / "out", SETTINGS, share=share(workers)))
     assert [outcome.problem is None for outcome in outcomes] == [True, False, True]
     assert words in outcomes[1].problem
     with h5py.File(tmp_path / "out" / "volumes.h5", "r") as file:

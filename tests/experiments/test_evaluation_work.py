@@ -1,5 +1,6 @@
-"""The evaluation's work: killed and resumed, in shards, with pairs that fail or lack something."""
+"""The evaluation's work: killed and resumed, shared, with pairs that fail or lack something."""
 
+import contextlib
 import csv
 import json
 import pathlib
@@ -13,7 +14,7 @@ import pytest
 import SimpleITK as sitk
 
 from experiments import evaluate
-from experiments.evaluation import methods
+from experiments.evaluation import methods, work
 from ldr_tf.imaging import Grid, flow_to_displacement
 
 HERE = pathlib.Path(__file__).parent
@@ -28,7 +29,7 @@ from experiments import evaluate
 class Deadly(conftest.ShiftNetwork):
     calls = 0
 checkpoints.load_run = lambda path, **_: Deadly()
-from experiments.evaluation import methods
+from experiments.evaluation import methods, work
 register = methods.NetworkMethod.__call__
 def counted(self, case):
     Deadly.calls += 1
@@ -62,6 +63,28 @@ def tables(folder):
 
 
 @pytest.fixture
+def here(monkeypatch):
+    """Lists of jobs that a cluster was given; it does them here, the last one first."""
+    asked = []
+
+    class Here(contextlib.nullcontext):
+        def __init__(self, workers, scheduler):
+            super().__init__(self)
+
+        def workers(self):
+            return ["one"]
+
+        def results(self, function, jobs):
+            asked.append(jobs)
+            for index in reversed(range(len(jobs))):
+                yield index, function(*jobs[index])
+
+    monkeypatch.setattr("ldr_tf.commands.cluster.Cluster", Here)
+    monkeypatch.setattr(work, "hold_threads", lambda: None)
+    return asked
+
+
+@pytest.fixture
 def whole(tiny_dataset, fake_runs, tmp_path):
     """The tables of an evaluation in one go."""
     output = tmp_path / "whole"
@@ -71,7 +94,7 @@ def whole(tiny_dataset, fake_runs, tmp_path):
 
 def test_killed_and_called_again(tiny_dataset, whole, tmp_path, monkeypatch):
     output = tmp_path / "killed"
-    flags = command(tiny_dataset, output, "--workers=1")
+    flags = command(tiny_dataset, output, "--threads=1")
     script = KILLED.format(here=str(HERE), root=str(HERE.parents[1]), flags=flags)
     dead = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert dead.returncode == -signal.SIGKILL, dead.stderr
@@ -90,15 +113,14 @@ def test_killed_and_called_again(tiny_dataset, whole, tmp_path, monkeypatch):
     assert tables(output) == whole
 
 
-def test_shards_merge_to_the_whole(tiny_dataset, whole, tmp_path, capsys):
-    output = tmp_path / "shards"
+def test_workers_find_the_same(tiny_dataset, whole, here, tmp_path, capsys):
+    """Also where some of it was there before; and the seconds are told to be no measure."""
+    output = tmp_path / "shared"
     flags = command(tiny_dataset, output)
-    assert evaluate.main(["evaluate", *flags, "--shard=1/2"]) == 0
-    assert not (output / "pairs.csv").exists()
-    assert evaluate.main(["evaluate", *flags, "--merge"]) == 2
-    assert "6 rows of 12 are missing" in capsys.readouterr().err
-    assert evaluate.main(["evaluate", *flags, "--shard=2/2"]) == 0
-    assert evaluate.main(["evaluate", *flags, "--merge"]) == 0
+    assert evaluate.main(["evaluate", *flags, "--limit=2"]) == 0
+    assert evaluate.main(["evaluate", *flags, "--scheduler=tcp://there:1"]) == 0
+    assert [sorted(map(len, jobs)) for jobs in here] == [[4] * 4]  # pairs, each with all methods
+    assert "not to be compared" in capsys.readouterr().out
     assert tables(output) == whole
 
 
@@ -111,12 +133,15 @@ def test_changed_data_are_measured_again(tiny_dataset, whole, tmp_path):
     assert whole["pairs.csv"][0]["dice"] == "0.5"
 
 
-def test_a_pair_that_fails_is_named_and_the_rest_goes_on(tiny_dataset, fake_runs, tmp_path, capsys):
+@pytest.mark.parametrize("shared", [(), ("--workers=2",)], ids=["alone", "shared"])
+def test_a_pair_that_fails_is_named_and_the_rest_goes_on(
+    tiny_dataset, fake_runs, here, tmp_path, capsys, shared
+):
     with h5py.File(tmp_path / "scans.h5", "a") as file:
         del file["2"]["segmentation"]
         file["2"]["segmentation"] = np.zeros((3, 3, 3), np.uint8)
     output = tmp_path / "results"
-    assert evaluate.main(["evaluate", *command(tiny_dataset, output)]) == 2
+    assert evaluate.main(["evaluate", *command(tiny_dataset, output, *shared)]) == 2
     message = capsys.readouterr().err
     assert "4 failed" in message and "pair tiny_0, tiny_2: " in message
     assert "segmentation must have image_size" in message and "Traceback" not in message
@@ -127,14 +152,6 @@ def test_a_pair_that_fails_is_named_and_the_rest_goes_on(tiny_dataset, fake_runs
     ]
     assert len(rows) == 4
     assert len(json.loads((output / "summary.json").read_text())["failed"]) == 4
-
-    # In shards the same: what failed is known to the merge, and is not taken for missing.
-    flags = command(tiny_dataset, tmp_path / "shards")
-    assert evaluate.main(["evaluate", *flags, "--shard=1/1"]) == 2
-    capsys.readouterr()
-    assert evaluate.main(["evaluate", *flags, "--merge"]) == 2
-    assert "4 failed" in capsys.readouterr().err
-    assert tables(tmp_path / "shards")["pairs.csv"] == rows
 
     # Mended, the same command tries again what failed.
     with h5py.File(tmp_path / "scans.h5", "a") as file:
