@@ -61,6 +61,9 @@ setup(
         "tqdm>=4.60",
     ],
     extras_require={
+        # ldr-register --pairs --workers=.. and --scheduler=..; cryptography: for workers that obey
+        # this user alone.
+        "cluster": ["cryptography>=42", "distributed>=2024.8"],
         # The critic's spectral norm; there is no TensorFlow Addons for the modern stack.
         "addons": [f"tensorflow-addons>=0.23,<0.24; {CLASSIC}"],
         # Programs to compare with in experiments.evaluate.

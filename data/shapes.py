@@ -7,8 +7,6 @@ function, positive inside and roughly the distance to its surface.
 import numpy as np
 from scipy import ndimage
 
-from ldr_tf.ops.bspline import cubic_bspline
-
 SPAN = 1.5
 """Knots of random fields cover -SPAN..SPAN along each axis."""
 
@@ -22,6 +20,8 @@ def spline_at(knots, points):
 
 def spline_on_grid(knots, axes):
     """Returns the same B-spline on the grid of the three coordinate lists `axes`, [x, y, z]."""
+    from ldr_tf.ops.bspline import cubic_bspline  # late: TensorFlow comes with it
+
     bases = []
     for count, axis in zip(knots.shape, axes):
         index = (axis + SPAN) * (count - 1) / (2 * SPAN)

@@ -25,7 +25,7 @@ LAYERS = {
     "json_text": {"errors"},
     "files": {"errors", "json_text"},
     "hdf5": {"errors", "files"},
-    "cluster": {"", "errors"},
+    "cluster": {"", "errors", "workers"},
     "workers": set(),
     "ops": {"conventions"},
     "losses": _BASE | {"ops"},

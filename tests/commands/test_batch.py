@@ -1,9 +1,13 @@
+import contextlib
 import csv
 import json
 import os
+import threading
+import time
 from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 import SimpleITK as sitk
 
@@ -259,6 +263,66 @@ def test_an_interruption_leaves_whole_pairs_only(case, monkeypatch, capsys):
     assert os.listdir(case.folder / "out") == ["b_to_a"]
     assert case.call(GOOD) == 0
     assert "1 registered, 1 finished before" in capsys.readouterr().out
+
+
+def test_several_workers_need_a_list_and_an_order_that_does_not_matter(case, capsys, monkeypatch):
+    flags = ["--fixed=a", "--moving=b", f"--output={case.folder / 'out'}", "--model=none"]
+    assert register.main(["ldr-register", *flags, "--workers=2"]) == 2
+    assert "--pairs is needed" in capsys.readouterr().err
+    monkeypatch.setattr(
+        "ldr_tf.commands.cluster.Cluster", lambda *_: contextlib.nullcontext(Here())
+    )
+    monkeypatch.setattr("ldr_tf.commands.batch.hold_threads", lambda: None)
+    chained = GOOD.replace("scans/c.nii.gz", "out/b_to_a/warped.nii.gz")
+    assert case.call(chained, "--workers=2") == 2
+    out, err = capsys.readouterr()
+    assert "is a result of another pair of the list" in err
+    assert "1 registered, 0 finished before, 1 failed" in out
+    assert case.call(GOOD, "--scheduler=tcp://there:1") == 0
+    assert "1 registered, 1 finished before, 0 failed" in capsys.readouterr().out
+    assert len(case.loaded) == 2 and len(results(case)) == 2
+
+
+class Here:
+    """A cluster whose worker is this process."""
+
+    def workers(self):
+        return ["here"]
+
+    def results(self, function, jobs):
+        return ((index, function(*job)) for index, job in enumerate(jobs))
+
+
+@pytest.mark.slow
+def test_workers_find_what_one_process_finds(case, capsys):
+    """One of two is killed while it works; the scans are real, the model is none."""
+    pytest.importorskip("distributed")
+    names = [f"scans/{fixed}.nii.gz,scans/{moving}.nii.gz" for fixed in "ab" for moving in "abc"]
+    text = "fixed,moving\n" + "\n".join(names) + "\n"
+    flags = ["--model=none", "--refine_steps=2", "--affine=none"]
+    assert case.call(text, *flags) == 0
+    out = case.folder / "out"
+    alone = out.rename(case.folder / "alone")
+
+    def kill():
+        while not list(out.glob("*/summary.json")):
+            time.sleep(0.05)
+        busy = [p for p in psutil.Process().children(recursive=True) if p.num_threads() > 20]
+        busy[0].kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    assert case.call(text, *flags, "--workers=2") == 0
+    killer.join()
+    assert "6 registered, 0 finished before, 0 failed" in capsys.readouterr().out
+    assert sorted(os.listdir(out)) == sorted(os.listdir(alone))
+    for name in sorted(os.listdir(out)):
+        if name != "results.csv":
+            fields = [
+                sitk.GetArrayFromImage(sitk.ReadImage(str(folder / name / "displacement.nii.gz")))
+                for folder in (alone, out)
+            ]
+            np.testing.assert_allclose(*fields, atol=1e-3)
 
 
 @pytest.mark.parametrize(
