@@ -17,6 +17,7 @@ from ldr_tf.commands import cli
 from ldr_tf.commands.quiet import quiet_tensorflow
 
 SUBJECTS = {
+    "clients": "an export in C, Node, gRPC, OpenVINO and ONNX Runtime: figures, sizes, time",
     "data": "reading training batches, against plain h5py; memory against the number of scans",
     "export": "a pair through an export, its XLA variant, in process, the original's graph",
     "inference": "a pair registered, fast and naive, by students and teachers; warps",

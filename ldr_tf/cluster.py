@@ -140,9 +140,13 @@ class Cluster:
             return future.result()
         except _distributed().KilledWorker:  # workers that come back under the same address
             return _LOST
-        except ImportError as error:
+        except (ImportError, RuntimeError) as error:
+            # As dask has it where a worker cannot even read the job.
+            lacking = error if isinstance(error, ImportError) else error.__cause__
+            if not isinstance(lacking, ImportError):
+                raise
             raise InputError(
-                f"{self.address}: a worker lacks what this command has ({_words(error)})."
+                f"{self.address}: a worker lacks what this command has ({_words(lacking)})."
             ) from error
 
 

@@ -1,7 +1,7 @@
 /* Registers two raw volumes by an exported network through TensorFlow's C API.
 
    Build, where TF is a folder with include/tensorflow/c and the libraries, such as that of the
-   Python package (python -c "import tensorflow; print(tensorflow.__path__[0])"):
+   Python package (python -c "import tensorflow; print(tensorflow.sysconfig.get_lib())"):
 
      gcc -O2 -I$TF/include register.c -o register -L$TF -Wl,-rpath,$TF \
          -l:libtensorflow_cc.so.2 -l:libtensorflow_framework.so.2 -lm

@@ -56,7 +56,7 @@ def run(model, requests=1000, concurrency=8, wrong_every=50, batch=4, restart=Tr
         raise InputError(f"{model}: there is no such folder.")
     rows = []
     for together in (1, batch):
-        with _Server(os.path.abspath(model), together, server) as running:
+        with Server(os.path.abspath(model), together, server) as running:
             rows.append(_load(running, requests, concurrency, wrong_every, restart))
             rows[-1] = {"batch": together, "at_a_time": concurrency, **rows[-1]}
     return rows
@@ -126,15 +126,18 @@ def _check_refused(model, volumes):
         raise AssertionError("volumes of a wrong size were taken")
 
 
-class _Server:
+class Server:
     """A server process on an export; a context manager.
+
+    It puts up to `batch` pairs together; `program` is a tensorflow_model_server, None stands for
+    experiments.prediction_server.
 
     Attributes:
       model: the export's folder.
       address: grpc://HOST:PORT/NAME.
     """
 
-    def __init__(self, model, batch, program):
+    def __init__(self, model, batch, program=None):
         self.model, self._batch, self._program = model, batch, program
         self._port, self._process = _free_port(), None
         self.address = f"grpc://127.0.0.1:{self._port}/{os.path.basename(model)}"

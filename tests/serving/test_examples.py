@@ -1,9 +1,6 @@
 """The programs in examples/serving, built and run, answer as the run's network does."""
 
 import os
-import pathlib
-import re
-import shutil
 import subprocess
 import sys
 
@@ -12,12 +9,12 @@ import pytest
 import tensorflow as tf
 
 import ldr_tf
+from experiments.benchmarks import clients
+from ldr_tf.errors import InputError
 from ldr_tf.serving import conversion
 from ldr_tf.serving.export import export
 from tests.servers import NAME
 
-EXAMPLES = pathlib.Path(__file__).parents[2] / "examples" / "serving"
-LIBRARIES = ("libtensorflow_cc.so.2", "libtensorflow_framework.so.2")
 SIZE = ["32", "32", "32"]
 SAME_BYTES = ["32", "16", "64"]
 
@@ -79,19 +76,11 @@ def check(program, raw, wanted):
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """The C program, built as its first lines say, against the library in the Python package."""
-    package = pathlib.Path(tf.__file__).parent
-    if shutil.which("gcc") is None:
-        pytest.skip("gcc is not installed")
-    for needed in (*LIBRARIES, "include/tensorflow/c/c_api.h"):
-        if not (package / needed).exists():
-            pytest.skip(f"this TensorFlow comes without {needed}")
     program = str(tmp_path_factory.mktemp("c") / "register")
-    text = (EXAMPLES / "register.c").read_text(encoding="utf-8")
-    (command,) = re.findall(r"^ +(gcc (?:.*\\\n)*.*)$", text, re.MULTILINE)
-    words = command.replace("\\\n", " ").replace("$TF", str(package)).split()
-    words[words.index("-o") + 1] = program
-    strict = ["-Wall", "-Wextra", "-Werror"]
-    subprocess.run([*words, *strict], check=True, timeout=300, cwd=EXAMPLES)
+    try:
+        clients.build_c(tf.sysconfig.get_lib(), program)
+    except InputError as error:
+        pytest.skip(str(error))
     return program
 
 
@@ -113,19 +102,17 @@ def test_c_names_what_it_cannot_read(built, moving_export, raw, tmp_path):
 
 
 def test_node(moving_export, raw, wanted):
-    if shutil.which("node") is None:
-        pytest.skip("node is not installed")
-    # NODE_PATH or a node_modules folder beside the program provides it.
-    asked = ["node", "-e", "require.resolve('@tensorflow/tfjs-node')"]
-    if subprocess.run(asked, cwd=EXAMPLES, capture_output=True, timeout=60).returncode != 0:
-        pytest.skip("@tensorflow/tfjs-node is neither in NODE_PATH nor in examples/serving")
-    said = check(["node", str(EXAMPLES / "register.js"), moving_export], raw, wanted)
+    try:
+        clients.check_node()
+    except InputError as error:
+        pytest.skip(str(error))
+    said = check(["node", str(clients.EXAMPLES / "register.js"), moving_export], raw, wanted)
     assert "fixed must be [batch, 32, 32, 32, 1], not of shape" in said
 
 
 def test_grpc(serve, moving_export, raw, wanted):
     address = serve({NAME: moving_export}).address
-    program = [sys.executable, str(EXAMPLES / "register_grpc.py")]
+    program = [sys.executable, str(clients.EXAMPLES / "register_grpc.py")]
     said = check([*program, f"{address}/{NAME}"], raw, wanted)
     assert "INVALID_ARGUMENT: " in said and "fixed must be [batch, 32, 32, 32, 1]" in said
     done = run([*program, f"{address}/other", *raw, *SIZE])
@@ -142,10 +129,10 @@ def converted(form, run, folder):
 def test_openvino(moving_run, moving_export, raw, wanted, tmp_path):
     path = converted("openvino", moving_run, tmp_path / "m")
     for model in (moving_export, path):
-        check([sys.executable, str(EXAMPLES / "register_openvino.py"), model], raw, wanted)
+        check([sys.executable, str(clients.EXAMPLES / "register_openvino.py"), model], raw, wanted)
 
 
 def test_onnx(moving_run, raw, wanted, tmp_path):
     path = converted("onnx", moving_run, tmp_path / "m")
-    said = check([sys.executable, str(EXAMPLES / "register_onnx.py"), path], raw, wanted)
+    said = check([sys.executable, str(clients.EXAMPLES / "register_onnx.py"), path], raw, wanted)
     assert "Got invalid dimensions for input: " in said
