@@ -117,9 +117,11 @@ def check_node():
     """Raises InputError where Node or its TensorFlow, in NODE_PATH, is not there."""
     if shutil.which("node") is None:
         raise InputError("node is not installed.")
-    asked = ["node", "-e", "require.resolve('@tensorflow/tfjs-node')"]
+    asked = ["node", "-e", "require('@tensorflow/tfjs-node')"]
     if subprocess.run(asked, cwd=EXAMPLES, capture_output=True, timeout=_PATIENCE).returncode:
-        raise InputError("@tensorflow/tfjs-node is neither in NODE_PATH nor in examples/serving.")
+        raise InputError(
+            "@tensorflow/tfjs-node is in neither NODE_PATH nor examples/serving, or bad."
+        )
 
 
 def figures_of(command):
