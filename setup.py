@@ -74,6 +74,8 @@ setup(
         # experiments.export --format=onnx, --format=openvino.
         "onnx": ["onnx>=1.16", "onnxruntime>=1.19", "tf2onnx>=1.16.1"],
         "openvino": ["openvino>=2025.3"],
+        # ldr_tf.interfaces: the commands as nodes of a Nipype workflow.
+        "nipype": ["nipype>=1.9,<2"],
         "gpu": [
             f"tensorflow[and-cuda]>=2.15.1,<2.16; {CLASSIC}",
             f"tensorflow[and-cuda]>=2.20,<2.22; {MODERN}",

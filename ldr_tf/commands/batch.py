@@ -11,7 +11,7 @@ from typing import Optional
 from tqdm import tqdm
 
 from ldr_tf.commands import cli, results
-from ldr_tf.commands.folder import NAMES, held, is_same_place, listed
+from ldr_tf.commands.folder import held, is_same_place, listed
 from ldr_tf.commands.pair import ReadPair, check_pair, is_finished, register_pair
 from ldr_tf.errors import InputError
 from ldr_tf.workers import Crash, Worker
@@ -71,7 +71,7 @@ def run_pairs(pairs, setup, output, reader, screen):
     failed, skipped = {}, 0
     bar = tqdm(pairs, unit="pair", disable=not screen.draws)
     for number, paths in enumerate(bar, 1):
-        head = f"{number}/{len(pairs)} {os.path.relpath(paths.output, output)}: "
+        head = f"{number}/{len(pairs)} {os.path.relpath(paths.place, output)}: "
         try:
             _spare_foreign(paths, pairs)
             if is_finished(paths, setup):
@@ -80,7 +80,7 @@ def run_pairs(pairs, setup, output, reader, screen):
             screen.say(head + _registered(paths, setup, reader, screen, head))
         except Exception as error:  # the other pairs are not to suffer
             failure = error.failure if isinstance(error, _Failed) else Failure.of(error)
-            failed[paths.output] = failure
+            failed[paths.place] = failure
             screen.warn(f"{head}failed: {failure.reason}")
             if failure.trace and screen.verbose:
                 screen.warn(failure.trace.rstrip())
@@ -102,7 +102,7 @@ class _Failed(Exception):
 def _registered(paths, setup, reader, screen, head):
     """Registers a pair; returns the line that tells how it went."""
     check_pair(paths)
-    with held(paths.output):
+    with held(paths.output, paths.names):
         pair = reader(paths, setup.files)
         if isinstance(pair, Crash):
             raise InputError(_crashed(paths, setup.files, reader, pair))
@@ -134,15 +134,16 @@ _COMPANIONS = ("fixed_labels", "moving_labels", "fixed_points", "moving_points")
 
 def _spare_foreign(paths, pairs):
     """Refuses a pair that would write over what another pair reads and nobody here has written."""
+    names = set(paths.names.all())
     for other in pairs:
         for path in other.inputs.values():
             folder, name = os.path.split(path or "")
             if (
                 path
-                and name in NAMES
+                and name in names
                 and is_same_place(path, os.path.join(paths.output, name))
                 and os.path.lexists(path)
-                and name not in listed(folder)
+                and name not in listed(folder, paths.names)
             ):
                 raise InputError(
                     f"{path}: is an input of the list and lies where {name} will be written; "

@@ -33,6 +33,10 @@ fixed_points, moving_points, output (a folder below DIR; default MOVING_to_FIXED
 a folder of its own in DIR. Paths are seen from the CSV file's folder. Finished pairs are skipped,
 a pair that fails is named and the rest goes on; results.csv sums up.
 
+With --bids, DIR is a BIDS data set of derivatives, of one pair or of many: files are named after
+the scans, whose own names must be BIDS names, and lie in DIR/sub-LABEL/[ses-LABEL/]anat of the
+moving scan.
+
 Exit codes: 0; 2 for bad input (with --pairs, at the end); 1 for a failure of ours or an
 interruption; 3 with --strict where a warning was given.
 """
@@ -45,7 +49,9 @@ from absl import flags
 from tqdm import tqdm
 
 from ldr_tf.commands import batch, cli, report, results
+from ldr_tf.commands.bids import DataSet
 from ldr_tf.commands.folder import held, is_same_place
+from ldr_tf.commands.model_options import ModelOptions
 from ldr_tf.commands.pair import FileOptions, ReadPair, Setup, check_pair, register_pair
 from ldr_tf.commands.quiet import quiet_xla
 from ldr_tf.commands.screen import Screen, define_flags
@@ -87,28 +93,8 @@ _PAIRS = flags.DEFINE_string(
 )
 cli.define_record(RegistrationOptions, FLAGS)
 cli.define_record(FileOptions, FLAGS)
+cli.define_record(ModelOptions, FLAGS)
 define_flags(FLAGS)
-_FAST = flags.DEFINE_enum(
-    "fast",
-    "none",
-    ["none", "bfloat16"],
-    "bfloat16: compute the network in that precision; on processors with instructions for it about "
-    "twice as fast, with a flow some hundredths of a voxel off",
-    flag_values=FLAGS,
-)
-_TIMEOUT = flags.DEFINE_float(
-    "timeout", 60.0, "seconds that a server's answer may take", lower_bound=0.0, flag_values=FLAGS
-)
-_RETRIES = flags.DEFINE_integer(
-    "retries",
-    5,
-    "how often to try anew where a server cannot be reached, after 0.5 s, 1 s, 2 s .. at most 8 s",
-    lower_bound=0,
-    flag_values=FLAGS,
-)
-_TLS_CA = flags.DEFINE_string(
-    "tls_ca", None, "PEM file of the certificates that a server's TLS rests on", flag_values=FLAGS
-)
 
 
 def run():
@@ -133,14 +119,19 @@ def _run_pairs(options, files, given, screen):
     check_output_folder(output)
     if is_same_place(_PAIRS.value, os.path.join(output, results.NAME)):
         raise InputError(f"{_PAIRS.value}: lies where {results.NAME} will be written.")
-    pairs = read_pairs(_PAIRS.value, output)
+    data_set = DataSet(output) if files.bids else None
+    pairs = read_pairs(_PAIRS.value, output, data_set and data_set.place)
     with held(output), batch.start_reader() as reader:
+        if data_set:
+            data_set.describe()
         return batch.run_pairs(pairs, _setup(options, files), output, reader, screen)
 
 
 def _run_pair(options, files, paths, screen):
+    data_set = DataSet(paths.output) if files.bids else None
+    paths = data_set.place(paths) if data_set else paths
     check_pair(paths)
-    with held(paths.output):
+    with held(paths.output, paths.names):
         with screen.native():
             pair = ReadPair.read(paths, files)
         memory.spare(pair.scans)
@@ -155,6 +146,8 @@ def _run_pair(options, files, paths, screen):
         shown = steps > 0 and screen.draws
         with tqdm(total=steps, unit="step", leave=False, disable=not shown) as bar:
             result, names = register_pair(pair, setup, screen, lambda step, loss: bar.update())
+        if data_set:
+            data_set.describe()
     screen.tell(result.notices)
     screen.say("written:", *[f"  {os.path.join(paths.output, name)}" for name in names])
     screen.say(*report.lines(result, pair.seconds))
@@ -166,8 +159,9 @@ def _setup(options, files):
     from ldr_tf.models import load_model
     from ldr_tf.models.server import Connection
 
-    precision = "float32" if _FAST.value == "none" else "mixed_bfloat16"
-    connection = Connection(_TIMEOUT.value, _RETRIES.value, _TLS_CA.value)
+    model = cli.read_record(ModelOptions, FLAGS)
+    precision = "float32" if model.fast == "none" else "mixed_bfloat16"
+    connection = Connection(model.timeout, model.retries, model.tls_ca)
     return Setup(load_model(_MODEL.value, precision, connection), options, files)
 
 

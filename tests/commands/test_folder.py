@@ -11,10 +11,11 @@ import pytest
 import SimpleITK as sitk
 
 from ldr_tf.commands import folder as folders
-from ldr_tf.commands.folder import SUMMARY, check_folder, held, results_of
+from ldr_tf.commands.folder import check_folder, held, results_of
 from ldr_tf.errors import InputError
 from ldr_tf.files import write_json
 from ldr_tf.imaging import write_image
+from ldr_tf.registration.result_names import PLAIN, SUMMARY
 
 
 def write(folder, text="new", names=("warped.nii.gz",), listed=None):
@@ -200,7 +201,7 @@ def test_a_folder_is_held_by_one_and_goes_again_where_nothing_came(tmp_path):
     assert sorted(os.listdir(tmp_path / "a")) == ["kept"]
 
 
-@pytest.mark.parametrize("name", folders.NAMES)
+@pytest.mark.parametrize("name", PLAIN.all())
 def test_inputs_that_would_be_replaced_are_refused(tmp_path, name):
     out = tmp_path / "out"
     out.mkdir()
