@@ -19,14 +19,14 @@ from ldr_tf.files import (
 from ldr_tf.imaging import scan_stem
 from ldr_tf.registration.result_names import ResultNames
 
-DESCRIPTION, IGNORE, README = "dataset_description.json", ".bidsignore", "README"
+_DESCRIPTION, _IGNORE, _README = "dataset_description.json", ".bidsignore", "README"
 
 _IGNORED = ("*_mode-image_*", results.NAME)
 """What BIDS has no names for yet: transforms and what is told of them; the table of all pairs."""
 
 _ABOUT = {
     "Name": "Registered scans",
-    "BIDSVersion": "1.11.2",
+    "BIDSVersion": "1.10.0",
     "DatasetType": "derivative",
     "GeneratedBy": [
         {
@@ -63,7 +63,7 @@ class DataSet:
         """Takes the folder, there or not; InputError where it cannot be one."""
         check_output_folder(root)
         self.root = root
-        path = os.path.join(root, DESCRIPTION)
+        path = os.path.join(root, _DESCRIPTION)
         if not os.path.lexists(path):
             return
         found = read_json(path)
@@ -91,28 +91,25 @@ class DataSet:
 
     def describe(self):
         """Writes what is missing of dataset_description.json, README and .bidsignore's lines."""
-        path = {name: os.path.join(self.root, name) for name in (DESCRIPTION, README, IGNORE)}
+        path = {name: os.path.join(self.root, name) for name in (_DESCRIPTION, _README, _IGNORE)}
         there = {name: os.path.lexists(path[name]) for name in path}
-        lines = read_text(path[IGNORE]).splitlines() if there[IGNORE] else []
+        lines = read_text(path[_IGNORE]).splitlines() if there[_IGNORE] else []
         missing = [line for line in _IGNORED if line not in lines]
         with naming(self.root):
-            if not there[DESCRIPTION]:
-                write_json(path[DESCRIPTION], _ABOUT)
-            if not there[README]:
-                _write(path[README], _TEXT)
+            if not there[_DESCRIPTION]:
+                write_json(path[_DESCRIPTION], _ABOUT)
+            if not there[_README]:
+                _write(path[_README], _TEXT)
             if missing:
-                _write(path[IGNORE], "\n".join([*lines, *missing]) + "\n")
+                _write(path[_IGNORE], "\n".join([*lines, *missing]) + "\n")
 
     def _sidecars(self, pair, moving):
         sources = [self._seen(pair.moving), self._seen(pair.fixed)]
         fields = {
-            what: {
-                "Description": meaning,
-                "SpatialReference": sources[what != "inverse_displacement"],
-                "Sources": sources,
-            }
+            what: {"Description": meaning, "SpatialReference": sources[1], "Sources": sources}
             for what, meaning in _MEANINGS.items()
         }
+        fields["inverse_displacement"]["SpatialReference"] = sources[0]
         fields["warped"]["SkullStripped"] = _stripped(pair.moving, moving)
         if pair.moving_labels:
             fields["warped_labels"]["Sources"] = [self._seen(pair.moving_labels), *sources]
@@ -133,7 +130,8 @@ def _write(path, text):
 
 def _stripped(path, name):
     """Tells whether a scan is without skull: its sidecar says so, or else desc-brain."""
-    sidecar = os.path.join(os.path.dirname(path), scan_stem(path) + ".json")
+    folder = os.path.dirname(os.path.normpath(path))
+    sidecar = os.path.join(folder, scan_stem(path) + ".json")
     if os.path.exists(sidecar):
         found = read_json(sidecar)
         if isinstance(found, dict) and isinstance(found.get("SkullStripped"), bool):

@@ -1,6 +1,6 @@
 """Names of BIDS: what a scan's name says, and the names of what a registration makes of it.
 
-A name is made of entities and a suffix, sub-01_ses-a_T1w. The rules are those of BIDS 1.11 for
+A name is made of entities and a suffix, sub-01_ses-a_T1w. The rules are those of BIDS 1.10 for
 derivatives of anatomical images. It knows no transforms yet: their names (from-, to-, mode-image,
 xfm) are those of its draft on them (BEP 14), which fMRIPrep writes, too.
 """
@@ -62,7 +62,7 @@ class BidsName:
 
     def check_moving(self, path):
         """Refuses, with InputError, what is no subject's anatomical image."""
-        known = (*_ORDER[: _ORDER.index("from")], *_REPLACED)
+        known = {*_ORDER[: _ORDER.index("from")], *_REPLACED}
         for key in self.entities:
             if key not in known:
                 raise InputError(

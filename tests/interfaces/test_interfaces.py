@@ -18,12 +18,14 @@ from traits.api import TraitError
 
 from ldr_tf.commands import register as register_command
 from ldr_tf.commands import warp as warp_command
+from ldr_tf.commands.bids import DataSet
 from ldr_tf.commands.model_options import ModelOptions
 from ldr_tf.commands.pair import FileOptions
 from ldr_tf.imaging import same_grid
 from ldr_tf.interfaces import Register, Warp
 from ldr_tf.records import describe
 from ldr_tf.registration.options import RegistrationOptions
+from ldr_tf.registration.pair import PairFiles
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "pipelines.md"
@@ -103,16 +105,24 @@ def test_the_line_is_one_that_the_command_takes(scans, tmp_path):
     )
 
 
-def test_outputs_are_the_files_that_the_summary_lists(scans, tmp_path):
+@pytest.mark.parametrize("bids", [False, True])
+def test_outputs_are_the_files_that_the_summary_lists(tmp_path, bids):
+    scans = [str(tmp_path / f"sub-{number}_T1w.nii.gz") for number in (1, 2)]
+    for path in scans:
+        Path(path).write_text("")
     out = tmp_path / "out"
-    out.mkdir()
-    for name in ("warped.nii.gz", "affine.tfm", "jacobian.nii.gz", "summary.json"):
-        (out / name).write_text("")
-    listed = ["affine.tfm", "summary.json", "warped.nii.gz"]
-    (out / "summary.json").write_text(json.dumps({"finished": True, "files": listed}))
-    node = pickle.loads(pickle.dumps(Register(**scans, model="none", output=str(out))))
+    pair = PairFiles(*scans, str(out))
+    pair = DataSet(out).place(pair) if bids else pair
+    files = {what: Path(pair.output, name) for what, name in pair.names.files.items()}
+    os.makedirs(pair.output)
+    for what in ("warped", "affine", "jacobian", "summary"):
+        files[what].write_text("")
+    listed = [files[what].name for what in ("warped", "affine", "summary")]
+    files["summary"].write_text(json.dumps({"finished": True, "files": listed}))
+    given = {"fixed": scans[0], "moving": scans[1], "model": "none", "output": str(out)}
+    node = pickle.loads(pickle.dumps(Register(**given, bids=bids)))
     found = node.aggregate_outputs()
-    assert found.warped == str(out / "warped.nii.gz") and found.affine == str(out / "affine.tfm")
+    assert found.warped == str(files["warped"]) and found.affine == str(files["affine"])
     assert not isdefined(found.jacobian) and not isdefined(found.warped_labels)
 
 
@@ -142,6 +152,8 @@ def test_the_workflow_of_the_page(tmp_path):
         )
         program.chmod(0o755)
     script = re.search(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)[1]
+    assert 'quality="fast"' in script
+    script = script.replace('quality="fast"', "refine_steps=0")  # seconds of compiling less
     (tmp_path / "workflow.py").write_text(script)
     done = subprocess.run(
         [sys.executable, "workflow.py"],
