@@ -74,7 +74,7 @@ class PairFiles:
     moving_labels: Optional[str] = None
     fixed_points: Optional[str] = None
     moving_points: Optional[str] = None
-    names: ResultNames = dataclasses.field(default=PLAIN, compare=False)
+    names: ResultNames = dataclasses.field(default=PLAIN, compare=False)  # has no hash
 
     @property
     def inputs(self):
