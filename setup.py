@@ -63,7 +63,7 @@ setup(
     extras_require={
         # ldr-register --pairs --workers=.. and --scheduler=..; cryptography: for workers that obey
         # this user alone.
-        "cluster": ["cryptography>=42", "distributed>=2024.8"],
+        "cluster": ["cryptography>=42", "dask>=2024.8", "distributed>=2024.8"],
         # The critic's spectral norm; there is no TensorFlow Addons for the modern stack.
         "addons": [f"tensorflow-addons>=0.23,<0.24; {CLASSIC}"],
         # Programs to compare with in experiments.evaluate.
@@ -77,6 +77,8 @@ setup(
         # experiments.export --format=onnx, --format=openvino.
         "onnx": ["onnx>=1.16", "onnxruntime>=1.19", "tf2onnx>=1.16.1"],
         "openvino": ["openvino>=2025.3"],
+        # ldr_tf.interfaces: the commands as nodes of a Nipype workflow.
+        "nipype": ["nipype>=1.9,<2"],
         "gpu": [
             f"tensorflow[and-cuda]>=2.15.1,<2.16; {CLASSIC}",
             f"tensorflow[and-cuda]>=2.20,<2.22; {MODERN}",

@@ -39,6 +39,7 @@ LAYERS = {
     "models": _BASE | {"json_text", "networks", "runs", "serving"},
     "registration": _APPLICATIONS,
     "commands": _APPLICATIONS | {"", "cluster", "registration", "workers"},
+    "interfaces": {"commands", "errors", "imaging", "records", "registration"},
 }
 _DATA = {"files", "hdf5", "imaging", "json_text", "metrics", "ops", "evaluation", "workers"}
 DATA_MAY_IMPORT = _BASE | _DATA

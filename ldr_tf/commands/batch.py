@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from ldr_tf.cluster import hold_threads
 from ldr_tf.commands import cli, results
-from ldr_tf.commands.folder import NAMES, held, is_same_place, listed
+from ldr_tf.commands.folder import held, is_same_place, listed
 from ldr_tf.commands.pair import ReadPair, check_pair, is_finished, register_pair
 from ldr_tf.commands.quiet import quiet_native
 from ldr_tf.errors import InputError
@@ -83,7 +83,7 @@ def run_pairs(pairs, outcomes, output, screen):
     with tqdm(total=len(pairs), unit="pair", disable=not screen.draws) as bar:
         for index, outcome in outcomes:
             found[index] = outcome
-            head = f"{len(found)}/{len(pairs)} {os.path.relpath(pairs[index].output, output)}: "
+            head = f"{len(found)}/{len(pairs)} {os.path.relpath(pairs[index].place, output)}: "
             if outcome.status == REGISTERED:
                 screen.tell(outcome.notices, head)
                 screen.say(head + outcome.text)
@@ -93,7 +93,7 @@ def run_pairs(pairs, outcomes, output, screen):
                     screen.warn(outcome.trace.rstrip())
             bar.update()
     failed = {index: o for index, o in found.items() if o.status == FAILED}
-    rows = results.rows(pairs, {pairs[i].output: o.text for i, o in failed.items()}, output)
+    rows = results.rows(pairs, {pairs[i].place: o.text for i, o in failed.items()}, output)
     results.write(rows, output)
     counts = {
         status: sum(outcome.status == status for outcome in found.values())
@@ -172,7 +172,7 @@ def _attempt(paths, setup, reading, native):
         if is_finished(paths, setup):
             return Outcome(FINISHED)
         check_pair(paths)
-        with held(paths.output):
+        with held(paths.output, paths.names):
             pair = reading(paths, setup.files)
             result, _ = register_pair(pair, setup, native)
     except Exception as error:  # the other pairs are not to suffer
@@ -223,7 +223,7 @@ _COMPANIONS = ("fixed_labels", "moving_labels", "fixed_points", "moving_points")
 def _foreign(paths, pairs):
     """Returns a sentence where a pair would write over what nobody here has written; or None."""
     for path, name in _results_read(paths, pairs):
-        if os.path.lexists(path) and name not in listed(os.path.dirname(path)):
+        if os.path.lexists(path) and name not in listed(os.path.dirname(path), paths.names):
             return (
                 f"{path}: is an input of the list and lies where {name} will be written; "
                 "another output folder is needed."
@@ -244,8 +244,9 @@ def _awaited(paths, pairs):
 
 def _results_read(paths, pairs):
     """Yields (path, name) of what `pairs` read where a pair writes its file of that name."""
+    names = set(paths.names.all())
     for other in pairs:
         for path in other.inputs.values():
             name = os.path.basename(path or "")
-            if name in NAMES and is_same_place(path, os.path.join(paths.output, name)):
+            if name in names and is_same_place(path, os.path.join(paths.output, name)):
                 yield path, name

@@ -11,32 +11,22 @@ import shutil
 
 from ldr_tf.errors import InputError
 from ldr_tf.files import check_output_folder, only_writer, read_json, write_json
+from ldr_tf.registration.result_names import PLAIN
 
-SUMMARY = "summary.json"
-NAMES = (
-    "warped.nii.gz",
-    "displacement.nii.gz",
-    "affine.tfm",
-    "warped_labels.nii.gz",
-    "jacobian.nii.gz",
-    "inverse_displacement.nii.gz",
-    "preview.png",
-    SUMMARY,
-)
-"""All files that a registration may write."""
-
+_LOCK = ".lock"
 _UNFINISHED = ".ldr-register-unfinished"
 
 
-def check_folder(output, inputs):
+def check_folder(output, inputs, names=PLAIN):
     """Refuses, with InputError and before any work, a folder where the results cannot go.
 
     Args:
       output: the folder; it need not exist.
       inputs: paths of what is read, which must not lie where results are written.
+      names: the ResultNames.
     """
     check_output_folder(output)
-    for name in NAMES:
+    for name in names.all():
         target = os.path.join(output, name)
         if os.path.isdir(target):
             raise InputError(f"{target}: is a folder, where a file will be written.")
@@ -58,10 +48,11 @@ def _places(path):
 
 
 @contextlib.contextmanager
-def held(folder):
+def held(folder, names=PLAIN):
     """Makes a folder where needed and keeps it to this process in the block.
 
-    What was made of its path goes again where it stays empty.
+    Where pairs share a folder, only the pair with these names is kept to it. What was made of the
+    path goes again where it stays empty.
 
     Raises:
       InputError: it cannot be made, or another process writes there.
@@ -69,7 +60,7 @@ def held(folder):
     made = []
     try:
         _make(os.path.abspath(folder), made)
-        with only_writer(folder):
+        with only_writer(folder, names.hidden(_LOCK)):
             yield
     finally:
         for path in reversed(made):
@@ -93,8 +84,8 @@ def _make(folder, made):
 
 
 @contextlib.contextmanager
-def results_of(folder):
-    """Yields an empty folder for the files of a result, among them SUMMARY; moves them to `folder`.
+def results_of(folder, names=PLAIN):
+    """Yields an empty folder for a result's files and its summary; moves them to `folder`.
 
     `folder` must be held. Nothing changes there unless the block ends well. Files of an earlier
     registration that this one does not write are deleted, if its summary lists them; no others.
@@ -103,13 +94,13 @@ def results_of(folder):
       InputError: a file cannot be written; it names the file in `folder`.
     """
     folder = os.fspath(folder)
-    unfinished = os.path.join(folder, _UNFINISHED)
+    unfinished = os.path.join(folder, names.hidden(_UNFINISHED))
     with _saying_which(unfinished, folder):
         shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed
         try:
             os.mkdir(unfinished)
             yield unfinished
-            _move(unfinished, folder)
+            _move(unfinished, folder, names)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
 
@@ -133,30 +124,30 @@ def _saying_which(unfinished, folder):
         raise InputError(str(error).replace(unfinished, folder)) from error
 
 
-def _move(unfinished, folder):
-    new, old = set(os.listdir(unfinished)), listed(folder)
+def _move(unfinished, folder, names):
+    new, old = set(os.listdir(unfinished)), listed(folder, names)
+    summary = os.path.join(folder, names.summary)
     mark = os.path.join(unfinished, ".mark")
     write_json(mark, {"finished": False, "files": sorted(new | old)})
-    os.replace(mark, os.path.join(folder, SUMMARY))
-    for name in sorted(new - {SUMMARY}):
+    os.replace(mark, summary)
+    for name in sorted(new - {names.summary}):
         os.replace(os.path.join(unfinished, name), os.path.join(folder, name))
     for name in old - new:
         with contextlib.suppress(FileNotFoundError):
             os.remove(os.path.join(folder, name))
-    os.replace(os.path.join(unfinished, SUMMARY), os.path.join(folder, SUMMARY))
+    os.replace(os.path.join(unfinished, names.summary), summary)
 
 
-def read_summary(folder):
+def read_summary(folder, names=PLAIN):
     """Returns what the summary of a folder says, {} where there is none or it is something else."""
     try:
-        summary = read_json(os.path.join(folder, SUMMARY))
+        summary = read_json(os.path.join(folder, names.summary))
     except InputError:
         return {}
     return summary if isinstance(summary, dict) else {}
 
 
-def listed(folder):
-    """Returns the names of the files that a folder's summary lists as written by it."""
-    names = read_summary(folder).get("files")
-    known = {name for name in names if name in NAMES} if isinstance(names, list) else set()
-    return known
+def listed(folder, names=PLAIN):
+    """Returns the names of the files that a folder's summary lists as written with it."""
+    found = read_summary(folder, names).get("files")
+    return set(names.all()).intersection(map(str, found)) if isinstance(found, list) else set()

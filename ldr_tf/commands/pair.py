@@ -8,7 +8,8 @@ from typing import Optional
 
 from ldr_tf import imaging
 from ldr_tf.commands import report
-from ldr_tf.commands.folder import SUMMARY, check_folder, naming, read_summary, results_of
+from ldr_tf.commands.folder import check_folder, naming, read_summary, results_of
+from ldr_tf.commands.model_options import ModelOptions
 from ldr_tf.commands.quiet import quiet_xla
 from ldr_tf.errors import InputError
 from ldr_tf.files import write_json
@@ -43,6 +44,17 @@ class FileOptions(Record):
         choices=UNEVEN,
     )
     jacobian: bool = setting(False, "write jacobian.nii.gz")
+    bids: bool = setting(
+        False,
+        "write a BIDS derivatives data set, its files named after the scans, whose own names must "
+        "be BIDS names, such as sub-01_ses-a_T1w.nii.gz",
+    )
+
+    def recorded(self):
+        """Returns the options on which the content of the files depends, as a dictionary."""
+        values = dataclasses.asdict(self)
+        del values["bids"]
+        return values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,26 +81,23 @@ class Setup:
         return {
             "inputs": paths.inputs,
             "input_files": state,
-            "settings": {**self.options.recorded(), **dataclasses.asdict(self.files)},
+            "settings": {**self.options.recorded(), **self.files.recorded()},
             "model": self.model and report.model_summary(self.model),
         }
 
 
 @dataclasses.dataclass(frozen=True)
 class SetupSource:
-    """What a Setup is made of, in words that go from process to process.
+    """What a Setup is made of, in values that go from process to process.
 
     Attributes:
-      model, precision: see `ldr_tf.models.load_model`.
-      timeout, retries, tls_ca: see `ldr_tf.models.server.Connection`.
+      model: what `ldr_tf.models.load_model` takes.
+      running: how it is run.
       options, files: of the Setup.
     """
 
     model: str
-    precision: str
-    timeout: float
-    retries: int
-    tls_ca: Optional[str]
+    running: ModelOptions
     options: RegistrationOptions
     files: FileOptions
 
@@ -98,13 +107,15 @@ class SetupSource:
         from ldr_tf.models import load_model
         from ldr_tf.models.server import Connection
 
-        connection = Connection(self.timeout, self.retries, self.tls_ca)
-        return Setup(load_model(self.model, self.precision, connection), self.options, self.files)
+        precision = "float32" if self.running.fast == "none" else "mixed_bfloat16"
+        connection = Connection(self.running.timeout, self.running.retries, self.running.tls_ca)
+        return Setup(load_model(self.model, precision, connection), self.options, self.files)
 
 
 def check_pair(paths):
     """Refuses, with InputError and before any work, what cannot go well."""
-    check_folder(paths.output, [path for path in paths.inputs.values() if path])
+    inputs = [path for path in paths.inputs.values() if path]
+    check_folder(paths.output, inputs, paths.names)
     if paths.fixed_labels and not paths.moving_labels:
         raise InputError("--fixed_labels serves to compute Dice and needs --moving_labels too.")
     if bool(paths.fixed_points) != bool(paths.moving_points):
@@ -153,7 +164,7 @@ def register_pair(pair, setup, native, observer=None):
     """
     from ldr_tf.registration.register import register
 
-    seconds, output = pair.seconds, os.path.abspath(pair.paths.output)
+    seconds, output, names = pair.seconds, os.path.abspath(pair.paths.output), pair.paths.names
     with PeakMemory() as memory:
         result = register(
             **vars(pair.scans),
@@ -163,27 +174,29 @@ def register_pair(pair, setup, native, observer=None):
             notices=pair.notices,
         )
         seconds.update(result.seconds)
-        with results_of(output) as folder:
+        with results_of(output, names) as folder:
             with stage(seconds, "preview"):
-                _write_preview(folder, pair.scans, result)
+                _write_preview(os.path.join(folder, names.files["preview"]), pair.scans, result)
             pair.scans = None  # ITK needs memory to write
             with stage(seconds, "write"), native():
-                _write_images(folder, result, setup.files)
-            names = sorted([*os.listdir(folder), SUMMARY])
+                _write_images(folder, result, setup.files, names)
+                _write_sidecars(folder, names)
+            written = sorted([*os.listdir(folder), names.summary])
             summary = {
                 "finished": True,
                 **setup.recorded(pair.paths, pair.state),
                 **report.summary(result, seconds, memory.so_far()),
-                "files": names,
+                "files": written,
             }
-            with naming(os.path.join(folder, SUMMARY)):
-                write_json(os.path.join(folder, SUMMARY), summary)
-    return result, names
+            path = os.path.join(folder, names.summary)
+            with naming(path):
+                write_json(path, summary)
+    return result, written
 
 
 def is_finished(paths, setup):
     """Tells whether the pair's folder holds the result of these very files, model and options."""
-    summary = read_summary(paths.output)
+    summary = read_summary(paths.output, paths.names)
     wanted = json.loads(json.dumps(setup.recorded(paths, paths.state())))
     names = summary.get("files")
     return (
@@ -194,7 +207,7 @@ def is_finished(paths, setup):
     )
 
 
-def _write_images(folder, result, options):
+def _write_images(folder, result, options, names):
     images = {"warped": result.warped, "displacement": result.displacement}
     if result.warped_labels is not None:
         images["warped_labels"] = result.warped_labels
@@ -202,14 +215,22 @@ def _write_images(folder, result, options):
         images["jacobian"] = result.jacobian
     if result.inverse is not None:
         images["inverse_displacement"] = result.inverse
-    for name, image in images.items():
-        imaging.write_image(image, os.path.join(folder, f"{name}.nii.gz"))
-    imaging.write_transform(result.alignment.transform, os.path.join(folder, "affine.tfm"))
+    for what, image in images.items():
+        imaging.write_image(image, os.path.join(folder, names.files[what]))
+    path = os.path.join(folder, names.files["affine"])
+    imaging.write_transform(result.alignment.transform, path)
 
 
-def _write_preview(folder, scans, result):
+def _write_sidecars(folder, names):
+    for what, content in names.sidecars.items():
+        if os.path.exists(os.path.join(folder, names.files[what])):
+            path = os.path.join(folder, names.sidecar(what))
+            with naming(path):
+                write_json(path, content)
+
+
+def _write_preview(path, scans, result):
     from ldr_tf.registration.preview import write_preview
 
-    path = os.path.join(folder, "preview.png")
     with naming(path):
         write_preview(path, scans.fixed, scans.moving, result)

@@ -34,6 +34,10 @@ a folder of its own in DIR. Paths are seen from the CSV file's folder. Finished 
 a pair that fails is named and the rest goes on; results.csv sums up. --workers=N shares the pairs
 among processes here, --scheduler=tcp://HOST:8786 among those of a dask cluster.
 
+With --bids, DIR is a BIDS data set of derivatives, of one pair or of many: files are named after
+the scans, whose own names must be BIDS names, and lie in DIR/sub-LABEL/[ses-LABEL/]anat of the
+moving scan.
+
 Exit codes: 0; 2 for bad input (with --pairs, at the end); 1 for a failure of ours or an
 interruption; 3 with --strict where a warning was given.
 """
@@ -46,7 +50,9 @@ from absl import flags
 from tqdm import tqdm
 
 from ldr_tf.commands import batch, cli, cluster, report, results
+from ldr_tf.commands.bids import DataSet
 from ldr_tf.commands.folder import held, is_same_place
+from ldr_tf.commands.model_options import ModelOptions
 from ldr_tf.commands.pair import FileOptions, ReadPair, SetupSource, check_pair, register_pair
 from ldr_tf.commands.screen import Screen, define_flags
 from ldr_tf.errors import InputError
@@ -87,29 +93,9 @@ _PAIRS = flags.DEFINE_string(
 )
 cli.define_record(RegistrationOptions, FLAGS)
 cli.define_record(FileOptions, FLAGS)
+cli.define_record(ModelOptions, FLAGS)
 define_flags(FLAGS)
 cluster.define_flags(FLAGS, "with --pairs: processes that share the pairs and this machine's cores")
-_FAST = flags.DEFINE_enum(
-    "fast",
-    "none",
-    ["none", "bfloat16"],
-    "bfloat16: compute the network in that precision; on processors with instructions for it about "
-    "twice as fast, with a flow some hundredths of a voxel off",
-    flag_values=FLAGS,
-)
-_TIMEOUT = flags.DEFINE_float(
-    "timeout", 60.0, "seconds that a server's answer may take", lower_bound=0.0, flag_values=FLAGS
-)
-_RETRIES = flags.DEFINE_integer(
-    "retries",
-    5,
-    "how often to try anew where a server cannot be reached, after 0.5 s, 1 s, 2 s .. at most 8 s",
-    lower_bound=0,
-    flag_values=FLAGS,
-)
-_TLS_CA = flags.DEFINE_string(
-    "tls_ca", None, "PEM file of the certificates that a server's TLS rests on", flag_values=FLAGS
-)
 
 
 def run():
@@ -136,9 +122,12 @@ def _run_pairs(options, files, given, screen):
     check_output_folder(output)
     if is_same_place(_PAIRS.value, os.path.join(output, results.NAME)):
         raise InputError(f"{_PAIRS.value}: lies where {results.NAME} will be written.")
-    pairs = read_pairs(_PAIRS.value, output)
+    data_set = DataSet(output) if files.bids else None
+    pairs = read_pairs(_PAIRS.value, output, data_set and data_set.place)
     source = _source(options, files)
     with held(output):
+        if data_set:
+            data_set.describe()
         if cluster.wanted(FLAGS):
             with cluster.opened(FLAGS) as workers:
                 outcomes = batch.on_cluster(pairs, source, workers)
@@ -149,8 +138,10 @@ def _run_pairs(options, files, given, screen):
 
 
 def _run_pair(options, files, paths, screen):
+    data_set = DataSet(paths.output) if files.bids else None
+    paths = data_set.place(paths) if data_set else paths
     check_pair(paths)
-    with held(paths.output):
+    with held(paths.output, paths.names):
         with screen.native():
             pair = ReadPair.read(paths, files)
         memory.spare(pair.scans)
@@ -167,6 +158,8 @@ def _run_pair(options, files, paths, screen):
             result, names = register_pair(
                 pair, setup, screen.native, lambda step, loss: bar.update()
             )
+        if data_set:
+            data_set.describe()
     screen.tell(result.notices)
     screen.say("written:", *[f"  {os.path.join(paths.output, name)}" for name in names])
     screen.say(*report.lines(result, pair.seconds))
@@ -174,9 +167,7 @@ def _run_pair(options, files, paths, screen):
 
 
 def _source(options, files):
-    precision = "float32" if _FAST.value == "none" else "mixed_bfloat16"
-    words = _MODEL.value, precision, _TIMEOUT.value, _RETRIES.value, _TLS_CA.value
-    return SetupSource(*words, options, files)
+    return SetupSource(_MODEL.value, cli.read_record(ModelOptions, FLAGS), options, files)
 
 
 def main(argv=None):

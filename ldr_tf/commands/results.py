@@ -30,21 +30,21 @@ def rows(pairs, failed, output):
 
     Args:
       pairs: list of PairFiles.
-      failed: {output folder of a pair: why it failed}.
+      failed: {place of a pair: why it failed}.
       output: the output folder of all.
     """
     found = []
     for pair in pairs:
-        summary = {} if pair.output in failed else read_summary(pair.output)
+        summary = {} if pair.place in failed else read_summary(pair.output, pair.names)
         seconds = summary.get("seconds")
         seconds = seconds.values() if isinstance(seconds, dict) else ()
         total = sum(value for value in seconds if isinstance(value, (int, float)))
         found.append(
             {
-                "output": os.path.relpath(pair.output, output),
+                "output": os.path.relpath(pair.place, output),
                 "fixed": pair.fixed,
                 "moving": pair.moving,
-                "status": failed.get(pair.output, "finished"),
+                "status": failed.get(pair.place, "finished"),
                 "warnings": " ".join(_codes(summary)),
                 **{column: _at(summary, *names) for column, names in _COLUMNS.items()},
                 "seconds": round(total, 3) or None,

@@ -27,9 +27,11 @@ Exit codes: 0; 2 for bad input; 1 for a failure of ours or an interruption; 3 wi
 warning was given.
 """
 
+import dataclasses
 import os
 import re
 import sys
+from typing import Optional
 
 import SimpleITK as sitk
 from absl import flags
@@ -40,9 +42,30 @@ from ldr_tf.commands.folder import is_same_place
 from ldr_tf.commands.screen import Screen, define_flags
 from ldr_tf.errors import InputError
 from ldr_tf.notices import Notices
+from ldr_tf.records import Record, setting
 
 _LARGEST = 3.4e38
 _BRACKETED = re.compile(r"\[(.+),\s*([01])\s*\]")
+
+
+@dataclasses.dataclass(frozen=True)
+class WarpOptions(Record):
+    """How an image or landmarks are carried along; each field is a flag of ldr-warp."""
+
+    interpolation: str = setting(
+        "linear",
+        "linear (result float32) or nearest (labels; the input's type is kept)",
+        choices=("linear", "nearest"),
+    )
+    points_space: str = setting("LPS", "axes of the landmark files", choices=imaging.POINT_SPACES)
+    background: Optional[float] = setting(
+        None,
+        "value outside the input (default: the padding of a scan, the lowest value of a CT, else "
+        "0)",
+        least=-_LARGEST,
+        most=_LARGEST,
+    )
+
 
 FLAGS = cli.new_flags()
 _TRANSFORM = flags.DEFINE_multi_string(
@@ -74,30 +97,7 @@ _OUTPUT = flags.DEFINE_string(
     required=True,
     flag_values=FLAGS,
 )
-_INTERPOLATION = flags.DEFINE_enum(
-    "interpolation",
-    "linear",
-    ["linear", "nearest"],
-    "linear (result float32) or nearest (labels; the input's type is kept)",
-    flag_values=FLAGS,
-)
-_POINTS_SPACE = flags.DEFINE_enum(
-    "points_space",
-    "LPS",
-    list(imaging.POINT_SPACES),
-    "axes of the landmark files",
-    flag_values=FLAGS,
-)
-
-
-_BACKGROUND = flags.DEFINE_float(
-    "background",
-    None,
-    "value outside the input (default: the padding of a scan, the lowest value of a CT, else 0)",
-    lower_bound=-_LARGEST,
-    upper_bound=_LARGEST,
-    flag_values=FLAGS,
-)
+cli.define_record(WarpOptions, FLAGS)
 define_flags(FLAGS)
 
 
@@ -109,13 +109,13 @@ def run():
             raise InputError(f"{path}: is read and must not be the output too.")
     warp = _warp_points if _INPUT.value.lower().endswith(imaging.POINT_ENDINGS) else _warp_image
     with screen.native():
-        warp(notices)
+        warp(cli.read_record(WarpOptions, FLAGS), notices)
     screen.tell(notices)
     screen.say(f"written: {_OUTPUT.value}")
     return screen.code(notices.warnings())
 
 
-def _warp_image(notices):
+def _warp_image(options, notices):
     if _REFERENCE.value is None:
         raise InputError("--reference is needed: the image on whose grid the result lies.")
     imaging.check_output(_OUTPUT.value)
@@ -125,7 +125,7 @@ def _warp_image(notices):
     # ITK applies the last one of a chain first.
     chain = sitk.CompositeTransform(transforms[::-1]) if len(transforms) > 1 else transforms[0]
     labels = imaging.looks_like_labels(image)
-    if _INTERPOLATION.value == "linear":
+    if options.interpolation == "linear":
         if labels:
             notices.warning(
                 "labels-interpolated",
@@ -133,26 +133,26 @@ def _warp_image(notices):
                 "that mean something else; --interpolation=nearest keeps them.",
             )
         image = sitk.Cast(image, sitk.sitkFloat32)
-    background = _BACKGROUND.value
+    background = options.background
     if background is None:
         background = 0.0 if labels else imaging.background_value(image)
-    warped = imaging.apply_transform(image, reference, chain, _INTERPOLATION.value, background)
+    warped = imaging.apply_transform(image, reference, chain, options.interpolation, background)
     imaging.write_image(warped, _OUTPUT.value)
 
 
-def _warp_points(notices):
+def _warp_points(options, notices):
     if _REFERENCE.value is not None:
         raise InputError("--reference is for images; landmarks have no grid.")
     if not _OUTPUT.value.lower().endswith(".csv"):
         raise InputError(f"{_OUTPUT.value}: landmarks are written as .csv.")
     imaging.check_file_place(_OUTPUT.value)
-    points = imaging.read_points(_INPUT.value, _POINTS_SPACE.value, notices)
+    points = imaging.read_points(_INPUT.value, options.points_space, notices)
     for path, transform in zip(_TRANSFORM.value, _read_transforms(notices)):
         field = imaging.displacement_field(transform)
         if field is not None:  # which is silent outside its grid
             imaging.check_inside(points, field, _INPUT.value, f"the displacement field {path}")
         points = imaging.transform_points(points, transform)
-    imaging.write_points(points, _OUTPUT.value, _POINTS_SPACE.value)
+    imaging.write_points(points, _OUTPUT.value, options.points_space)
 
 
 def _read_transforms(notices):

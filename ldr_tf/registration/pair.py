@@ -1,6 +1,7 @@
 """The two sides of a registration, and the files that they come from."""
 
 import dataclasses
+import os
 from typing import Optional
 
 import numpy as np
@@ -9,6 +10,7 @@ import SimpleITK as sitk
 from ldr_tf import imaging
 from ldr_tf.errors import InputError
 from ldr_tf.files import file_state
+from ldr_tf.registration.result_names import PLAIN, ResultNames
 
 SIDES = ("fixed", "moving")
 
@@ -62,6 +64,7 @@ class PairFiles:
 
     Attributes:
       output: the folder for its results.
+      names: what they are called there.
     """
 
     fixed: str
@@ -71,13 +74,19 @@ class PairFiles:
     moving_labels: Optional[str] = None
     fixed_points: Optional[str] = None
     moving_points: Optional[str] = None
+    names: ResultNames = dataclasses.field(default=PLAIN, compare=False)  # has no hash
 
     @property
     def inputs(self):
         """The paths of what is read, by name, None where not given."""
-        paths = dataclasses.asdict(self)
-        del paths["output"]
+        paths = dict(vars(self))
+        del paths["output"], paths["names"]
         return paths
+
+    @property
+    def place(self):
+        """What tells its results from those of another pair: the folder, and the label there."""
+        return os.path.join(self.output, self.names.label) if self.names.label else self.output
 
     def state(self):
         """Returns what tells that a file was written anew: {name: `ldr_tf.files.file_state`}."""

@@ -11,7 +11,7 @@ _REQUIRED = ("fixed", "moving")
 _PATHS = (*_REQUIRED, "fixed_labels", "moving_labels", "fixed_points", "moving_points")
 
 
-def read_pairs(path, output):
+def read_pairs(path, output, placed=None):
     """Reads a list of pairs.
 
     Args:
@@ -19,6 +19,8 @@ def read_pairs(path, output):
         fixed_points, moving_points, output. Paths are seen from the file's own folder, `~` is the
         home folder; `output` is a name below the output folder, by default MOVING_to_FIXED.
       output: the output folder.
+      placed: takes a PairFiles and returns it with the folder and the names of its results, in
+        place of the column output; it may raise an InputError.
 
     Returns:
       A list of `PairFiles`.
@@ -39,13 +41,14 @@ def read_pairs(path, output):
         raise InputError(f"{path}: lists no pairs.")
     pairs, lines = [], {}
     for line, row in rows:
-        pair = _pair(row, f"{path}: line {line}", os.path.dirname(path), output)
-        place = os.path.normpath(pair.output)
+        pair = _pair(row, f"{path}: line {line}", os.path.dirname(path), output, placed)
+        place = os.path.normpath(pair.place)
         if place in lines:
-            raise InputError(
-                f"{path}: lines {lines[place]} and {line} have one output folder "
-                f"({os.path.basename(place)}); name another in the column output."
-            )
+            both = f"{path}: lines {lines[place]} and {line} have one"
+            name = os.path.basename(place)
+            if placed:
+                raise InputError(f"{both} name for their results ({name}); leave one out.")
+            raise InputError(f"{both} output folder ({name}); name another in the column output.")
         lines[place] = line
         pairs.append(pair)
     return pairs
@@ -61,20 +64,27 @@ def _check_columns(path, columns):
             raise InputError(f"{path}: the first line must name the columns; {name} not found.")
 
 
-def _pair(row, place, folder, output):
+def _pair(row, place, folder, output, placed):
     if None in row:
         raise InputError(f"{place}: has more values than the first line has columns.")
     values = {name: (value or "").strip() for name, value in row.items()}
     for name in _REQUIRED:
         if not values[name]:
             raise InputError(f"{place}: has no value for {name}.")
-    name = (
-        values.pop("output", "") or f"{scan_stem(values['moving'])}_to_{scan_stem(values['fixed'])}"
-    )
+    given = values.pop("output", "")
+    if placed and given:
+        raise InputError(f"{place}: output must be empty: the scans' names say where results go.")
+    name = given or f"{scan_stem(values['moving'])}_to_{scan_stem(values['fixed'])}"
     if os.path.isabs(name) or os.path.normpath(name).split(os.sep)[0] in (os.pardir, os.curdir):
         raise InputError(f"{place}: output must be a name below the output folder, not {name!r}.")
     paths = {
         key: os.path.join(folder, os.path.expanduser(value)) if value else None
         for key, value in values.items()
     }
-    return PairFiles(output=os.path.join(output, name), **paths)
+    pair = PairFiles(output=os.path.join(output, name), **paths)
+    if placed is None:
+        return pair
+    try:
+        return placed(pair)
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from error

@@ -11,10 +11,11 @@ import pytest
 import SimpleITK as sitk
 
 from ldr_tf.commands import folder as folders
-from ldr_tf.commands.folder import SUMMARY, check_folder, held, results_of
+from ldr_tf.commands.folder import check_folder, held, listed, results_of
 from ldr_tf.errors import InputError
 from ldr_tf.files import write_json
 from ldr_tf.imaging import write_image
+from ldr_tf.registration.result_names import PLAIN, SUMMARY, ResultNames
 
 
 def write(folder, text="new", names=("warped.nii.gz",), listed=None):
@@ -200,7 +201,23 @@ def test_a_folder_is_held_by_one_and_goes_again_where_nothing_came(tmp_path):
     assert sorted(os.listdir(tmp_path / "a")) == ["kept"]
 
 
-@pytest.mark.parametrize("name", folders.NAMES)
+def test_pairs_that_share_a_folder_do_not_disturb_each_other(tmp_path):
+    names = [ResultNames({"a": f"{n}_a", "summary": f"{n}_s.json"}, label=n) for n in "xy"]
+    for _ in range(2):
+        with held(tmp_path, names[0]), held(tmp_path, names[1]):
+            with pytest.raises(InputError, match="another process"), held(tmp_path, names[0]):
+                pass
+            with results_of(tmp_path, names[0]) as x, results_of(tmp_path, names[1]) as y:
+                for folder, own in ((x, names[0]), (y, names[1])):
+                    with open(os.path.join(folder, own.files["a"]), "w") as file:
+                        file.write(own.label)
+                    write_json(os.path.join(folder, own.summary), {"files": own.all()})
+    assert sorted(os.listdir(tmp_path)) == ["x_a", "x_s.json", "y_a", "y_s.json"]
+    assert (tmp_path / "y_a").read_text() == "y"
+    assert listed(tmp_path, names[0]) == {"x_a", "x_s.json"} and listed(tmp_path) == set()
+
+
+@pytest.mark.parametrize("name", PLAIN.all())
 def test_inputs_that_would_be_replaced_are_refused(tmp_path, name):
     out = tmp_path / "out"
     out.mkdir()

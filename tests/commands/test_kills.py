@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from ldr_tf.commands.folder import SUMMARY
+from ldr_tf.registration.result_names import SUMMARY
 
 pytestmark = [pytest.mark.slow, pytest.mark.chain]
 _ROOT = pathlib.Path(__file__).parents[2]

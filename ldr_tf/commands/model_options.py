@@ -1,0 +1,28 @@
+"""How a network is run, or asked for on a server."""
+
+import dataclasses
+from typing import Optional
+
+from ldr_tf.records import Record, setting
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelOptions(Record):
+    """How the model of a registration is run; each field is a flag of ldr-register."""
+
+    fast: str = setting(
+        "none",
+        "bfloat16: compute the network in that precision; on processors with instructions for it "
+        "about twice as fast, with a flow some hundredths of a voxel off",
+        choices=("none", "bfloat16"),
+    )
+    timeout: float = setting(60.0, "seconds that a server's answer may take", least=0.0)
+    retries: int = setting(
+        5,
+        "how often to try anew where a server cannot be reached, after 0.5 s, 1 s, 2 s .. at most "
+        "8 s",
+        least=0,
+    )
+    tls_ca: Optional[str] = setting(
+        None, "PEM file of the certificates that a server's TLS rests on"
+    )
