@@ -18,21 +18,24 @@ class Pyramid(keras.Model):
     One encoder, with the same weights for both images, makes features at 1/2, 1/4, 1/8 and 1/16 of
     the resolution. From the coarsest level to the finest each level upsamples the flow so far,
     warps the moving features by it, correlates them locally with the fixed ones, and composes the
-    small flow that it finds onto the flow so far. The last is the flow at half the resolution.
+    small flow that it finds, in these and in the correlation, onto the flow so far. The last is the
+    flow at half the resolution.
 
     At 16 channels, all convolutions 3x3x3 with LeakyReLU 0.1 unless said otherwise:
 
-    | level | encoder, stride 2 and 1 | neighbours | correlation, fixed, hidden | convolutions |
-    | ----- | ----------------------- | ---------- | -------------------------- | ------------ |
-    | 1/16  | 32 to 64, 64 to 64      | 27         | 27 + 64                    | 64, 64, 64   |
-    | 1/8   | 16 to 32, 32 to 32      | 27         | 27 + 32 + 32               | 32, 32, 32   |
-    | 1/4   | 8 to 16, 16 to 16       | 27         | 27 + 16 + 16               | 16, 16, 16   |
-    | 1/2   | 1 to 8, 8 to 8          | 7          | 7 + 8 + 8                  | 8, 8, 8      |
+    | level | encoder, stride 2 and 1 | correlation, fixed, moving, hidden | convolutions |
+    | ----- | ----------------------- | ---------------------------------- | ------------ |
+    | 1/16  | 32 to 64, 64 to 64      | 27 + 64 + 64                       | 64, 64, 64   |
+    | 1/8   | 16 to 32, 32 to 32      | 27 + 32 + 32 + 32                  | 32, 32, 32   |
+    | 1/4   | 8 to 16, 16 to 16       | 27 + 16 + 16 + 16                  | 16, 16, 16   |
+    | 1/2   | 1 to 8, 8 to 8          | 7 + 8 + 8 + 8                      | 8, 8, 8      |
 
+    A correlation has a channel for each neighbour that is looked at. Without the moving features
+    beside it the Dice of validation is 0.05 lower after 500 steps (docs/performance.md).
     "Hidden" are the features of the coarser level's last convolution, brought to this level's width
     by a 1x1x1 convolution and upsampled. A 1x1x1 convolution without bias predicts each level's
     flow from its last features; it starts at zero, so that the network starts as the identity.
-    783,408 parameters.
+    930,288 parameters.
 
     Sources: the comparison of dual-stream pyramids, with and without local correlation, in the
     repository HengjieLiu/Unsupervised-DL-DIR-Revisited; Mok and Chung, "Large Deformation
@@ -124,7 +127,7 @@ class PyramidLevel(keras.layers.Layer):
         super().__init__(autocast=False, **kwargs)  # flows stay in float32
         self._neighbours = neighbours
         self._flow_scale = self._FLOW_SCALE * multiplier
-        inputs = neighbours + width
+        inputs = neighbours + 2 * width
         if coarser:
             self.lift = layers.convolution(coarser, width, kernel=1, use_bias=False)
             inputs += width
@@ -158,7 +161,8 @@ class PyramidLevel(keras.layers.Layer):
             moving = warp(moving, flow, compiled)
             inputs.append(upsample(self.lift(hidden), size, compiled))
         matches = local_correlation(tf.cast(fixed, tf.float32), moving, self._neighbours, compiled)
-        x = tf.concat([tf.cast(matches, fixed.dtype), *inputs], axis=-1)
+        inputs += [tf.cast(moving, fixed.dtype), tf.cast(matches, fixed.dtype)]
+        x = tf.concat(inputs, axis=-1)
         for layer in self.convolutions:
             x = layer(x)
         found = self.flow(tf.cast(x, tf.float32)) * self._flow_scale

@@ -46,7 +46,7 @@ def by_hand(widths, neighbours=(7, 27, 27, 27)):
     for level, width in enumerate(widths):
         count += 27 * inputs * width + width + 27 * width * width + width  # encoder
         hidden = width if level < 3 else 0
-        count += 27 * (neighbours[level] + width + hidden) * width + width
+        count += 27 * (neighbours[level] + 2 * width + hidden) * width + width
         count += 2 * (27 * width * width + width) + 3 * width  # two more, head
         count += hidden and widths[level + 1] * width  # from the coarser level
         inputs = width
