@@ -37,7 +37,8 @@ LAYERS = {
     "serving": _BASE | {"", "files", "json_text", "ops", "runs"},
     "models": _BASE | {"json_text", "networks", "runs", "serving"},
     "registration": _APPLICATIONS,
-    "commands": _APPLICATIONS | {"", "registration", "workers"},
+    "viewing": _APPLICATIONS | {"registration"},
+    "commands": _APPLICATIONS | {"", "registration", "viewing", "workers"},
 }
 _DATA = {"files", "hdf5", "imaging", "json_text", "metrics", "ops", "evaluation", "workers"}
 DATA_MAY_IMPORT = _BASE | _DATA

@@ -13,6 +13,7 @@ from ldr_tf.errors import InputError
 from ldr_tf.files import check_output_folder, only_writer, read_json, write_json
 
 SUMMARY = "summary.json"
+VIEW = "view.html"
 NAMES = (
     "warped.nii.gz",
     "displacement.nii.gz",
@@ -21,6 +22,7 @@ NAMES = (
     "jacobian.nii.gz",
     "inverse_displacement.nii.gz",
     "preview.png",
+    VIEW,
     SUMMARY,
 )
 """All files that a registration may write."""

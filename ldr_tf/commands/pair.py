@@ -8,7 +8,7 @@ from typing import Optional
 
 from ldr_tf import imaging
 from ldr_tf.commands import report
-from ldr_tf.commands.folder import SUMMARY, check_folder, naming, read_summary, results_of
+from ldr_tf.commands.folder import SUMMARY, VIEW, check_folder, naming, read_summary, results_of
 from ldr_tf.errors import InputError
 from ldr_tf.files import write_json
 from ldr_tf.imaging.dicom import UNEVEN
@@ -42,6 +42,7 @@ class FileOptions(Record):
         choices=UNEVEN,
     )
     jacobian: bool = setting(False, "write jacobian.nii.gz")
+    view: bool = setting(False, "write view.html, a page to look at the result in a browser")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,18 +138,23 @@ def register_pair(pair, setup, screen, observer=None):
         with results_of(output) as folder:
             with stage(seconds, "preview"):
                 _write_preview(folder, pair.scans, result)
+            content = None
+            if setup.files.view:
+                with stage(seconds, "view"):
+                    content = _content(pair.scans, result)
             pair.scans = None  # ITK needs memory to write
             with stage(seconds, "write"), screen.native():
                 _write_images(folder, result, setup.files)
-            names = sorted([*os.listdir(folder), SUMMARY])
             summary = {
                 "finished": True,
                 **setup.recorded(pair.paths, pair.state),
                 **report.summary(result, seconds, memory.so_far()),
-                "files": names,
             }
+            if content is not None:
+                _write_view(folder, content, summary)
+            names = sorted([*os.listdir(folder), SUMMARY])
             with naming(os.path.join(folder, SUMMARY)):
-                write_json(os.path.join(folder, SUMMARY), summary)
+                write_json(os.path.join(folder, SUMMARY), {**summary, "files": names})
     return result, names
 
 
@@ -176,6 +182,26 @@ def _write_images(folder, result, options):
     for name, image in images.items():
         imaging.write_image(image, os.path.join(folder, f"{name}.nii.gz"))
     imaging.write_transform(result.alignment.transform, os.path.join(folder, "affine.tfm"))
+
+
+def _content(scans, result):
+    from ldr_tf.viewing import collect
+
+    return collect(
+        scans,
+        result.displacement,
+        result.warped,
+        result.warped_labels,
+        result.alignment.transform,
+    )
+
+
+def _write_view(folder, content, summary):
+    from ldr_tf.viewing import write_page
+
+    path = os.path.join(folder, VIEW)
+    with naming(path):
+        write_page(path, content, summary)
 
 
 def _write_preview(folder, scans, result):
