@@ -1,4 +1,4 @@
-"""The package `ldr_tf` and its two commands; exact versions are in requirements.txt."""
+"""The package `ldr_tf` and its commands; exact versions are in requirements.txt."""
 
 import re
 from pathlib import Path
@@ -40,7 +40,7 @@ setup(
     ],
     python_requires=">=3.9,<3.14",
     packages=find_packages(include=["ldr_tf", "ldr_tf.*"]),
-    package_data={"ldr_tf": ["shipped/*/*"]},
+    package_data={"ldr_tf": ["shipped/*/*"], "ldr_tf.viewing": ["niivue/*", "page/*"]},
     install_requires=[
         f"tensorflow>=2.15.1,<2.16; {CLASSIC}",
         f"tensorflow>=2.20,<2.22; {MODERN}",
@@ -87,6 +87,7 @@ setup(
     entry_points={
         "console_scripts": [
             "ldr-register=ldr_tf.commands.register:main",
+            "ldr-view=ldr_tf.commands.view:main",
             "ldr-warp=ldr_tf.commands.warp:main",
         ],
     },

@@ -55,6 +55,7 @@ def stages(folder, seed):
         f"--fixed_labels={fixed}_seg.nii.gz",
         f"--moving_labels={moving}_seg.nii.gz",
         f"--output={os.path.join(folder, 'registered')}",
+        "--view",
     )
     measuring = (
         f"--run={runs['teacher']}",
@@ -97,6 +98,7 @@ def _conclude(folder, seconds):
     print(f"""
 == done in {seconds / 60:.1f} minutes
 look at   {os.path.join(folder, "registered", "preview.png")}
+open      {os.path.join(folder, "registered", "view.html")}
 report    {os.path.join(evaluation, "report.html")}
 figures   {os.path.join(evaluation, "pairs.csv")}, {os.path.join(evaluation, "summary.json")}
 curves    tensorboard --logdir={folder}

@@ -38,7 +38,8 @@ LAYERS = {
     "serving": _BASE | {"", "files", "json_text", "ops", "runs"},
     "models": _BASE | {"json_text", "networks", "runs", "serving"},
     "registration": _APPLICATIONS,
-    "commands": _APPLICATIONS | {"", "cluster", "registration", "workers"},
+    "viewing": _APPLICATIONS | {"registration"},
+    "commands": _APPLICATIONS | {"", "cluster", "registration", "viewing", "workers"},
     "interfaces": {"commands", "errors", "imaging", "records", "registration"},
 }
 _DATA = {"files", "hdf5", "imaging", "json_text", "metrics", "ops", "evaluation", "workers"}

@@ -215,6 +215,8 @@ def test_the_wheel_holds_the_library_alone(wheel):
     assert {name for name in names if name.endswith(".py")} == sources
     shipped = {p.relative_to(ROOT).as_posix() for p in (ROOT / "ldr_tf/shipped").rglob("*.*")}
     assert len(shipped) >= 3 and {name for name in names if "/shipped/" in name} == shipped
+    viewer = {p.relative_to(ROOT).as_posix() for p in (ROOT / "ldr_tf/viewing").rglob("*.*")}
+    assert {"ldr_tf/viewing/niivue/LICENSE", *viewer} - {*sources} <= names
     assert any(name.startswith(info) and name.endswith("LICENSE") for name in names)
 
 
@@ -229,6 +231,7 @@ def test_the_wheel_names_its_version_and_commands(wheel):
     assert SpecifierSet(metadata["Requires-Python"]) == SpecifierSet(">=3.9,<3.14")
     lines = {line.replace(" ", "") for line in points.splitlines()}
     assert "ldr-register=ldr_tf.commands.register:main" in lines
+    assert "ldr-view=ldr_tf.commands.view:main" in lines
     assert "ldr-warp=ldr_tf.commands.warp:main" in lines
 
 
@@ -237,6 +240,7 @@ def test_the_wheel_names_its_version_and_commands(wheel):
     "command",
     [
         "ldr-register --model=none --fixed=none.mha --moving=none.mha --output=new",
+        "ldr-view none",
         "ldr-warp --transform=none.mha --input=none.mha --reference=none.mha --output=new.mha",
     ],
 )
@@ -260,8 +264,8 @@ def test_the_installed_commands_need_no_checkout(wheel, tmp_path, command):
     assert not list(work.iterdir())
 
 
-@pytest.mark.parametrize("command", ["register", "warp"])
-def test_both_commands_exist(command):
+@pytest.mark.parametrize("command", ["register", "view", "warp"])
+def test_the_commands_exist(command):
     tree = ast.parse((ROOT / "ldr_tf" / "commands" / f"{command}.py").read_text(encoding="utf-8"))
     assert "main" in {getattr(node, "name", None) for node in tree.body}
 

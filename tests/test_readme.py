@@ -20,7 +20,7 @@ README = ROOT / "README.md"
 TUTORIALS = ROOT / "docs" / "tutorials"
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [README, *DOCS]
-COMMANDS = {"ldr-register": "ldr_tf.commands.register", "ldr-warp": "ldr_tf.commands.warp"}
+COMMANDS = {f"ldr-{name}": f"ldr_tf.commands.{name}" for name in ("register", "view", "warp")}
 
 _BLOCK = re.compile(r"(<!-- not run: .+? -->\n)?^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 _SECTION = re.compile(r'^--8<-- "(.+):(\w+)"$', re.MULTILINE)
@@ -80,6 +80,8 @@ def test_flags_exist(module, arguments):
     if arguments == ["--version"]:
         return  # shows the version and ends
     flag_values, arguments = flags_of(module, arguments)
+    lone = getattr(importlib.import_module(module), "LONE", None)
+    arguments = cli.spelt_out(arguments, lone)
     assert flag_values([module, *arguments]) == [module]
 
 

@@ -132,7 +132,7 @@ class FileCases:
         """Returns the Case at `index`; InputError where it cannot be read."""
         paths = self._pairs[index]
         notices = Notices()
-        scans = read_pair(paths, self._space, notices)
+        scans = read_pair(paths, self._space, notices=notices)
         fixed, moving, moving_labels = scans.fixed, scans.moving, scans.moving_labels
         grid = imaging.grid_of(fixed)
         if moving_labels is not None:

@@ -1,4 +1,4 @@
-"""The best, the median and the worst pair of a method, as pictures."""
+"""The best, the median and the worst pair of a method, as pictures and as pages to look at."""
 
 import math
 import os
@@ -14,9 +14,11 @@ from ldr_tf.errors import InputError
 from ldr_tf.evaluation.figures import HIGHER, figure_of
 from ldr_tf.files import atomic_path
 from ldr_tf.metrics.jacobian import jacobian_determinant
+from ldr_tf.registration.pair import SIDES, ScanPair
 from ldr_tf.registration.preview import write_preview
+from ldr_tf.viewing import collect, write_page
 
-_FOLDER = "pictures"
+_FOLDER, _PAGE = "pictures", ".html"
 _QUALITY = 88
 _RANKED_BY = ("dice", "landmark", "correlation")
 
@@ -54,7 +56,8 @@ def draw_pictures(groups, cases, methods, folder):
       folder: the evaluation's output.
 
     Returns:
-      {method: [(title, fixed, moving, path of a JPEG)]}.
+      {method: [(title, fixed, moving, path of a JPEG)]}; the page of a pair is beside its picture,
+      see `page_of`.
     """
     os.makedirs(os.path.join(folder, _FOLDER), exist_ok=True)
     by_name = {method.name: method for method in methods}
@@ -68,8 +71,8 @@ def draw_pictures(groups, cases, methods, folder):
     with Progress(len(wanted), "picture") as progress:
         for name, title, row in wanted:
             path = os.path.join(folder, _FOLDER, _file_name(row))
-            kept.add(os.path.basename(path))
-            if not os.path.exists(path):
+            kept.update(map(os.path.basename, (path, page_of(path))))
+            if not (os.path.exists(path) and os.path.exists(page_of(path))):
                 index = cases.ids.index((row["fixed"], row["moving"]))
                 try:
                     _draw(cases.load(index), by_name[name], row, path)
@@ -79,9 +82,14 @@ def draw_pictures(groups, cases, methods, folder):
             found.setdefault(name, []).append((title, row["fixed"], row["moving"], path))
             progress.advance(name)
     for name in os.listdir(os.path.join(folder, _FOLDER)):
-        if name.endswith(".jpg") and name not in kept:
+        if name.endswith((".jpg", _PAGE)) and name not in kept:
             os.remove(os.path.join(folder, _FOLDER, name))
     return found
+
+
+def page_of(picture):
+    """Returns the path of the page that belongs to a picture."""
+    return os.path.splitext(picture)[0] + _PAGE
 
 
 def _file_name(row):
@@ -99,6 +107,15 @@ def _draw(case, method, row, path):
         correlation_after=row["correlation"],
         folds_percent=row["folds_percent"],
     )
+    pair = _scan_pair(case)
+    labels = outcome.warped_labels
+    if labels is not None:
+        labels = imaging.to_image(labels, case.grid)
+    elif pair.moving_labels is not None:
+        labels = imaging.apply_displacement(pair.moving_labels, result.displacement, "nearest")
+    warped = imaging.to_image(outcome.warped, case.grid)
+    content = collect(pair, result.displacement, warped, labels)
+    write_page(page_of(path), content, _summary(row))
     with atomic_path(path) as temporary:
         drawn = f"{temporary}.png"
         write_preview(drawn, case.scans["fixed"], case.scans["moving"], result)
@@ -106,3 +123,33 @@ def _draw(case, method, row, path):
         pixels = sitk.GetArrayFromImage(sitk.ReadImage(drawn))[..., :3]
         picture = sitk.GetImageFromArray(np.ascontiguousarray(pixels), isVector=True)
         sitk.WriteImage(picture, temporary, useCompression=True, compressionLevel=_QUALITY)
+
+
+def _scan_pair(case):
+    """Returns the scans of a case with labels, and the landmarks that both have."""
+    pair, known = case.pair, {**case.scans}
+    if pair.fixed_labels is not None:
+        known["fixed_labels"] = imaging.to_image(pair.fixed_labels, case.grid)
+    if pair.has_points:
+        present = pair.points_present
+        if present is None:
+            present = (np.minimum(pair.fixed_points, pair.moving_points) >= 0).all(axis=1)
+        names = tuple(str(number) for number in np.flatnonzero(present) + 1)
+        for side in SIDES:
+            places = case.grid.points(getattr(pair, f"{side}_points")[present])
+            known[f"{side}_points"] = imaging.Points(names, places)
+    return ScanPair(**known)
+
+
+def _summary(row):
+    """Returns a row of an evaluation in the form of a registration's summary.json."""
+    return {
+        "inputs": {"fixed": row["fixed"], "moving": row["moving"]},
+        "model": {"name": row["method"]},
+        "similarity": {"before": row["correlation_before"], "after": row["correlation"]},
+        "folds_percent": row["folds_percent"],
+        "folds_any_percent": row["folds_any_percent"],
+        "std_jacobian": row["std_jacobian"],
+        "dice": {"mean_after": row["dice"]},
+        "seconds": {"registration": row["seconds"]},
+    }

@@ -1,14 +1,15 @@
-"""report.html: the evaluation as one page that needs no other file and no network."""
+"""report.html: the evaluation as one page that needs no network, with links to pages of pairs."""
 
 import base64
 import json
 import os
+import urllib.parse
 
 import jinja2
 from markupsafe import Markup
 
 from experiments.evaluation import figures
-from experiments.evaluation.pictures import draw_pictures
+from experiments.evaluation.pictures import draw_pictures, page_of
 from experiments.evaluation.tables import by_method, summarize_methods, table_cells
 from ldr_tf.errors import InputError
 from ldr_tf.evaluation.figures import (
@@ -55,7 +56,10 @@ def write_report(rows, cases, methods, folder, about, pictures=True):
         regularity=figures_for(REGULARITY),
         explained=[figure for figure in FIGURES if figure.meaning],
         pictures={
-            name: [(title, fixed, moving, _data_uri(path)) for title, fixed, moving, path in shown]
+            name: [
+                (title, fixed, moving, _data_uri(path), _link(page_of(path), folder))
+                for title, fixed, moving, path in shown
+            ]
             for name, shown in drawn.items()
         },
         configs={name: _config(path) for name, path in about["runs"].items()},
@@ -110,6 +114,10 @@ def _comparisons(comparisons):
         for line in comparisons
         if SHOWN_TESTS in figure_of(line["figure"]).uses
     ]
+
+
+def _link(path, folder):
+    return urllib.parse.quote(os.path.relpath(path, folder))
 
 
 def _data_uri(path):

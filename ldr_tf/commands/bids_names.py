@@ -119,5 +119,6 @@ def names_of(fixed, moving):
         "jacobian": f"{forth}_desc-jacobian_map.nii.gz",
         "inverse_displacement": f"{moving.derived(**back, mode='image')}_xfm.nii.gz",
         "preview": f"{forth}_preview.png",
+        "view": f"{forth}_view.html",
         "summary": f"{forth}_summary.json",
     }

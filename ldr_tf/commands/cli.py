@@ -61,24 +61,25 @@ def read_record(record, flag_values):
     return record(**{row.name: flag_values[row.name].value for row in records.describe(record)})
 
 
-def main(run, flag_values, description, argv=None, more_help=""):
+def main(run, flag_values, description, argv=None, more_help="", lone=None):
     """Parses `argv` (default: the process's own) into `flag_values`, calls `run()`.
 
-    `more_help` follows the flags where help is asked for.
+    `more_help` follows the flags where help is asked for; `lone` is the flag that one word alone
+    stands for, `ldr-view FOLDER`.
 
     Returns the exit code; a traceback appears only for a failure of ours.
     """
     argv = list(sys.argv if argv is None else argv)
     code = FAILURE
     try:
-        code = _main(run, flag_values, description, argv, more_help)
+        code = _main(run, flag_values, description, argv, more_help, lone)
         sys.stdout.flush()
     except BrokenPipeError:  # of `| head -1`, which has seen enough
         mute(sys.stdout)
     return code
 
 
-def _main(run, flag_values, description, argv, more_help):
+def _main(run, flag_values, description, argv, more_help, lone):
     if any(word in ("--help", "-h", "-help", "--helpfull") for word in argv[1:]):
         show([_help(description, flag_values) + more_help], sys.stdout)
         return 0
@@ -91,7 +92,8 @@ def _main(run, flag_values, description, argv, more_help):
         flag_values.unparse_flags()
         for name in flag_values:
             flag_values[name].unparse()
-        rest = flag_values(argv)
+        words = [argv[0], *spelt_out(argv[1:], lone)]
+        rest = flag_values(words)
         if len(rest) > 1:
             raise InputError(f"unexpected argument {rest[1]!r}; values are given as --flag=value.")
         for name in flag_values:
@@ -107,6 +109,19 @@ def _main(run, flag_values, description, argv, more_help):
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return FAILURE
+
+
+def spelt_out(words, lone):
+    """Returns a command's arguments, the first that is no flag as the value of the flag `lone`.
+
+    Args:
+      words: the arguments.
+      lone: see `main`.
+    """
+    place = next((k for k, word in enumerate(words) if not word.startswith("-")), None)
+    if lone is None or place is None:
+        return words
+    return [*words[:place], f"--{lone}={words[place]}", *words[place + 1 :]]
 
 
 def _settle(flag):

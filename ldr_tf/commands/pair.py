@@ -49,6 +49,7 @@ class FileOptions(Record):
         "write a BIDS derivatives data set, its files named after the scans, whose own names must "
         "be BIDS names, such as sub-01_ses-a_T1w.nii.gz",
     )
+    view: bool = setting(False, "write view.html, a page to look at the result in a browser")
 
     def recorded(self):
         """Returns the options on which the content of the files depends, as a dictionary."""
@@ -177,20 +178,25 @@ def register_pair(pair, setup, native, observer=None):
         with results_of(output, names) as folder:
             with stage(seconds, "preview"):
                 _write_preview(os.path.join(folder, names.files["preview"]), pair.scans, result)
+            content = None
+            if setup.files.view:
+                with stage(seconds, "view"):
+                    content = _content(pair.scans, result)
             pair.scans = None  # ITK needs memory to write
             with stage(seconds, "write"), native():
                 _write_images(folder, result, setup.files, names)
                 _write_sidecars(folder, names)
-            written = sorted([*os.listdir(folder), names.summary])
             summary = {
                 "finished": True,
                 **setup.recorded(pair.paths, pair.state),
                 **report.summary(result, seconds, memory.so_far()),
-                "files": written,
             }
+            if content is not None:
+                _write_view(os.path.join(folder, names.files["view"]), content, summary)
+            written = sorted([*os.listdir(folder), names.summary])
             path = os.path.join(folder, names.summary)
             with naming(path):
-                write_json(path, summary)
+                write_json(path, {**summary, "files": written})
     return result, written
 
 
@@ -227,6 +233,25 @@ def _write_sidecars(folder, names):
             path = os.path.join(folder, names.sidecar(what))
             with naming(path):
                 write_json(path, content)
+
+
+def _content(scans, result):
+    from ldr_tf.viewing import collect
+
+    return collect(
+        scans,
+        result.displacement,
+        result.warped,
+        result.warped_labels,
+        result.alignment.transform,
+    )
+
+
+def _write_view(path, content, summary):
+    from ldr_tf.viewing import write_page
+
+    with naming(path):
+        write_page(path, content, summary)
 
 
 def _write_preview(path, scans, result):

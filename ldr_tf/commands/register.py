@@ -19,6 +19,7 @@ Scans are NIfTI, MHA, NRRD or Analyze files or DICOM folders, on any grids. Writ
   summary.json          similarity after each stage, Dice, landmark errors, folds, notices, memory,
                         seconds, versions, and the files written; it comes last
   preview.png           slices before and after, deformation, Jacobian
+  view.html             with --view: a page to blend, flip and scroll both scans, see ldr-view
 
 A registration that does not end well leaves the folder as it was; files of an earlier one that this
 one does not write are deleted, no others.

@@ -105,13 +105,18 @@ def landmark_errors(fixed_points, moving_points, displacement):
         return None, None
     names, fixed, moving = match_points(fixed_points, moving_points)
     before = np.linalg.norm(fixed - moving, axis=1)
-    carried = fixed + _at_points(displacement, fixed)
+    carried = fixed + vectors_at(displacement, fixed)
     after = np.linalg.norm(carried - moving, axis=1)
     return [{name: float(mm) for name, mm in zip(names, mms)} for mms in (before, after)]
 
 
-def _at_points(field, points):
-    """Returns a field's vectors at points [n, 3], linear; beyond its outermost voxels theirs."""
+def vectors_at(field, points):
+    """Returns a displacement field's vectors at points, linear; beyond its outermost voxels theirs.
+
+    Args:
+      field: the field, mm, LPS.
+      points: [n, 3], mm, LPS; the result is of that shape.
+    """
     grid = grid_of(field)
     places = grid.points(np.clip(grid.indices(points), 0, np.array(grid.size) - 1.0))
     vectors = [field.EvaluateAtPhysicalPoint(list(map(float, place))) for place in places]
@@ -159,15 +164,10 @@ def folding(field):
     depth = grid.size[2]
 
     def of_slab(start, stop):
-        # Of voxels start .. stop: those ahead of the last and behind the first take part.
-        before, after = int(start > 0), int(stop < depth)
-        piece = array_view(field, start - before, stop + after)
-        ahead = jacobian.jacobian_determinant(piece[..., before:, :], steps=steps)
-        forward, folded = np.count_nonzero(~(ahead > 0)), 0
-        if not jacobian.surely_unfolded(piece, grid.spacing):
-            inner = slice(before, before + stop - start)
-            folded = np.count_nonzero(jacobian.folded_voxels(piece, steps)[..., inner])
-        return folded, forward, Moments.of(ahead)
+        piece = array_view(field, start, min(stop + 1, depth))
+        ahead = jacobian.jacobian_determinant(piece, steps=steps)
+        folded = np.count_nonzero(_folded(field, start, stop))
+        return folded, np.count_nonzero(~(ahead > 0)), Moments.of(ahead)
 
     pieces = list(slabs(grid))
     # Two slices are the least that has differences.
@@ -180,6 +180,28 @@ def folding(field):
         "folds_any_percent": 100.0 * sum(any_ for any_, _, _ in found) / math.prod(grid.size),
         "std_jacobian": moments.deviation,
     }
+
+
+def folded_places(field):
+    """Returns the indices [n, 3] of a field's voxels that fold towards any of their corners.
+
+    Args:
+      field: a displacement field, mm, LPS.
+    """
+    pieces = list(slabs(grid_of(field)))
+    found = in_threads(functools.partial(_folded, field), pieces)
+    places = [np.argwhere(one) + (0, 0, start) for one, (start, _) in zip(found, pieces)]
+    return np.concatenate(places)
+
+
+def _folded(field, start, stop):
+    """Returns which voxels of the slices `start` to `stop` fold, no slices where surely none do."""
+    # Those ahead of the last and behind the first take part.
+    before, after = int(start > 0), int(stop < field.GetSize()[2])
+    piece = array_view(field, start - before, stop + after)
+    if jacobian.surely_unfolded(piece, field.GetSpacing()):
+        return np.zeros((*piece.shape[:2], 0), bool)
+    return jacobian.folded_voxels(piece, _steps(field))[..., before : before + stop - start]
 
 
 def _steps(field):

@@ -49,6 +49,7 @@ PLAIN = ResultNames(
         "jacobian": "jacobian.nii.gz",
         "inverse_displacement": "inverse_displacement.nii.gz",
         "preview": "preview.png",
+        "view": "view.html",
         "summary": SUMMARY,
     }
 )

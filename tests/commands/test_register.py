@@ -102,7 +102,10 @@ def test_everything_is_written_and_right(case, capsys):
 
 def test_an_existing_folder_keeps_other_files_and_loses_stale_labels(case):
     out = case.folder / "out"
-    assert case.call(*labels_flags(case)) == 0
+    assert case.call(*labels_flags(case), "--view") == 0
+    page = (out / "view.html").read_text(encoding="utf-8")
+    assert "moving.nii.gz registered to fixed.nii.gz" in page
+    assert "view.html" in json.loads((out / "summary.json").read_text())["files"]
     (out / "notes.txt").write_text("mine")
     (out / "warped.nii.gz").write_text("old")
     assert case.call() == 0
@@ -342,6 +345,7 @@ def test_what_was_really_used_is_recorded(case, capsys):
         "series": None,
         "uneven": "refuse",
         "jacobian": False,
+        "view": False,
     }
     assert (
         summary["finished"] is True

@@ -35,5 +35,6 @@ def test_the_whole_chain(tmp_path, capfd):
     shown = capfd.readouterr().out
     assert str(folder / "registered" / "preview.png") in shown
     assert (folder / "registered" / "preview.png").exists()
+    assert (folder / "registered" / "view.html").exists()
     assert demo.main(["demo", f"--output={folder}"]) == 0  # all is there: it only measures again
     assert "exists already" in capfd.readouterr().out

@@ -3,6 +3,7 @@
 import html.parser
 import json
 import math
+import urllib.parse
 
 import numpy as np
 import pytest
@@ -65,14 +66,18 @@ def call(tiny_dataset, fake_runs, tmp_path):
 def test_the_page_is_whole_and_fetches_nothing(call):
     output = call()
     page = read_page(output / "report.html")
-    assert page.fetched == []
+    # The pages of the pairs are links; to be seen, the report needs none of them.
+    links = [urllib.parse.unquote(link) for link in page.fetched]
+    assert len(links) == 12 and all((output / link).is_file() for link in links)
+    assert all(link.endswith(".html") for link in links)
     text = " ".join(" ".join(page.text).split())
     assert "student" in text and "<b>" in text  # a name is text, not a tag
     assert "python -m experiments.evaluate --dataset=" in text
     summary = json.loads((output / "summary.json").read_text())
     assert summary["commit"] in text and summary["versions"]["tensorflow"] in text
     # Best, median and worst of both runs; Dice is 0, 0.5 and 1 among their pairs.
-    assert page.images == len(list((output / "pictures").iterdir())) == 6
+    assert page.images == len(list((output / "pictures").glob("*.jpg"))) == 6
+    assert len(list((output / "pictures").glob("*.html"))) == 6
     assert "any fold % : voxels whose determinant" in text or "any fold %: voxels" in text
     assert "best pair, Dice 1.000" in text and "worst pair, Dice 0.000" in text
 
