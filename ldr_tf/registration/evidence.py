@@ -2,10 +2,10 @@
 
 import numpy as np
 import SimpleITK as sitk
-from scipy import ndimage
 
 from ldr_tf.imaging import foreground_threshold, in_threads, is_ct, to_array
 from ldr_tf.imaging.affine.likeness import binned, correlation_ratio
+from ldr_tf.imaging.depth import body_of, depth_in
 from ldr_tf.imaging.padding import without_padding
 from ldr_tf.registration.checks import Evidence
 
@@ -14,7 +14,6 @@ _RIM, _INSIDE = (4.0, 8.0), (12.0, 16.0)  # mm below the surface
 _RIM_SPACING = 2.0
 _DEEP = 24.0  # mm below the surface
 _TISSUE = (0.75, 1.6)  # of the median there: neither fluid nor fat
-_CLOSED = 8.0  # mm
 
 
 def gather(fixed, moved, spacing, alignment, folds_percent=None, rims=None):
@@ -78,7 +77,7 @@ def rim(scan):
     ]
     scan = sitk.BinShrink(scan, factors)
     array, spacing = to_array(scan), np.array(scan.GetSpacing())
-    depth = _depth(array, spacing)
+    depth = depth_in(body_of(array, spacing), spacing)
     means = []
     for low, high in (_RIM, _INSIDE):
         shell = (depth > low) & (depth <= high)
@@ -88,25 +87,13 @@ def rim(scan):
     return means[0] / means[1] if means[1] > 0 else None
 
 
-def _depth(array, spacing):
-    """Returns how many mm each voxel lies below the surface of head or body, 0 outside."""
-    parts, count = ndimage.label(array > foreground_threshold(array))
-    if not count:
-        return np.zeros(array.shape)
-    body = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
-    margin = int(np.ceil(_CLOSED / min(spacing)))
-    closed = ndimage.binary_closing(np.pad(body, margin), iterations=max(1, margin))
-    body = ndimage.binary_fill_holes(closed)[(slice(margin, -margin),) * 3]
-    return ndimage.distance_transform_edt(np.pad(body, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
-
-
 def _deep(fixed, moved, spacing):
     """Returns the correlation of what is tissue in both scans, deep inside the fixed head.
 
     There a brain's grey and white matter are left, which of the two is brighter depends on the
     contrast, and neither scalp and skull nor fluid hide it.
     """
-    core = (_depth(fixed, spacing) > _DEEP) & np.isfinite(moved)
+    core = (depth_in(body_of(fixed, spacing), spacing) > _DEEP) & np.isfinite(moved)
     pair = fixed[core].astype(np.float64), moved[core].astype(np.float64)
     if not core.any():
         return None

@@ -92,6 +92,7 @@ class _Aligner:
         self.before, self.covered = overlap(self.fixed, self.moving, self.identity)
         self.unmoved = self.search.look(self.identity)
         self.searched, self.refused = False, None
+        self.heads = self.fixed.core is not None and self.moving.core is not None
 
     def run(self, method):
         if method in ("auto", "none") and self.covered == 0:
@@ -154,7 +155,14 @@ class _Aligner:
     def optimised(self, start):
         """Returns the best map found from a Start, and its kind."""
         fine = self.fixed.fine_spacing
-        pair = Pair(self.fixed, self.moving, fine)
+        pair = Pair(self.fixed, self.moving, fine, core=self.heads)
+        if self.heads:
+            cores = Search(self.fixed, self.moving, core=True)
+            start = max(
+                map(cores.rigid, cores.beside(cores.look(start.transform))),
+                key=lambda found: found.worth,
+            )
+            self.search.tried += cores.tried
         centre = self.fixed.centre.tolist()
         rigid = sitk.Euler3DTransform()
         rigid.SetCenter(centre)
