@@ -89,11 +89,12 @@ class Search:
         return self.look(affine_of(transform, start.transform))
 
     def beside(self, first):
-        """Returns the best Starts among a Start and its shifts along each axis."""
+        """Returns the best Start that rigid optimisation makes of one and its shifts along axes."""
         shifts = np.concatenate([step * np.eye(3) for step in _STEPS])
         starts = [first] + [self.look(affine_of(first.transform, _shift(by))) for by in shifts]
         self.tried += len(shifts)
-        return sorted(starts, key=lambda start: -start.worth)[:_BEST]
+        likely = sorted(starts, key=lambda start: -start.worth)[:_BEST]
+        return max(map(self.rigid, likely), key=lambda start: start.worth)
 
     def along_body(self, first):
         """Returns the best Starts that lie along a body that fields of view cut off at both ends.
