@@ -39,6 +39,7 @@ class Alignment:
       tried: how many rigid starts were looked at.
       searched: whether the first answer was so poor that rotations were tried.
       likeness_before, likeness_after: how alike the scans are at a coarse resolution, a Likeness.
+      likeness_of_cores: of two whole heads, how alike their cores are after, a Likeness; else None.
     """
 
     transform: sitk.AffineTransform
@@ -53,6 +54,7 @@ class Alignment:
     searched: bool
     likeness_before: Likeness
     likeness_after: Likeness
+    likeness_of_cores: Optional[Likeness]
 
 
 def align(fixed, moving, method="auto"):
@@ -214,4 +216,5 @@ class _Aligner:
             searched=self.searched,
             likeness_before=self.unmoved.likeness,
             likeness_after=self.search.look(transform).likeness,
+            likeness_of_cores=self.cores and self.cores.look(transform).likeness,
         )
