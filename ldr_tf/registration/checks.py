@@ -13,7 +13,7 @@ LOW_CORRELATION = 0.4
 LOW_AFFINE_CORRELATION = 0.2
 PROPORTION, LEAST_EXPLAINED = 0.9, 0.03
 LOW_DEEP_CORRELATION = 0.19
-LOW_CORES = 0.028
+LOW_CORES = 0.035
 STRIPPED_RIM, WHOLE_RIM = 1.0, 1.2
 WORSE = 0.02
 LOW_OVERLAP = 0.8
@@ -126,8 +126,8 @@ def _similarity(evidence, notices):
     if sign is not None:
         notices.warning(
             "contrast-differs",
-            f"{sign}: the scans seem to be of different contrasts, such as T1 and T2, which only "
-            "the affine step is made for.",
+            f"{sign}: the scans seem to be of different contrasts, such as T1 and T2, for which no "
+            "comparison of grey values is made, a network's least of all.",
         )
     elif straight is not None and straight < LOW_AFFINE_CORRELATION <= LOW_CORRELATION <= after:
         notices.warning(

@@ -4,11 +4,11 @@ Minimised by Adam over the coefficients c of a cubic B-spline grid:
 
   unlike(fixed, moving o flow) + regularization * E(c) + fold_weight * F(flow)
 
-`unlike` is one minus the mean squared local correlation or, across contrasts, one minus how parallel
-the edges are (normalised gradient fields), see `ldr_tf.losses.similarity`. E is half the mean squared gradient of the spline, and
-F = mean(max(0, least_jacobian - |J|)^2), with |J| by differences towards one corner of each voxel,
-a different one every step. The flow is the spline itself or, with `diffeomorphic`, the exponential
-of the velocity field that it describes.
+unlike is one minus the mean squared local correlation or, across contrasts, one minus how parallel
+the edges are (normalised gradient fields), see `ldr_tf.losses.similarity`. E is half the mean
+squared gradient of the spline, and F = mean(max(0, least_jacobian - |J|)^2), with |J| by
+differences towards one corner of each voxel, a different one every step. The flow is the spline
+itself or, with `diffeomorphic`, the exponential of the velocity field that it describes.
 
 Steps go from coarse to fine: without a flow to start from, the first ones run at half the
 resolution; if the volumes are `fine`, all but the last ones run at half their resolution.
