@@ -36,6 +36,8 @@ def summary(result, seconds, peak_mb):
             "searched": alignment.searched,
             "likeness_before": dataclasses.asdict(alignment.likeness_before),
             "likeness_after": dataclasses.asdict(alignment.likeness_after),
+            "likeness_of_cores": alignment.likeness_of_cores
+            and dataclasses.asdict(alignment.likeness_of_cores),
             "foreground_dice_before": alignment.overlap_before,
             "foreground_dice_after": alignment.overlap_after,
         },

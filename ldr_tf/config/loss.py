@@ -4,7 +4,13 @@ import dataclasses
 
 from ldr_tf.records import Record, setting
 
-SIMILARITIES = ("correlation", "local_correlation", "mse", "mutual_information")
+SIMILARITIES = (
+    "correlation",
+    "gradient_fields",
+    "local_correlation",
+    "mse",
+    "mutual_information",
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -71,6 +71,49 @@ def local_correlation_loss(fixed, warped, window=9, epsilon=1e-5, known=None):
     return 1.0 - tf.reduce_mean(squared, (*AXES, 4))
 
 
+def gradient_fields_loss(fixed, warped, edge=0.02, known=None):
+    """One minus how parallel the edges of two images are, whichever side of them is brighter.
+
+    `1 - mean((f . w)^2 / ((|f|^2 + edge^2) (|w|^2 + edge^2)))`, f and w the gradients by central
+    differences, the images mirrored beyond the border. Source: Haber and Modersitzki, "Intensity
+    gradient based registration and fusion of multi-modal images", MICCAI 2006 (normalised gradient
+    fields).
+
+    Args:
+      fixed, warped: [batch, x, y, z, 1], intensities 0..1.
+      edge: the gradient from which on a place counts as an edge, per voxel.
+      known: [1 or batch, x, y, z, 1], 1 where both images are known, else 0; a voxel counts if it
+        and its six neighbours are known, others as without common edges. None if all are known.
+
+    Returns:
+      [batch], in 0..1.
+    """
+    _check(fixed, warped)
+    f, w = _gradient(fixed), _gradient(warped)
+    product, of_fixed, of_warped = (
+        tf.reduce_sum(a * b, -1, keepdims=True) for a, b in ((f, w), (f, f), (w, w))
+    )
+    parallel = tf.square(product) / ((of_fixed + edge**2) * (of_warped + edge**2))
+    if known is not None:
+        about = [neighbour for axis in AXES for neighbour in _neighbours(known, axis)]
+        parallel *= functools.reduce(tf.minimum, about, known)
+    return 1.0 - tf.reduce_mean(parallel, (*AXES, 4))
+
+
+def _gradient(volume):
+    """Returns the gradient by central differences, [batch, x, y, z, 3]."""
+    pairs = [_neighbours(volume, axis) for axis in AXES]
+    return tf.concat([(ahead - behind) / 2.0 for ahead, behind in pairs], -1)
+
+
+def _neighbours(volume, axis):
+    """Returns the voxels ahead and behind along an axis; beyond the border the outermost one."""
+    length = volume.shape[axis]
+    first, last = _part(volume, 0, 1, axis), _part(volume, length - 1, 1, axis)
+    ahead = tf.concat([_part(volume, 1, length - 1, axis), last], axis)
+    return ahead, tf.concat([first, _part(volume, 0, length - 1, axis)], axis)
+
+
 def mse_loss(fixed, warped):
     """Mean squared difference over the volume, [batch]."""
     _check(fixed, warped)
@@ -192,6 +235,7 @@ def _part(volume, start, length, axis):
 
 SIMILARITY_LOSSES = {
     "correlation": correlation_loss,
+    "gradient_fields": gradient_fields_loss,
     "local_correlation": local_correlation_loss,
     "mse": mse_loss,
     "mutual_information": mutual_information_loss,

@@ -13,6 +13,7 @@ LOW_CORRELATION = 0.4
 LOW_AFFINE_CORRELATION = 0.2
 PROPORTION, LEAST_EXPLAINED = 0.9, 0.03
 LOW_DEEP_CORRELATION = 0.19
+LOW_CORES = 0.035
 STRIPPED_RIM, WHOLE_RIM = 1.0, 1.2
 WORSE = 0.02
 LOW_OVERLAP = 0.8
@@ -34,6 +35,8 @@ class Evidence:
         is after the stage "affine", or "before" where there was none, 0..1.
       deep: Pearson's correlation, before any deformation, of what is tissue in both scans more than
         24 mm below the surface of the fixed head; None for what is no head.
+      cores: of two whole heads, normalised mutual information of their cores after the affine step,
+        see `ldr_tf.imaging.affine.core`.
       overlap: Dice of the foregrounds after the last stage, inside the fields of view that the
         scans share.
       uncovered: share of the fixed foreground that the moving scan does not cover, 0..1.
@@ -42,11 +45,13 @@ class Evidence:
       folds_percent: voxels where the mapping folds.
       rims: how bright the two scans are just below the surface of head or body against deeper
         inside, see `ldr_tf.registration.evidence.rim`; None for what are no heads.
+      similarity: what the refinement compared; None without one.
     """
 
     correlation: dict[str, Optional[float]]
     explained: Optional[float] = None
     deep: Optional[float] = None
+    cores: Optional[float] = None
     overlap: Optional[float] = None
     uncovered: Optional[float] = None
     scales: tuple[float, ...] = ()
@@ -55,11 +60,12 @@ class Evidence:
     refused_scales: Optional[tuple[float, ...]] = None
     folds_percent: Optional[float] = None
     rims: Optional[tuple[float, float]] = None
+    similarity: Optional[str] = None
 
 
 def check(evidence, notices):
     """Adds to Notices what makes an answer doubtful; nothing where it looks right."""
-    for look in (_affine, _similarity, _coverage, _stripping, _folding):
+    for look in (_affine, _cores, _similarity, _coverage, _stripping, _folding):
         look(evidence, notices)
 
 
@@ -93,6 +99,16 @@ def _affine(evidence, notices):
         )
 
 
+def _cores(evidence, notices):
+    if evidence.cores is not None and evidence.cores < LOW_CORES:
+        notices.warning(
+            "cores-unlike",
+            "inside the two heads little goes together after the affine step (normalised mutual "
+            f"information {evidence.cores:.3f}; where it goes well it is above {LOW_CORES}): the "
+            "brains may not lie on each other.",
+        )
+
+
 def _similarity(evidence, notices):
     known = {name: value for name, value in evidence.correlation.items() if value is not None}
     if not known or list(known)[-1] != list(evidence.correlation)[-1]:
@@ -104,12 +120,14 @@ def _similarity(evidence, notices):
         return
     last, after = list(known.items())[-1]
     straight = known.get("affine", known.get("before"))
-    sign = _sign_of_other_contrast(straight, evidence)
+    sign = sign_of_other_contrast(straight, evidence.explained, evidence.deep)
+    if sign is not None and _across_contrasts(evidence):
+        return  # what correlation says of scans of one contrast does not hold
     if sign is not None:
         notices.warning(
             "contrast-differs",
-            f"{sign}: the scans seem to be of different contrasts, such as T1 and T2, which only "
-            "the affine step is made for.",
+            f"{sign}: the scans seem to be of different contrasts, such as T1 and T2, for which no "
+            "comparison of grey values is made, a network's least of all.",
         )
     elif straight is not None and straight < LOW_AFFINE_CORRELATION <= LOW_CORRELATION <= after:
         notices.warning(
@@ -138,12 +156,24 @@ def _similarity(evidence, notices):
         )
 
 
-def _sign_of_other_contrast(correlation, evidence):
-    """Returns in words what makes the contrasts look different, or None.
+def _across_contrasts(evidence):
+    """Whether an answer for scans of two contrasts was found by what is made for them.
+
+    That is by edges alone, without a network, between two heads whose cores go together.
+    """
+    made_for_it = evidence.similarity == "gradient_fields" and "network" not in evidence.correlation
+    return made_for_it and evidence.cores is not None and evidence.cores >= LOW_CORES
+
+
+def sign_of_other_contrast(correlation, explained, deep):
+    """Returns in words what makes the contrasts of two scans look different, or None.
 
     In proportion, the correlation ratio is the square of a correlation above 0.
+
+    Args:
+      correlation: after the affine step, before any deformation, or None.
+      explained, deep: as of Evidence.
     """
-    explained, deep = evidence.explained, evidence.deep
     known = correlation is not None and explained is not None and explained >= LEAST_EXPLAINED
     if known and correlation * abs(correlation) < PROPORTION * explained:
         return (

@@ -1,45 +1,73 @@
 """What the checks of a registration go by, measured on its scans."""
 
+from typing import NamedTuple, Optional
+
 import numpy as np
 import SimpleITK as sitk
-from scipy import ndimage
 
 from ldr_tf.imaging import foreground_threshold, in_threads, is_ct, to_array
 from ldr_tf.imaging.affine.likeness import binned, correlation_ratio
+from ldr_tf.imaging.depth import body_of, depth_in
 from ldr_tf.imaging.padding import without_padding
-from ldr_tf.registration.checks import Evidence
+from ldr_tf.registration.checks import Evidence, sign_of_other_contrast
 
 _BINS = 32
 _RIM, _INSIDE = (4.0, 8.0), (12.0, 16.0)  # mm below the surface
 _RIM_SPACING = 2.0
 _DEEP = 24.0  # mm below the surface
 _TISSUE = (0.75, 1.6)  # of the median there: neither fluid nor fat
-_CLOSED = 8.0  # mm
 
 
-def gather(fixed, moved, spacing, alignment, folds_percent=None, rims=None):
+class Contrast(NamedTuple):
+    """What tells whether two scans are of one contrast, measured before any deformation.
+
+    Attributes:
+      correlation, explained, deep: see `Evidence`, after the affine step.
+      rims: as of Evidence.
+    """
+
+    correlation: Optional[float]
+    explained: Optional[float]
+    deep: Optional[float]
+    rims: Optional[tuple[float, float]]
+
+    def sign(self):
+        """Returns in words what makes the contrasts look different, or None."""
+        return sign_of_other_contrast(self.correlation, self.explained, self.deep)
+
+
+def contrast_of(fixed, placed, spacing, rims):
+    """Returns the `Contrast` of two scans; the arguments are those of `gather`."""
+    moved = placed.get("affine", placed.get("before"))
+    pair = _common(fixed, fixed > foreground_threshold(fixed), moved)
+    deep = None if rims is None else _deep(fixed, moved, spacing)
+    return Contrast(_correlation(*pair), _explained(*pair), deep, rims)
+
+
+def gather(fixed, moved, alignment, contrast, folds_percent=None, similarity=None):
     """Returns the Evidence of a registration.
 
     Args:
       fixed: the fixed scan on the working grid, [x, y, z].
       moved: stage -> the moving scan as it lies after that stage, in order, NaN outside its field
         of view; the stages "before", "affine" and those of the deformation.
-      spacing: of the working grid, mm.
       alignment: the affine step, an Alignment.
-      folds_percent, rims: as of Evidence.
+      contrast: of `contrast_of`.
+      folds_percent, similarity: as of Evidence.
     """
     inside = fixed > foreground_threshold(fixed)
     pairs = {name: _common(fixed, inside, array) for name, array in moved.items()}
-    straight = "affine" if "affine" in pairs else "before"
     last = list(moved.values())[-1]
     known = np.isfinite(last)
     other = _foreground(last)
     either = np.count_nonzero(inside & known) + np.count_nonzero(other)
     overlap = 2.0 * np.count_nonzero(inside & other) / either if either else 0.0
+    cores = alignment.likeness_of_cores
     return Evidence(
         correlation={name: _correlation(*pair) for name, pair in pairs.items()},
-        explained=_explained(*pairs[straight]),
-        deep=None if rims is None else _deep(fixed, moved[straight], spacing),
+        explained=contrast.explained,
+        deep=contrast.deep,
+        cores=cores and cores.information,
         overlap=float(overlap),
         uncovered=float(np.count_nonzero(inside & ~known) / max(1, np.count_nonzero(inside))),
         scales=alignment.shape.scales,
@@ -47,7 +75,8 @@ def gather(fixed, moved, spacing, alignment, folds_percent=None, rims=None):
         shear=alignment.shape.shear,
         refused_scales=alignment.refused_scales,
         folds_percent=folds_percent,
-        rims=rims,
+        rims=contrast.rims,
+        similarity=similarity,
     )
 
 
@@ -78,7 +107,7 @@ def rim(scan):
     ]
     scan = sitk.BinShrink(scan, factors)
     array, spacing = to_array(scan), np.array(scan.GetSpacing())
-    depth = _depth(array, spacing)
+    depth = depth_in(body_of(array, spacing), spacing)
     means = []
     for low, high in (_RIM, _INSIDE):
         shell = (depth > low) & (depth <= high)
@@ -88,25 +117,13 @@ def rim(scan):
     return means[0] / means[1] if means[1] > 0 else None
 
 
-def _depth(array, spacing):
-    """Returns how many mm each voxel lies below the surface of head or body, 0 outside."""
-    parts, count = ndimage.label(array > foreground_threshold(array))
-    if not count:
-        return np.zeros(array.shape)
-    body = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
-    margin = int(np.ceil(_CLOSED / min(spacing)))
-    closed = ndimage.binary_closing(np.pad(body, margin), iterations=max(1, margin))
-    body = ndimage.binary_fill_holes(closed)[(slice(margin, -margin),) * 3]
-    return ndimage.distance_transform_edt(np.pad(body, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
-
-
 def _deep(fixed, moved, spacing):
     """Returns the correlation of what is tissue in both scans, deep inside the fixed head.
 
     There a brain's grey and white matter are left, which of the two is brighter depends on the
     contrast, and neither scalp and skull nor fluid hide it.
     """
-    core = (_depth(fixed, spacing) > _DEEP) & np.isfinite(moved)
+    core = (depth_in(body_of(fixed, spacing), spacing) > _DEEP) & np.isfinite(moved)
     pair = fixed[core].astype(np.float64), moved[core].astype(np.float64)
     if not core.any():
         return None

@@ -10,7 +10,17 @@ from ldr_tf.registration import checks, evidence
 
 
 def measure(
-    pair, working, alignment, fields, displacement, moving, covered, warped_labels, notices
+    pair,
+    working,
+    alignment,
+    contrast,
+    similarity,
+    fields,
+    displacement,
+    moving,
+    covered,
+    warped_labels,
+    notices,
 ):
     """Measures a registration.
 
@@ -18,6 +28,8 @@ def measure(
       pair: the ScanPair.
       working: the Working.
       alignment: the affine step, an Alignment.
+      contrast: what tells of the scans' contrasts, an evidence.Contrast.
+      similarity: what the refinement compared; None without one.
       fields: stage -> displacement field that follows the affine step, in order.
       displacement: the whole displacement field, on the fixed scan's grid.
       moving: the moving scan, NaN where it is padding.
@@ -34,10 +46,10 @@ def measure(
     found = evidence.gather(
         working.fixed,
         moved,
-        working.grid.spacing,
         alignment,
+        contrast,
         folds_percent=folding["folds_percent"],
-        rims=evidence.rims_of(pair.fixed, pair.moving),
+        similarity=similarity,
     )
     checks.check(found, notices)
     dices = scans.label_dices(pair.fixed, pair.fixed_labels, pair.moving_labels, warped_labels)

@@ -10,6 +10,8 @@ from ldr_tf.records import Record, setting
 QUALITIES = {"fast": (0, 30), "balanced": (10, 100), "best": (50, 200)}
 """Steps of refinement, after a model's answer and without a model."""
 
+SIMILARITIES = ("auto", "local_correlation", "gradient_fields")
+
 _LARGEST = 3.4e38
 """About the largest float32."""
 
@@ -38,6 +40,13 @@ class RegistrationOptions(Record):
         least=0,
     )
     diffeomorphic: bool = setting(False, "refine by a velocity field: no folds")
+    similarity: str = setting(
+        "auto",
+        "what the refinement compares: local_correlation (grey values; scans of one contrast), "
+        "gradient_fields (edges; across contrasts, such as T1 and FLAIR) or auto: what the scans "
+        "show after the affine step",
+        choices=SIMILARITIES,
+    )
     inverse: bool = setting(False, "compute the inverse displacement too, and its residual")
     background: Optional[float] = setting(
         None,

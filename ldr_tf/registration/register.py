@@ -14,11 +14,11 @@ import SimpleITK as sitk
 from ldr_tf import imaging
 from ldr_tf.models import as_model
 from ldr_tf.notices import Notices
-from ldr_tf.registration import memory
+from ldr_tf.registration import evidence, memory
 from ldr_tf.registration.measuring import inverse_figures, measure
 from ldr_tf.registration.options import RegistrationOptions
 from ldr_tf.registration.pair import ScanPair
-from ldr_tf.registration.refinement import prepare_refinement, refine_scans
+from ldr_tf.registration.refinement import SIMILARITIES, prepare_refinement, refine_scans
 from ldr_tf.registration.result import RegistrationResult
 from ldr_tf.registration.stages import stage
 from ldr_tf.registration.working import Frame, prepare
@@ -78,6 +78,7 @@ def register(
             model is not None,
             steps,
             diffeomorphic=options.diffeomorphic,
+            similarity=SIMILARITIES[0] if options.similarity == "auto" else options.similarity,
             box=frame.box,
         )
     with stage(seconds, "affine"):
@@ -85,6 +86,9 @@ def register(
     affine = alignment.transform
     with stage(seconds, "prepare"):
         working = prepare(fixed, moving, alignment, model, frame, notices)
+        rims = evidence.rims_of(fixed, moving)
+        contrast = evidence.contrast_of(working.fixed, working.placed, working.grid.spacing, rims)
+        similarity = _similarity(options, contrast, notices) if steps else None
     if model is not None:
         with stage(seconds, "network"):
             flow = model.flow(working.fixed, working.moving)
@@ -99,6 +103,7 @@ def register(
                 affine=affine,
                 image_config=working.image_config,
                 diffeomorphic=options.diffeomorphic,
+                similarity=similarity,
                 observer=observer,
                 box=working.box,
             )
@@ -115,7 +120,17 @@ def register(
             warped_labels = imaging.apply_displacement(moving_labels, displacement, "nearest")
     with stage(seconds, "measure"):
         figures = measure(
-            pair, working, alignment, fields, displacement, known, covered, warped_labels, notices
+            pair,
+            working,
+            alignment,
+            contrast,
+            similarity,
+            fields,
+            displacement,
+            known,
+            covered,
+            warped_labels,
+            notices,
         )
     del known
     inverse = residual = None
@@ -140,6 +155,20 @@ def register(
         seconds=seconds,
         **figures,
     )
+
+
+def _similarity(options, contrast, notices):
+    """Returns what the refinement compares, and tells why where that is not local correlation."""
+    if options.similarity != "auto":
+        return options.similarity
+    sign = contrast.sign()
+    if sign is None:
+        return "local_correlation"
+    notices.notice(
+        "similarity-chosen",
+        f"{sign}: the refinement compares edges (gradient_fields) instead of grey values.",
+    )
+    return "gradient_fields"
 
 
 def _no_displacement(grid):

@@ -1,5 +1,7 @@
 """How unlike images are, against numpy written from the formulas, and by hand."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -83,3 +85,33 @@ def test_mutual_information_pulls_images_together():
         tape.watch(place)
         loss = similarity.mutual_information_loss(fixed, 1.0 - tf.sigmoid(ramp - place))
     assert float(tape.gradient(loss, place)) < 0.0
+
+
+def test_gradient_fields_equal_numpy():
+    def gradient(volume):
+        padded = np.pad(volume.astype(float), 1, mode="edge")
+        inner = slice(1, -1)
+        along = [np.roll(padded, -1, axis) - np.roll(padded, 1, axis) for axis in range(3)]
+        return np.stack([(a / 2)[inner, inner, inner] for a in along])
+
+    losses = similarity.gradient_fields_loss(FIXED, WARPED, edge=0.1)
+    for fixed, warped, loss in zip(FIXED[..., 0], WARPED[..., 0], losses):
+        f, w = gradient(fixed), gradient(warped)
+        lengths = [np.sqrt(np.sum(g**2, 0) + 0.01) for g in (f, w)]
+        cosines = np.sum(f * w, 0) / lengths[0] / lengths[1]
+        assert float(loss) == pytest.approx(1 - np.mean(cosines**2), abs=1e-5)
+
+
+def test_gradient_fields_by_hand():
+    """A ramp along x against itself, turned over, and against one along y."""
+    ramp = np.broadcast_to(0.1 * np.arange(8.0)[:, None, None], (8, 8, 8))
+    along_x, along_y = (np.float32(r)[None, ..., None] for r in (ramp, ramp.transpose(1, 0, 2)))
+    loss = functools.partial(similarity.gradient_fields_loss, edge=1e-4)
+    for other in (along_x, 1 - 0.5 * along_x):  # any contrast
+        np.testing.assert_allclose(loss(along_x, other), 0.0, atol=1e-4)
+    np.testing.assert_allclose(loss(along_x, along_y), 1.0, atol=1e-5)
+    # As steep as the bound for an edge, it counts half in each image.
+    np.testing.assert_allclose(loss(along_x, along_x, edge=0.1)[0], 1 - 0.75 / 4 - 0.25 / 25)
+    known = np.ones_like(along_x)
+    known[:, 3] = 0.0  # and so do the planes beside it: 5 of 8 are left
+    np.testing.assert_allclose(loss(along_x, along_x, known=known), 3 / 8, atol=1e-4)

@@ -55,6 +55,7 @@ def test_a_good_answer_is_left_in_peace():
         ({"correlation": {"before": -0.5, "network": 0.6}, "explained": 0.35}, "contrast-differs"),
         ({"explained": 0.5}, "contrast-differs"),
         ({"deep": 0.16}, "contrast-differs"),
+        ({"cores": 0.02}, "cores-unlike"),
         ({"overlap": 0.7}, "foreground-overlap-low"),
         ({"uncovered": 0.5}, "uncovered"),
         ({"rims": (0.8, 1.5)}, "only-one-stripped"),
@@ -75,6 +76,17 @@ def test_contrast_is_judged_before_the_deformation():
     assert "contrast-differs" not in said(
         correlation={"affine": -0.1, "network": 0.6}, explained=0.02
     )
+
+
+def test_an_answer_across_contrasts_is_judged_by_the_cores():
+    low = {"affine": 0.1, "refinement": 0.05}
+    edges = {"correlation": low, "explained": 0.35, "similarity": "gradient_fields"}
+    assert said(**edges, cores=0.05) == {}
+    assert "cores-unlike" in said(**edges, cores=0.02)
+    doubtful = [{"cores": None}, {"cores": 0.02}, {"cores": 0.05, "similarity": None}]
+    doubtful.append({"cores": 0.05, "correlation": {"affine": 0.1, "network": 0.05}})
+    for changes in doubtful:  # brains, or not found, or refined by grey values, or by a network
+        assert "contrast-differs" in said(**{**edges, **changes})
 
 
 def test_likeness_by_chance_before_the_affine_step_does_not_count():

@@ -3,7 +3,8 @@ import pytest
 import SimpleITK as sitk
 
 from ldr_tf.imaging import Grid, align, to_array, to_image
-from ldr_tf.registration.evidence import gather, rim, rims_of
+from ldr_tf.registration.evidence import contrast_of, rim, rims_of
+from ldr_tf.registration.evidence import gather as gather_evidence
 
 SIZE = (48, 48, 48)
 GRID = Grid(SIZE, (4.0,) * 3, (-94.0,) * 3, (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
@@ -25,9 +26,13 @@ HEAD = ball((80, 200), (72, 60), (60, 100))
 ALIGNED = align(BRAIN, BRAIN, "none")
 
 
+def gather(fixed, moved, rims=None):
+    return gather_evidence(fixed, moved, ALIGNED, contrast_of(fixed, moved, GRID.spacing, rims))
+
+
 def test_a_scan_beside_itself():
     array = to_array(BRAIN)
-    found = gather(array, {"before": array}, GRID.spacing, ALIGNED)
+    found = gather(array, {"before": array})
     assert found.correlation == {"before": pytest.approx(1.0)}
     assert found.explained == pytest.approx(1.0, abs=0.01)
     assert found.overlap == 1.0
@@ -38,7 +43,7 @@ def test_stages_and_contrast():
     array = to_array(BRAIN)
     inverted = np.where(array > 0, 150 - array, 0)
     moved = {"before": np.full(SIZE, np.nan), "affine": inverted, "x": array}
-    found = gather(array, moved, GRID.spacing, ALIGNED)
+    found = gather(array, moved)
     assert found.correlation["before"] is None
     assert found.correlation["affine"] == pytest.approx(-1.0, abs=0.01)
     assert found.correlation["x"] == pytest.approx(1.0)
@@ -51,23 +56,23 @@ def test_deep_inside_contrast_shows_though_scalp_and_skull_agree():
     head, other = ball(*shells), ball(*shells[:2], (60, 130), (36, 100), (16, 20))
     arrays = [to_array(scan) for scan in (head, other)]
     moved = {"affine": arrays[1]}
-    found = gather(arrays[0], moved, GRID.spacing, ALIGNED, rims=rims_of(head, other))
+    found = gather(arrays[0], moved, rims=rims_of(head, other))
     assert found.deep < 0 and found.correlation["affine"] > 0.5
-    same = gather(arrays[0], {"affine": arrays[0]}, GRID.spacing, ALIGNED, rims=(1.3, 1.3))
+    same = gather(arrays[0], {"affine": arrays[0]}, rims=(1.3, 1.3))
     assert same.deep == pytest.approx(1.0)
-    assert gather(arrays[0], moved, GRID.spacing, ALIGNED).deep is None  # no heads
+    assert gather(arrays[0], moved).deep is None  # no heads
 
 
 def test_half_of_the_moving_scan_is_missing():
     array = to_array(BRAIN)
     half = array.copy()
     half[24:] = np.nan
-    found = gather(array, {"before": half}, GRID.spacing, ALIGNED)
+    found = gather(array, {"before": half})
     assert found.overlap == 1.0  # where both are known
     assert found.uncovered == pytest.approx(0.5, abs=0.01)
     half[24:] = 0
     # Half of the body against the whole: 2 * 1/2 / (1 + 1/2).
-    found = gather(array, {"before": half}, GRID.spacing, ALIGNED)
+    found = gather(array, {"before": half})
     assert found.overlap == pytest.approx(2 / 3, abs=0.01)
     assert found.uncovered == 0
 

@@ -9,8 +9,9 @@ from ldr_tf.errors import InputError
 from ldr_tf.imaging import Grid, Points, grid_of, network_grid, same_grid, to_array, to_image
 from ldr_tf.models import RegistrationModel
 from ldr_tf.notices import Notices
+from ldr_tf.registration import refinement
 from ldr_tf.registration import register as registration
-from ldr_tf.registration.options import RegistrationOptions
+from ldr_tf.registration.options import SIMILARITIES, RegistrationOptions
 
 SIZE = (24, 28, 32)
 STRAIGHT = (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0)
@@ -461,3 +462,17 @@ def test_quality_stands_for_steps(quality, steps):
     fields = {field.name: field.metadata["meaning"] for field in dataclasses.fields(options)}
     assert f"{quality} {steps[0]}" in fields["refine_steps"]
     assert str(steps[1]) in fields["refine_steps"].partition("without a model")[2]
+
+
+@pytest.mark.parametrize("scale, chosen", [(1.0, "local_correlation"), (-1.0, "gradient_fields")])
+def test_what_the_refinement_compares_is_chosen_by_the_contrasts(scale, chosen):
+    assert ("auto", *refinement.SIMILARITIES) == SIMILARITIES
+    scan = blob((5.0, -3.0, 8.0))
+    array = to_array(scan)
+    other = np.where(array > 40, 140 + scale * (array - 140), array)
+    result = register(scan, to_image(np.float32(other), scan), refine_steps=1)
+    assert result.refinement.similarity == chosen
+    told = [notice.text for notice in result.notices if notice.code == "similarity-chosen"]
+    assert len(told) == (scale < 0)
+    forced = register(scan, scan, refine_steps=1, similarity="gradient_fields")
+    assert forced.refinement.similarity == "gradient_fields"

@@ -17,7 +17,7 @@ METHODS = ("auto", "none", "moments", "full")
 
 _ALIGNED = 0.85
 _COVERED = 0.5
-_STILL = 0.03
+_STILL, _CORE_STILL = 0.03, 0.015
 _MUCH_BETTER = 1.25
 _OTHER_SIZE = 4.0
 
@@ -39,6 +39,7 @@ class Alignment:
       tried: how many rigid starts were looked at.
       searched: whether the first answer was so poor that rotations were tried.
       likeness_before, likeness_after: how alike the scans are at a coarse resolution, a Likeness.
+      likeness_of_cores: of two whole heads, how alike their cores are after, a Likeness; else None.
     """
 
     transform: sitk.AffineTransform
@@ -53,6 +54,7 @@ class Alignment:
     searched: bool
     likeness_before: Likeness
     likeness_after: Likeness
+    likeness_of_cores: Optional[Likeness]
 
 
 def align(fixed, moving, method="auto"):
@@ -92,6 +94,8 @@ class _Aligner:
         self.before, self.covered = overlap(self.fixed, self.moving, self.identity)
         self.unmoved = self.search.look(self.identity)
         self.searched, self.refused = False, None
+        heads = self.fixed.core is not None and self.moving.core is not None
+        self.cores = Search(self.fixed, self.moving, core=True) if heads else None
 
     def run(self, method):
         if method in ("auto", "none") and self.covered == 0:
@@ -123,18 +127,28 @@ class _Aligner:
         if self.before < _ALIGNED or self.covered < _COVERED or self.unmoved.poor:
             return False
         moved = self.search.rigid(self.unmoved)
-        side = self.fixed.side
-        # Looked at in the middle of each face of a box of that side.
-        points = [
-            self.fixed.centre + sign * side / 2 * axis for axis in np.eye(3) for sign in (-1, 1)
-        ]
-        ends = [moved.transform.TransformPoint(point.tolist()) for point in points]
-        if np.mean(np.linalg.norm(np.subtract(ends, points), axis=1)) > _STILL * side:
+        if self.moves(moved) > _STILL:
             return False
+        if self.cores is not None:
+            core = self.cores.rigid(self.cores.look(self.identity))
+            if self.moves(core) > _CORE_STILL:
+                return False
         others = [start for start in self.search.along_body(moved) if better(start, moved)]
         if self.search.challenged(moved):
             others += self.search.turned()
         return not (others and better(self.search.best(others), moved, _MUCH_BETTER))
+
+    def moves(self, start):
+        """Returns by which share of the fixed scan's size a Start moves its outermost points.
+
+        Looked at in the middle of each face of a box of that side.
+        """
+        side = self.fixed.side
+        points = [
+            self.fixed.centre + sign * side / 2 * axis for axis in np.eye(3) for sign in (-1, 1)
+        ]
+        ends = [start.transform.TransformPoint(point.tolist()) for point in points]
+        return np.mean(np.linalg.norm(np.subtract(ends, points), axis=1)) / side
 
     def start(self, moments):
         """Returns the rigid Start from which to go on."""
@@ -154,7 +168,9 @@ class _Aligner:
     def optimised(self, start):
         """Returns the best map found from a Start, and its kind."""
         fine = self.fixed.fine_spacing
-        pair = Pair(self.fixed, self.moving, fine)
+        if self.cores is not None:
+            start = self.cores.beside(self.cores.look(start.transform))
+        pair = Pair(self.fixed, self.moving, fine, core=self.cores is not None)
         centre = self.fixed.centre.tolist()
         rigid = sitk.Euler3DTransform()
         rigid.SetCenter(centre)
@@ -196,8 +212,9 @@ class _Aligner:
             shape=shape_of(transform),
             refused_scales=self.refused,
             kind=kind,
-            tried=self.search.tried,
+            tried=self.search.tried + (self.cores.tried if self.cores is not None else 0),
             searched=self.searched,
             likeness_before=self.unmoved.likeness,
             likeness_after=self.search.look(transform).likeness,
+            likeness_of_cores=self.cores and self.cores.look(transform).likeness,
         )

@@ -39,31 +39,38 @@ class Judge:
     """Measures the likeness of two scans under many maps, at a coarse resolution.
 
     It looks near the foreground of the scan with the smaller field of view, since points of the
-    other would hardly meet a thin slab.
+    other would hardly meet a thin slab. With `core` it looks where both heads' cores are.
     """
 
-    def __init__(self, fixed, moving, spacing):
-        """Takes two Scans and mm."""
+    def __init__(self, fixed, moving, spacing, core=False):
+        """Takes two Scans, mm, and whether only their cores count."""
         self._turned = moving.volume < fixed.volume
         if self._turned:
             fixed, moving = moving, fixed
-        image, measured = fixed.isotropic(spacing)
+        image, measured = fixed.isotropic(spacing, core)
         grid, array = grid_of(image), to_array(image)
-        foreground = array > foreground_threshold(array)
-        near = ndimage.binary_dilation(foreground, iterations=2)
+        if core:
+            foreground = near = to_array(fixed.near(grid, core)) > 0
+        else:
+            foreground = array > foreground_threshold(array)
+            near = ndimage.binary_dilation(foreground, iterations=2)
         if measured is not None:
-            near &= to_array(measured) > 0
+            near = near & (to_array(measured) > 0)
         indices = np.argwhere(near)
         indices = indices[:: max(1, len(indices) // _POINTS)]
         self._points = grid.points(indices)
         self._values = array[tuple(indices.T)].astype(np.float64)
         self._binned = binned(self._values, *_range(self._values))
         self._inside = foreground[tuple(indices.T)]
-        image, measured = moving.isotropic(spacing)
+        image, measured = moving.isotropic(spacing, core)
         self._grid, self._array = grid_of(image), to_array(image)
+        if core:
+            measured = moving.near(self._grid, core)
+            other = np.count_nonzero(to_array(measured))
+        else:
+            other = np.count_nonzero(self._array > foreground_threshold(self._array))
         self._measured = None if measured is None else to_array(measured)
         self._range = _range(self._array)
-        other = np.count_nonzero(self._array > foreground_threshold(self._array))
         own = np.count_nonzero(foreground) * np.prod(grid.spacing)
         # Of a scan that shows more than the other, no more than the other's volume can be shared.
         self._sharable = min(1.0, other * np.prod(image.GetSpacing()) / max(own, 1e-9))

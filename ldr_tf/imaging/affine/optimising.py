@@ -25,11 +25,11 @@ def one_thread():
 class Pair:
     """Two scans at one spacing, between which maps are judged and optimised."""
 
-    def __init__(self, fixed, moving, spacing, sampled=_SAMPLED):
-        """Takes two Scans, mm and the share of the voxels to look at."""
+    def __init__(self, fixed, moving, spacing, sampled=_SAMPLED, core=False):
+        """Takes two Scans, mm, the share of the voxels to look at, and whether only in the core."""
         self.spacing, self._sampled = spacing, sampled
-        self._images, measured = zip(*(scan.isotropic(spacing) for scan in (fixed, moving)))
-        self._mask = fixed.near(grid_of(self._images[0]))
+        self._images, measured = zip(*(scan.isotropic(spacing, core) for scan in (fixed, moving)))
+        self._mask = fixed.near(grid_of(self._images[0]), core)
         self._moving_mask = measured[1]
 
     def disagreement(self, transform):

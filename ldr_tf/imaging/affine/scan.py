@@ -8,6 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ldr_tf.errors import InputError
+from ldr_tf.imaging.affine.core import core_of
 from ldr_tf.imaging.arrays import to_array, to_image
 from ldr_tf.imaging.grid import Grid, grid_of, network_axes
 from ldr_tf.imaging.intensity import foreground_threshold
@@ -51,6 +52,11 @@ class Scan:
         extent = (np.ptp(indices, axis=0) + 1) * self.foreground.GetSpacing()
         return float(np.sqrt(np.prod(np.sort(extent)[1:])))
 
+    @functools.cached_property
+    def core(self):
+        """The Core of a whole head, see `core_of`; None for anything else."""
+        return core_of(self.coarse)
+
     @property
     def volume(self):
         """Mm^3 of the field of view."""
@@ -70,19 +76,23 @@ class Scan:
             for found, size in zip(inside, array.shape)
         ]
 
-    def near(self, grid):
-        """Returns the mask of the foreground and what lies close to it, on another grid."""
-        mask = sitk.BinaryDilate(self.foreground, [2, 2, 2])
+    def near(self, grid, core=False):
+        """Returns the mask of the foreground and what lies close to it, on another grid.
+
+        With `core`, that of the head's core instead.
+        """
+        mask = self.core.mask if core else sitk.BinaryDilate(self.foreground, [2, 2, 2])
         mask = resample(mask, grid, "nearest")
         if self.measured is not None:
             mask = mask * resample(self.measured, grid, "nearest")
         return mask
 
-    def isotropic(self, spacing):
+    def isotropic(self, spacing, core=False):
         """Returns the image and its measured mask (or None) at one spacing.
 
         Their axes are near to L, P, S, so that the scan's storage does not matter. An axis of
-        thicker slices keeps them; very bright voxels are clipped.
+        thicker slices keeps them; very bright voxels are clipped, with `core` all that are brighter
+        than the head's core.
         """
         image = self.image
         if (np.array(self.coarse.GetSpacing()) < spacing).all():
@@ -96,7 +106,7 @@ class Scan:
         steps = extent / size
         origin = source.centre - direction @ ((size - 1) / 2 * steps)
         grid = Grid(tuple(map(int, size)), tuple(steps), tuple(origin), tuple(direction.ravel()))
-        lowest, bright = self.range
+        lowest, bright = self.core.range if core else self.range
         image = resample(image, grid, default=lowest)
         measured = None if self.measured is None else resample(self.measured, grid, "nearest")
         return sitk.Clamp(image, upperBound=bright, lowerBound=lowest), measured

@@ -12,6 +12,8 @@ from ldr_tf.imaging.affine.optimising import Pair
 from ldr_tf.imaging.affine.shape import affine_of, shape_of
 
 _SPACING = 3.0  # times the fine spacing
+_CORE_SPACING = 1.5  # the same, where the cores of heads are compared
+_STEPS = (-24.0, -16.0, -8.0, 8.0, 16.0, 24.0)  # mm, by which a core is moved along each axis
 _INFORMED, _EXPLAINED = 0.14, 0.55
 _COVERED = 0.5
 _NUDGE = 22.0  # degrees
@@ -44,12 +46,15 @@ class Start:
 
 
 class Search:
-    """Looks for rigid maps between two Scans at a coarse resolution, some 20 voxels a side."""
+    """Looks for rigid maps between two Scans at a coarse resolution, some 20 voxels a side.
 
-    def __init__(self, fixed, moving):
-        self._fixed, self._moving = fixed, moving
-        self._spacing = _SPACING * fixed.fine_spacing
-        self._judge = Judge(fixed, moving, self._spacing)
+    With `core` it compares the cores of two heads alone, at some 40 voxels a side.
+    """
+
+    def __init__(self, fixed, moving, core=False):
+        self._fixed, self._moving, self._core = fixed, moving, core
+        self._spacing = (_CORE_SPACING if core else _SPACING) * fixed.fine_spacing
+        self._judge = Judge(fixed, moving, self._spacing, core)
         self._pair = self._rotated = None
         self.tried = 0
 
@@ -70,7 +75,7 @@ class Search:
 
     def _optimised(self, start, transform):
         if self._pair is None:
-            self._pair = Pair(self._fixed, self._moving, self._spacing, sampled=1.0)
+            self._pair = Pair(self._fixed, self._moving, self._spacing, 1.0, self._core)
         self.tried += 1
         transform.SetCenter(self._fixed.centre.tolist())
         self._pair.optimise(
@@ -82,6 +87,14 @@ class Search:
             iterations=60,
         )
         return self.look(affine_of(transform, start.transform))
+
+    def beside(self, first):
+        """Returns the best Start that rigid optimisation makes of one and its shifts along axes."""
+        shifts = np.concatenate([step * np.eye(3) for step in _STEPS])
+        starts = [first] + [self.look(affine_of(first.transform, _shift(by))) for by in shifts]
+        self.tried += len(shifts)
+        likely = sorted(starts, key=lambda start: -start.worth)[:_BEST]
+        return max(map(self.rigid, likely), key=lambda start: start.worth)
 
     def along_body(self, first):
         """Returns the best Starts that lie along a body that fields of view cut off at both ends.

@@ -2,12 +2,13 @@
 
 Minimised by Adam over the coefficients c of a cubic B-spline grid:
 
-  (1 - LCC(fixed, moving o flow)) + regularization * E(c) + fold_weight * F(flow)
+  unlike(fixed, moving o flow) + regularization * E(c) + fold_weight * F(flow)
 
-LCC is the mean squared local correlation, E half the mean squared gradient of the spline, and
-F = mean(max(0, least_jacobian - |J|)^2), with |J| by differences towards one corner of each voxel,
-a different one every step. The flow is the spline itself or, with `diffeomorphic`, the exponential
-of the velocity field that it describes.
+unlike is one minus the mean squared local correlation or, across contrasts, one minus how parallel
+the edges are (normalised gradient fields), see `ldr_tf.losses.similarity`. E is half the mean
+squared gradient of the spline, and F = mean(max(0, least_jacobian - |J|)^2), with |J| by
+differences towards one corner of each voxel, a different one every step. The flow is the spline
+itself or, with `diffeomorphic`, the exponential of the velocity field that it describes.
 
 Steps go from coarse to fine: without a flow to start from, the first ones run at half the
 resolution; if the volumes are `fine`, all but the last ones run at half their resolution.
@@ -30,6 +31,8 @@ from ldr_tf.errors import InputError
 from ldr_tf.ops.flow import resize, resize_flow
 from ldr_tf.ops.warp import spatial_size
 from ldr_tf.registration.refinement.level import Level, Scan
+
+SIMILARITIES = ("local_correlation", "gradient_fields")
 
 _LEAST_SIDE = 32
 """Smallest side, in voxels, for which steps at half the resolution are worth taking."""
@@ -55,6 +58,8 @@ class RefinementConfig:
       fine_share: share of the steps that are these last ones.
       fine_window: as `window`, for these last steps, in voxels of the fine grid.
       epsilon: see `local_correlation_loss`; small, so that dim structures count too.
+      similarity: one of SIMILARITIES.
+      edge: see `gradient_fields_loss`; half of it for the last steps.
     """
 
     steps: int
@@ -71,12 +76,19 @@ class RefinementConfig:
     fine_share: float = 0.2
     fine_window: int = 11
     epsilon: float = 1e-7
+    similarity: str = SIMILARITIES[0]
+    edge: float = 0.02
 
     def __post_init__(self):
         if self.steps < 0:
             raise InputError(f"refinement.steps must be 0 or more, not {self.steps}.")
         if not 0 <= self.fine_share <= 1:
             raise InputError(f"refinement.fine_share must be 0 to 1, not {self.fine_share}.")
+        if self.similarity not in SIMILARITIES:
+            raise InputError(
+                f"refinement.similarity must be one of {', '.join(SIMILARITIES)}, "
+                f"not {self.similarity!r}."
+            )
         for name in ("window", "fine_window"):
             window = getattr(self, name)
             if window < 1 or window % 2 == 0:
@@ -158,6 +170,7 @@ def _levels(size, config, coarse):
             spacing=2 * spacing,
             learning_rate=2 * config.learning_rate,
             window=config.fine_window,
+            edge=config.edge / 2,
         )
         last = [(size, fine, round(config.fine_share * steps))]
         size, steps = _half(size), steps - last[0][2]

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from ldr_tf.conventions import AXES
-from ldr_tf.losses.similarity import local_correlation_loss
+from ldr_tf.losses.similarity import gradient_fields_loss, local_correlation_loss
 from ldr_tf.ops.bspline import cubic_bspline
 from ldr_tf.ops.compiling import compiled_by_shape
 from ldr_tf.ops.flow import jacobian_determinant
@@ -125,6 +125,8 @@ class Level:
 
     def _dissimilarity(self, warped, fixed, known):
         config = self._config
+        if config.similarity == "gradient_fields":
+            return gradient_fields_loss(fixed, warped, config.edge, known)[0]
         return local_correlation_loss(fixed, warped, config.window, config.epsilon, known)[0]
 
     def _fold_penalty(self, flow, corner):

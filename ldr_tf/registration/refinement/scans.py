@@ -7,7 +7,12 @@ import numpy as np
 import SimpleITK as sitk
 
 from ldr_tf import imaging
-from ldr_tf.registration.refinement.descent import RefinementConfig, compile_ahead, refine
+from ldr_tf.registration.refinement.descent import (
+    SIMILARITIES,
+    RefinementConfig,
+    compile_ahead,
+    refine,
+)
 
 CT = {"learning_rate": 0.15, "regularization": 2.0, "spacing": 3.0, "coarse_spacing": 4.0}
 """Stiffer settings for CT of the body: organs move as wholes, while a brain's folds differ from
@@ -18,13 +23,15 @@ _AHEAD_VOXELS = 10_000_000
 """Up to so many voxels, compiling takes longer than the step that is run for it."""
 
 
-def prepare_refinement(fixed, moving, started, steps, *, diffeomorphic=False, box=None):
+def prepare_refinement(
+    fixed, moving, started, steps, *, diffeomorphic=False, similarity=SIMILARITIES[0], box=None
+):
     """Starts compiling for `refine_scans`, whose arguments the others are, and returns at once.
 
     Args:
       started: whether there will be a field to start from.
     """
-    grid, config = _plan(fixed, moving, steps, diffeomorphic, box)
+    grid, config = _plan(fixed, moving, steps, diffeomorphic, similarity, box)
     if np.prod(grid.size) <= _AHEAD_VOXELS:
         compile_ahead(grid.size, config, coarse=not started)
 
@@ -38,6 +45,7 @@ def refine_scans(
     affine,
     image_config,
     diffeomorphic=False,
+    similarity=SIMILARITIES[0],
     observer=None,
     box=None,
 ):
@@ -49,13 +57,13 @@ def refine_scans(
       steps: number of steps, above 0.
       affine: the sitk.AffineTransform that follows the field.
       image_config: an ImageConfig, for the scaling of intensities.
-      diffeomorphic, observer: see `RefinementConfig` and `refine`.
+      diffeomorphic, similarity, observer: see `RefinementConfig` and `refine`.
       box: `ldr_tf.imaging.foreground_box` of the fixed scan, if already known.
 
     Returns:
       The refined displacement field, and the RefinementConfig that was used.
     """
-    grid, config = _plan(fixed, moving, steps, diffeomorphic, box)
+    grid, config = _plan(fixed, moving, steps, diffeomorphic, similarity, box)
     scans = [(fixed, None), (moving, affine)]
     volumes = [imaging.prepare_image(scan, grid, image_config, map_) for scan, map_ in scans]
     known = [imaging.inside_scan(scan, grid, map_) for scan, map_ in scans]
@@ -84,17 +92,19 @@ def refine_volumes(fixed, moving, flow, steps, *, spacing=None, ct=False):
         np.shape(fixed), spacing or (1.0,) * 3, (0.0,) * 3, tuple(np.eye(3).ravel())
     )
     image = imaging.to_image(np.asarray(fixed), grid)
-    config = _settings(steps, ct, imaging.is_fine(grid, image), False)
+    config = _settings(steps, ct, fine=imaging.is_fine(grid, image))
     return refine(fixed, moving, flow, config), config
 
 
-def _plan(fixed, moving, steps, diffeomorphic, box):
+def _plan(fixed, moving, steps, diffeomorphic, similarity, box):
     """Returns the grid of a refinement and its RefinementConfig."""
     grid = imaging.refinement_grid(fixed, moving, box)
     both_ct = all(imaging.is_ct(sitk.GetArrayViewFromImage(scan)) for scan in (fixed, moving))
-    return grid, _settings(steps, both_ct, imaging.is_fine(grid, fixed, box), diffeomorphic)
+    fine = imaging.is_fine(grid, fixed, box)
+    chosen = {"diffeomorphic": diffeomorphic, "similarity": similarity}
+    return grid, _settings(steps, both_ct, fine=fine, **chosen)
 
 
-def _settings(steps, ct, fine, diffeomorphic):
-    """Returns the RefinementConfig for CT or other scans, on a fine grid or not."""
-    return RefinementConfig(steps, diffeomorphic, fine=fine, **(CT if ct else {}))
+def _settings(steps, ct, **chosen):
+    """Returns the RefinementConfig for CT or other scans, with what else was chosen."""
+    return RefinementConfig(steps, **chosen, **(CT if ct else {}))
