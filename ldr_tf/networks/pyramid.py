@@ -30,8 +30,7 @@ class Pyramid(keras.Model):
     | 1/4   | 8 to 16, 16 to 16       | 27 + 16 + 16 + 16                  | 16, 16, 16   |
     | 1/2   | 1 to 8, 8 to 8          | 7 + 8 + 8 + 8                      | 8, 8, 8      |
 
-    A correlation has a channel for each neighbour that is looked at. Without the moving features
-    beside it the Dice of validation is 0.05 lower after 500 steps (docs/performance.md).
+    A correlation has a channel for each neighbour that is looked at.
     "Hidden" are the features of the coarser level's last convolution, brought to this level's width
     by a 1x1x1 convolution and upsampled. A 1x1x1 convolution without bias predicts each level's
     flow from its last features; it starts at zero, so that the network starts as the identity.
