@@ -75,9 +75,9 @@ def gradient_fields_loss(fixed, warped, edge=0.02, known=None):
     """One minus how parallel the edges of two images are, whichever side of them is brighter.
 
     `1 - mean((f . w)^2 / ((|f|^2 + edge^2) (|w|^2 + edge^2)))`, f and w the gradients by central
-    differences, the images mirrored beyond the border. Source: Haber and Modersitzki, "Intensity
-    gradient based registration and fusion of multi-modal images", MICCAI 2006 (normalised gradient
-    fields).
+    differences, the outermost voxels repeated beyond the border. Source: Haber and Modersitzki,
+    "Intensity gradient based registration and fusion of multi-modal images", MICCAI 2006
+    (normalised gradient fields).
 
     Args:
       fixed, warped: [batch, x, y, z, 1], intensities 0..1.

@@ -204,7 +204,7 @@ def _coverage(evidence, notices):
 
 
 def _stripping(evidence, notices):
-    if evidence.rims is None:
+    if evidence.rims is None or evidence.cores is not None:  # too large for stripped brains
         return
     low, high = sorted(evidence.rims)
     if low < STRIPPED_RIM and high > WHOLE_RIM:

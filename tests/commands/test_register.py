@@ -339,6 +339,7 @@ def test_what_was_really_used_is_recorded(case, capsys):
         "quality": "fast",
         "refine_steps": None,
         "diffeomorphic": False,
+        "similarity": "auto",
         "inverse": True,
         "background": None,
         "points_space": "LPS",

@@ -32,6 +32,7 @@ def test_a_good_answer_is_left_in_peace():
     assert said(rims=None, folds_percent=None, rotation=None, shear=None, scales=()) == {}
     assert said(correlation={"before": 0.5}) == {}
     assert said(rims=(1.5, 1.7)) == {}  # two whole heads
+    assert said(rims=(1.5, 0.8), cores=0.05) == {}  # one with a dark scalp
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_recovers_a_known_deformation(pair, diffeomorphic):
 
 def test_edges_recover_a_known_deformation_in_another_contrast(pair):
     fixed, moving = pair[:2]
-    other = np.where(moving > 10, 260 - moving, moving)
+    other = np.where(moving > 10, 260.0 - moving, moving)
     flow = refine(fixed, other, None, RefinementConfig(40, similarity="gradient_fields"))
     assert error_of(flow, pair) < 0.6 * error_of(0.0, pair)
 
