@@ -95,7 +95,7 @@ def test_shell(tmp_path, capfd):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "must be one of data"),
+        ([], "must be one of clients, data"),
         (["speed"], "not 'speed'"),
         (["data", "--size=8"], "size"),
         (["data", "more"], "unexpected argument 'more'"),
