@@ -19,6 +19,9 @@ _LIVES = 2
 
 _LOST = Crash(f"{_LIVES} workers, one after the other")
 
+_GONE = object()
+"""In place of a result that a worker had and took with it when it ended."""
+
 _SECONDS_TO_ANSWER = 20.0
 _SECONDS_TO_LOOK = 0.5
 
@@ -118,8 +121,10 @@ class Cluster:
                 self._wait([future for _, future in running.values()])
                 for address, (index, future) in list(running.items()):
                     if future.done() and not future.cancelled():
-                        del running[address]
-                        yield index, self._result(future)
+                        result = self._result(future)
+                        if result is not _GONE:
+                            del running[address]
+                            yield index, result
         finally:
             for _, future in running.values():
                 with contextlib.suppress(OSError, RuntimeError):
@@ -137,7 +142,11 @@ class Cluster:
 
     def _result(self, future):
         try:
-            return future.result()
+            return future.result(timeout=_SECONDS_TO_ANSWER)
+        except _distributed().TimeoutError:
+            if future.status == "error":  # it is the job's own
+                raise
+            return _GONE
         except _distributed().KilledWorker:  # workers that come back under the same address
             return _LOST
         except (ImportError, RuntimeError) as error:

@@ -14,7 +14,7 @@ from ldr_tf.cluster import Cluster
 from ldr_tf.errors import InputError
 from ldr_tf.workers import Crash
 
-pytest.importorskip("distributed")
+distributed = pytest.importorskip("distributed")
 pytestmark = pytest.mark.slow
 
 
@@ -45,6 +45,45 @@ def test_a_worker_that_dies_costs_a_repetition_and_a_job_that_kills_is_left(clus
     assert found == {0: 0, 2: os.getcwd(), 3: "a", 4: "b", 5: "c"}
     with pytest.raises(InputError, match=r"a\.nii: is no scan"):
         list(cluster.results(job, [("refuse", None)]))
+
+
+class Future:
+    """A job that is done; without a result, its worker took that along."""
+
+    status = "finished"
+
+    def __init__(self, result=None):
+        self._result = result
+
+    def done(self):
+        return True
+
+    def cancelled(self):
+        return False
+
+    def cancel(self):
+        pass
+
+    def result(self, timeout):
+        if self._result is None:
+            raise distributed.TimeoutError
+        return self._result
+
+
+def test_a_worker_that_ends_with_a_result_in_its_hands_costs_a_repetition(monkeypatch):
+    there = iter([["a"], ["b"], ["b"]])
+    submitted = []
+    cluster = Cluster.__new__(Cluster)
+    monkeypatch.setattr(cluster, "workers", lambda: next(there), raising=False)
+    monkeypatch.setattr(cluster, "_wait", lambda futures: None, raising=False)
+    monkeypatch.setattr(
+        cluster,
+        "_submit",
+        lambda address, *_: submitted.append(address) or Future("x" if address == "b" else None),
+        raising=False,
+    )
+    assert list(cluster.results(job, [("x", None)])) == [(0, "x")]
+    assert submitted == ["a", "b"]
 
 
 def test_a_worker_of_another_kind_is_refused(cluster, tmp_path, monkeypatch):
