@@ -52,7 +52,7 @@ class Cluster:
                 local = distributed.LocalCluster(
                     n_workers=workers,
                     threads_per_worker=max(1, _cores() // workers),
-                    security=True,
+                    security=_certificates(),
                     dashboard_address=None,
                     memory_limit=None,
                     silence_logs=logging.CRITICAL,
@@ -120,7 +120,10 @@ class Cluster:
                         running[address] = index, self._submit(address, function, jobs[index])
                 self._wait([future for _, future in running.values()])
                 for address, (index, future) in list(running.items()):
-                    if future.done() and not future.cancelled():
+                    if future.cancelled():  # by a scheduler that was started anew
+                        del running[address]
+                        waiting.append(index)
+                    elif future.done():
                         result = self._result(future)
                         if result is not _GONE:
                             del running[address]
@@ -191,14 +194,27 @@ def _work(version, folder, function, job):
     return function(*job)
 
 
+def _certificates():
+    """Returns a new Security, for processes of this command alone."""
+    with _extra():
+        return _distributed().Security.temporary()
+
+
 def _distributed():
-    try:
+    with _extra():
         import distributed
+    return distributed
+
+
+@contextlib.contextmanager
+def _extra():
+    try:
+        yield
     except ImportError as error:
         raise InputError(
-            'several workers need dask.distributed: pip install "ldr_tf[cluster]".'
+            f"several workers need packages that are not installed ({_words(error)}): pip install "
+            '"ldr_tf[cluster]".'
         ) from error
-    return distributed
 
 
 def _cores():

@@ -9,6 +9,7 @@ import dataclasses
 import multiprocessing
 import os
 import signal
+import sys
 from multiprocessing import connection
 
 _PATIENCE = 5.0
@@ -87,8 +88,7 @@ def results(function, jobs, workers):
     finally:
         for process, end in [*idle, *((process, end) for end, (process, _) in busy.items())]:
             end.close()
-            process.terminate()
-            process.join(_PATIENCE)
+            _end(process)
 
 
 class Worker:
@@ -128,8 +128,7 @@ class Worker:
     def _stop(self):
         if self._process is not None:
             self._end.close()
-            self._process.terminate()
-            self._process.join(_PATIENCE)
+            _end(self._process)
         self._process = None
 
 
@@ -141,8 +140,18 @@ def _start(context, function):
     return process, ours
 
 
+def _end(process):
+    """Asks a process to end, and kills one that does not, as within a library in C."""
+    process.terminate()
+    process.join(_PATIENCE)
+    process.kill()
+    process.join()
+
+
 def _work(end, function):
     """Does the jobs that come; ends with its parent."""
+    # An exception: what the job was writing is removed on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     # Ctrl-C is the parent's to answer, and a crash is told by it in a sentence of its own.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     silence = os.open(os.devnull, os.O_WRONLY)

@@ -52,14 +52,14 @@ class Future:
 
     status = "finished"
 
-    def __init__(self, result=None):
-        self._result = result
+    def __init__(self, result=None, cancelled=False):
+        self._result, self._cancelled = result, cancelled
 
     def done(self):
         return True
 
     def cancelled(self):
-        return False
+        return self._cancelled
 
     def cancel(self):
         pass
@@ -70,20 +70,26 @@ class Future:
         return self._result
 
 
-def test_a_worker_that_ends_with_a_result_in_its_hands_costs_a_repetition(monkeypatch):
-    there = iter([["a"], ["b"], ["b"]])
-    submitted = []
+@pytest.mark.parametrize(
+    "there, first, asked",
+    [
+        (["a", "b", "b"], Future(), ["a", "b"]),  # it ended with the result in its hands
+        (["a", "a"], Future(cancelled=True), ["a", "a"]),  # the scheduler was started anew
+    ],
+)
+def test_a_result_that_was_lost_costs_a_repetition(monkeypatch, there, first, asked):
+    looks, futures, submitted = iter(there), iter([first, Future("x")]), []
     cluster = Cluster.__new__(Cluster)
-    monkeypatch.setattr(cluster, "workers", lambda: next(there), raising=False)
+    monkeypatch.setattr(cluster, "workers", lambda: [next(looks)], raising=False)
     monkeypatch.setattr(cluster, "_wait", lambda futures: None, raising=False)
-    monkeypatch.setattr(
-        cluster,
-        "_submit",
-        lambda address, *_: submitted.append(address) or Future("x" if address == "b" else None),
-        raising=False,
-    )
+
+    def submit(address, *_):
+        submitted.append(address)
+        return next(futures)
+
+    monkeypatch.setattr(cluster, "_submit", submit, raising=False)
     assert list(cluster.results(job, [("x", None)])) == [(0, "x")]
-    assert submitted == ["a", "b"]
+    assert submitted == asked
 
 
 def test_a_worker_of_another_kind_is_refused(cluster, tmp_path, monkeypatch):
@@ -128,7 +134,8 @@ def test_a_scheduler_elsewhere_and_its_end(tmp_path, monkeypatch):
         Cluster(scheduler="tcp://127.0.0.1:1")
 
 
-def test_without_dask_one_sentence(monkeypatch):
-    monkeypatch.setitem(sys.modules, "distributed", None)
+@pytest.mark.parametrize("package", ["distributed", "cryptography"])
+def test_without_its_packages_one_sentence(monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(InputError, match=r"pip install \"ldr_tf\[cluster\]\""):
         Cluster(workers=2)

@@ -81,7 +81,7 @@ def test_flags_exist(module, arguments):
         return  # shows the version and ends
     flag_values, arguments = flags_of(module, arguments)
     lone = getattr(importlib.import_module(module), "LONE", None)
-    arguments = cli.spelt_out(arguments, lone)
+    arguments = cli.spelt_out(arguments, lone, flag_values)
     assert flag_values([module, *arguments]) == [module]
 
 

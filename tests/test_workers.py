@@ -1,11 +1,14 @@
 """Processes that do jobs, and what becomes of a job that ends its process."""
 
 import os
+import pathlib
 import signal
+import time
 
 import pytest
 
 from ldr_tf.errors import InputError
+from ldr_tf.files import atomic_path
 from ldr_tf.workers import Crash, Worker
 
 
@@ -18,6 +21,10 @@ def job(what):
         os.kill(os.getpid(), signal.SIGKILL)
     if what == "refuse":
         raise InputError("a.nii: is no scan.")
+    if isinstance(what, pathlib.Path):
+        with atomic_path(what) as temporary:
+            pathlib.Path(temporary).write_text("half")
+            time.sleep(60)
     os.write(2, b"a library's line\n")
     return os.getpid(), what
 
@@ -38,3 +45,11 @@ def test_a_worker_is_one_process_until_a_job_ends_it(capfd):
     with pytest.raises(ProcessLookupError):
         os.kill(first, 0)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_worker_that_is_stopped_leaves_nothing_half_written(tmp_path):
+    with Worker(job) as worker:
+        worker._end.send((tmp_path / "whole",))  # and does not wait for the answer
+        while not list(tmp_path.glob(".writing-*/whole")):
+            time.sleep(0.01)
+    assert list(tmp_path.iterdir()) == []

@@ -92,7 +92,7 @@ def _main(run, flag_values, description, argv, more_help, lone):
         flag_values.unparse_flags()
         for name in flag_values:
             flag_values[name].unparse()
-        words = [argv[0], *spelt_out(argv[1:], lone)]
+        words = [argv[0], *spelt_out(argv[1:], lone, flag_values)]
         rest = flag_values(words)
         if len(rest) > 1:
             raise InputError(f"unexpected argument {rest[1]!r}; values are given as --flag=value.")
@@ -111,15 +111,19 @@ def _main(run, flag_values, description, argv, more_help, lone):
         return FAILURE
 
 
-def spelt_out(words, lone):
+def spelt_out(words, lone, flag_values):
     """Returns a command's arguments, the first that is no flag as the value of the flag `lone`.
 
     Args:
       words: the arguments.
       lone: see `main`.
+      flag_values: of the command; a flag without "=" takes the next word, unless it is boolean.
     """
-    place = next((k for k, word in enumerate(words) if not word.startswith("-")), None)
-    if lone is None or place is None:
+    place = 0
+    while place < len(words) and words[place].startswith("-"):
+        name = words[place].lstrip("-")
+        place += 2 if name in flag_values and not flag_values[name].boolean else 1
+    if lone is None or place >= len(words):
         return words
     return [*words[:place], f"--{lone}={words[place]}", *words[place + 1 :]]
 

@@ -90,7 +90,8 @@ def collect(pair, displacement, warped, warped_labels=None, affine=None):
         the moving scan; None for none.
     """
     aligned = affine is not None and not _is_identity(affine)
-    parts = (pair, displacement, warped, warped_labels, affine if aligned else None)
+    folds = grid_of(displacement).points(folded_places(displacement))
+    parts = (pair, displacement, folds, warped, warped_labels, affine if aligned else None)
     for longest in _SIDES:
         content = _collect(*parts, reduced_grid(grid_of(pair.fixed), longest))
         if content.characters <= LARGEST:
@@ -98,13 +99,13 @@ def collect(pair, displacement, warped, warped_labels=None, affine=None):
     return content
 
 
-def _collect(pair, displacement, warped, warped_labels, affine, grid):
+def _collect(pair, displacement, folds, warped, warped_labels, affine, grid):
     field = to_array(displacement_on(displacement, grid)).astype(np.float32)
     coarse = reduced_grid(grid_of(pair.fixed), _FIELD_SIDE)
-    fixed, left_out = _gray([resample_scan(pair.fixed, grid)], grid)[0], 0
+    (fixed,) = _gray([resample_scan(pair.fixed, grid)], grid)
     moving = resample_scan(pair.moving, grid, affine)
     moving, warped = _gray([moving, resample_scan(warped, grid)], grid)
-    landmarks = ()
+    landmarks, left_out = (), 0
     if pair.fixed_points is not None and pair.moving_points is not None:
         landmarks, left_out = _landmarks(pair, displacement, affine, grid)
     return Content(
@@ -115,7 +116,7 @@ def _collect(pair, displacement, warped, warped_labels, affine, grid):
         warped=warped,
         aligned=affine is not None,
         jacobian=_jacobian(field, grid),
-        folds=_folds(displacement, grid),
+        folds=_folds(folds, grid),
         shift=_shift(displacement, coarse),
         shift_size=coarse.size,
         landmarks=landmarks,
@@ -146,9 +147,8 @@ def _jacobian(field, grid):
     return pack(np.pad(levels, [(0, 1)] * 3, mode="edge"), grid, slope, -128 * slope)
 
 
-def _folds(displacement, grid):
+def _folds(places, grid):
     folded = np.zeros(grid.size, np.uint8)
-    places = grid_of(displacement).points(folded_places(displacement))
     indices = np.rint(grid.indices(places)).astype(int)
     folded[tuple(np.clip(indices, 0, np.array(grid.size) - 1).T)] = 1
     return pack(folded, grid)

@@ -67,6 +67,7 @@ def test_the_page_of_a_folder(stored, capsys):
     captured = capsys.readouterr()
     assert "written: out/pair/view.html (2." in captured.out and captured.err == ""
     assert stored.call("--folder=out/pair", "--quiet") == 0  # again
+    assert stored.call("--strict", "--fixed", "scans/fixed.nii.gz", "out/pair") == 0
 
 
 def test_scans_are_found_from_elsewhere(stored, tmp_path, monkeypatch):
