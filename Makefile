@@ -24,7 +24,7 @@ help:
 	@echo 'make test-slow  the slow tests alone'
 	@echo 'make test-all   all tests'
 	@echo 'make fuzz       damaged input for MINUTES=10; a violation is shown and kept in fuzz-findings'
-	@echo 'make lint       ruff: check the code and its formatting'
+	@echo 'make lint       ruff: check the code and its formatting; hadolint: the Dockerfile'
 	@echo 'make format     ruff: correct both'
 	@echo 'make docs       the documentation as a site, in site/index.html'
 	@echo 'make install    only make the virtual environment with every package (also: make venv)'
@@ -49,6 +49,7 @@ fuzz: install
 lint: install
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	if [ -x "$(VENV)/bin/hadolint" ]; then "$(VENV)/bin/hadolint" Dockerfile; fi
 
 format: install
 	$(RUN) -m ruff check --fix .

@@ -9,7 +9,7 @@ at a time, as `ldr-register` does. Every answer is compared with the network's o
 the server is killed and started again: what is being asked then is asked anew, and its wait counts.
 
 Rows: without and with batching. `memory_MB` is what the server holds at the end, `growth_percent`
-how much more that is than after the first tenth of the requests since the restart.
+how much more that is than when, since the restart, a tenth of the row's requests were answered.
 """
 
 import concurrent.futures
@@ -98,7 +98,7 @@ def _load(server, requests, concurrency, wrong_every, restart):
         for _ in threads.map(ask, range(requests)):
             pass
     took = time.perf_counter() - start
-    settled = begin + (requests - begin) // 10
+    settled = begin + requests // 10
     memory = sorted(memory)
     early, last = next(held for number, held in memory if number >= settled), memory[-1][1]
     p50, p90, p99 = np.percentile(seconds, (50, 90, 99))

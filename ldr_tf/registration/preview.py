@@ -6,6 +6,7 @@ import numpy as np
 import SimpleITK as sitk
 from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
@@ -54,6 +55,7 @@ _LEFT, _RIGHT, _GAP = 0.3, 0.85, 0.06
 _TOP, _BOTTOM = 0.4, 0.3
 # Least, none, most that the scale of volumes tells apart; folds lie below.
 _VOLUME_CHANGE = (1e-6, 1.0, 3.0)
+_WRITING = {"color": _TEXT, "fontsize": 12, "ha": "center", "va": "center"}
 _TICKS = (1e-6, 0.5, 1.0, 2.0, 3.0)
 
 
@@ -64,6 +66,21 @@ class _Slice:
     gray: dict
     shift: np.ndarray
     jacobian: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class _Panel:
+    """Where a slice is drawn: inches on the page, and inches a millimetre."""
+
+    middle: tuple
+    width: float
+    height: float
+    scale: float
+
+    def sides(self):
+        """Returns the left and right edge, and the lower and upper one."""
+        (x, y), half = self.middle, (self.width / 2, self.height / 2)
+        return (x - half[0], x + half[0]), (y - half[1], y + half[1])
 
 
 def write_preview(path, fixed, moving, result):
@@ -86,14 +103,16 @@ def write_preview(path, fixed, moving, result):
     middle = (low + high) // 2
     windows = [_window(middle, low, high, view) for view in _VIEWS]
     slices = _slices(windows, grid, fixed, moving, result)
-    figure, axes, scale = _layout(extent)
+    figure, page, panels, scale = _layout(extent)
     direction = np.reshape(grid.direction, (3, 3))
     for row, view in enumerate(_VIEWS):
-        for column, name in enumerate(_COLUMNS):
-            panel = axes[row][column]
-            _dress(panel, view, extent, name if row == 0 else None, column == 0)
-            _draw(panel, name, view, slices[row], extent, grid.spacing, direction)
-    _scale(figure, axes[0][-1], scale)
+        page.text(_LEFT / 2, panels[row][0].middle[1], view[0], **_WRITING, rotation=90)
+        for panel, name in zip(panels[row], _COLUMNS):
+            _draw(page, panel, name, view, slices[row], grid.spacing, direction)
+            _letter(page, panel, view)
+    for panel, name in zip(panels[0], _COLUMNS):
+        page.text(panel.middle[0], figure.get_figheight() - _TOP / 2, name, **_WRITING)
+    _scale(figure, scale)
     caption = (
         f"correlation {_number(result.correlation_before)} before, "
         f"{_number(result.correlation_after)} after    folds {result.folds_percent:.3f} %"
@@ -117,28 +136,31 @@ def _upright(image):
 
 
 def _layout(extent):
-    """Returns the figure, its panels [row][column] and the place of the scale, all in inches."""
+    """Returns the figure, axes over all of it in inches, its panels [row][column], the scale's axes.
+
+    One pair of axes for all slices: each further one would cost more than what it shows.
+    """
     width = max(extent[0], extent[1])
     heights = [max(_LEAST, _PANEL * extent[view[3]] / width) for view in _VIEWS]
     total = _TOP + sum(heights) + 2 * _GAP + _BOTTOM
     across = _LEFT + len(_COLUMNS) * (_PANEL + _GAP) + _RIGHT
     figure = Figure(figsize=(across, total), facecolor=_BACKGROUND)
     FigureCanvasAgg(figure)
-    axes, top = [], total - _TOP
-    for height in heights:
+    page = figure.add_axes((0, 0, 1, 1), xlim=(0, across), ylim=(0, total))
+    page.set_axis_off()
+    panels, top = [], total - _TOP
+    for height, view in zip(heights, _VIEWS):
+        scale = min(_PANEL / extent[view[2]], height / extent[view[3]])
         row = []
         for column in range(len(_COLUMNS)):
-            left = _LEFT + column * (_PANEL + _GAP)
-            place = (left / across, (top - height) / total, _PANEL / across, height / total)
-            row.append(figure.add_axes(place))
-        axes.append(row)
+            middle = (_LEFT + column * (_PANEL + _GAP) + _PANEL / 2, top - height / 2)
+            row.append(_Panel(middle, extent[view[2]] * scale, extent[view[3]] * scale, scale))
+        panels.append(row)
         top -= height + _GAP
     inner = total - _TOP - _BOTTOM
-    scale = figure.add_axes(
-        ((across - _RIGHT + 0.2) / across, (_BOTTOM + 0.15 * inner) / total, 0.12 / across)
-        + (0.7 * inner / total,)
-    )
-    return figure, axes, scale
+    place = (across - _RIGHT + 0.2, _BOTTOM + 0.15 * inner, 0.12, 0.7 * inner)
+    scale = figure.add_axes(np.divide(place, (across, total, across, total)))
+    return figure, page, panels, scale
 
 
 def _window(middle, low, high, view):
@@ -236,33 +258,21 @@ def _box(array, spacing):
     return low, high
 
 
-def _dress(axes, view, extent, title, first):
-    name, _, across, along, up, left, right = view
-    axes.set_facecolor(_BACKGROUND)
-    axes.set_xlim(0, extent[across])
-    axes.set_ylim((0, extent[along]) if up else (extent[along], 0))
-    axes.set_aspect("equal")
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    if title:
-        axes.set_title(title, color=_TEXT, fontsize=12, pad=6)
-    if first:
-        axes.set_ylabel(name, color=_TEXT, fontsize=12)
-    for x, letter, side in ((0.02, left, "left"), (0.98, right, "right")):
-        axes.text(
-            x, 0.5, letter, transform=axes.transAxes, color=_TEXT, fontsize=9, ha=side, va="center"
-        )
+def _letter(page, panel, view):
+    """Writes the patient's sides at the left and right edge of a panel."""
+    x, y = panel.middle
+    inset = 0.48 * panel.width
+    for place, letter, side in ((x - inset, view[5], "left"), (x + inset, view[6], "right")):
+        page.text(place, y, letter, color=_TEXT, fontsize=9, ha=side, va="center")
 
 
-def _draw(axes, name, view, found, extent, spacing, direction):
-    _, _, across, along, _, _, _ = view
+def _draw(page, panel, name, view, found, spacing, direction):
+    _, _, across, along, up, _, _ = view
     if name == _DEFORMATION:
-        _draw_grid(axes, found.shift @ direction, across, along, spacing)
+        _draw_grid(page, panel, found.shift @ direction, across, along, up, spacing)
         return
     if name == _JACOBIAN:
-        look = {"cmap": _colours(), "norm": TwoSlopeNorm(*_order(_VOLUME_CHANGE))}
+        look = {"cmap": _colours(), "norm": _change_norm()}
         plane = found.jacobian
     else:
         difference = name.startswith("|")
@@ -272,20 +282,20 @@ def _draw(axes, name, view, found, extent, spacing, direction):
             "vmax": 160 if difference else 255,
         }
         plane = found.gray[name]
-    axes.imshow(
-        plane.T,
-        # Rows run along the axis `along`; the limits of _dress say which end is up.
+    (left, right), (bottom, top) = panel.sides()
+    page.imshow(
+        plane.T if up else plane.T[::-1],
         origin="lower",
-        extent=(0, extent[across], 0, extent[along]),
+        extent=(left, right, bottom, top),
         interpolation="nearest" if name in (_JACOBIAN, _CHECKERS) else "bilinear",
-        aspect="equal",
+        aspect="auto",
         **look,
     )
 
 
-def _order(change):
-    low, middle, high = change
-    return middle, low, high
+def _change_norm():
+    low, middle, high = _VOLUME_CHANGE
+    return TwoSlopeNorm(middle, low, high)
 
 
 def _colours():
@@ -293,9 +303,10 @@ def _colours():
     return colormaps["RdBu_r"].with_extremes(under="black")
 
 
-def _scale(figure, panel, place):
+def _scale(figure, place):
     """Draws the scale of the Jacobian at the right edge."""
-    bar = figure.colorbar(panel.images[0], cax=place, extend="min", ticks=_TICKS)
+    colours = ScalarMappable(_change_norm(), _colours())
+    bar = figure.colorbar(colours, cax=place, extend="min", ticks=_TICKS)
     bar.ax.set_yticklabels([f"{tick:.1f}" for tick in _TICKS])
     bar.ax.tick_params(colors=_TEXT, labelsize=9, length=2)
     bar.outline.set_visible(False)
@@ -303,7 +314,7 @@ def _scale(figure, panel, place):
     bar.ax.set_xlabel("fold", color=_TEXT, fontsize=9)
 
 
-def _draw_grid(axes, shift, across, along, spacing):
+def _draw_grid(page, panel, shift, across, along, up, spacing):
     """Draws the lines of the moving scan's straight grid as they lie on the fixed scan.
 
     `shift` is [across, along, 3], mm along the axes of the volume.
@@ -311,11 +322,14 @@ def _draw_grid(axes, shift, across, along, spacing):
     size = shift.shape[:2]
     places = np.meshgrid(*[np.arange(n) + 0.5 for n in size], indexing="ij")
     x, y = places[0] * spacing[across], places[1] * spacing[along]
+    (left, _), (bottom, top) = panel.sides()
+    columns = left + x * panel.scale
+    rows = bottom + y * panel.scale if up else top - y * panel.scale
     step = max(size[0] * spacing[across], size[1] * spacing[along]) / _LINES
     for place, axis in ((x, across), (y, along)):
         moved = place + shift[..., axis]
         levels = np.arange(np.floor(moved.min() / step), np.ceil(moved.max() / step) + 1) * step
-        axes.contour(x, y, moved, levels=levels, colors=_GRID, linewidths=0.7)
+        page.contour(columns, rows, moved, levels=levels, colors=_GRID, linewidths=0.7)
 
 
 def _number(value):
