@@ -6,9 +6,11 @@ worker that dies tells which job it died of; the scheduler would suspect all tha
 """
 
 import collections
+import concurrent.futures
 import contextlib
 import logging
 import os
+import uuid
 
 import ldr_tf
 from ldr_tf.errors import InputError
@@ -21,6 +23,9 @@ _LOST = Crash(f"{_LIVES} workers, one after the other")
 
 _GONE = object()
 """In place of a result that a worker had and took with it when it ended."""
+
+_LOADED = {}
+"""Of a worker: the name of a command's call -> what its `load` returned."""
 
 _SECONDS_TO_ANSWER = 20.0
 _SECONDS_TO_LOOK = 0.5
@@ -68,7 +73,7 @@ class Cluster:
                     f"{scheduler}: no scheduler of dask answers there ({_words(error)})."
                 ) from error
             self._closing = opened.pop_all()
-        self._call = ldr_tf.__version__, os.getcwd()
+        self._place = ldr_tf.__version__, os.getcwd()
 
     def __enter__(self):
         return self
@@ -88,18 +93,22 @@ class Cluster:
                 "is finished is kept, and the same command goes on."
             ) from error
 
-    def results(self, function, jobs):
+    def results(self, function, jobs, load=None):
         """Yields (index, result) of each job, as they finish; a `Crash` where two workers
         died of it.
 
         Args:
           function: of a module that the workers have; what it raises is raised here.
           jobs: list of tuples, its arguments.
+          load: a function, too, or None. Each worker calls it once, before its first job, and
+            `function` takes what it returns as its first argument.
 
         Raises:
           InputError: the scheduler is gone; a worker has another version of this package, or does
             not see the folder from which the command was called.
         """
+        # Workers keep what they have loaded for one call: later ones may find other files.
+        call = uuid.uuid4().hex, load
         waiting = collections.deque(range(len(jobs)))
         running = {}  # address of a worker -> (index of its job, future)
         lives = [_LIVES] * len(jobs)
@@ -117,7 +126,7 @@ class Cluster:
                 for address in there:
                     if waiting and address not in running:
                         index = waiting.popleft()
-                        running[address] = index, self._submit(address, function, jobs[index])
+                        running[address] = index, self._submit(address, call, function, jobs[index])
                 self._wait([future for _, future in running.values()])
                 for address, (index, future) in list(running.items()):
                     if future.cancelled():  # by a scheduler that was started anew
@@ -133,14 +142,16 @@ class Cluster:
                 with contextlib.suppress(OSError, RuntimeError):
                     future.cancel()
 
-    def _submit(self, address, function, job):
+    def _submit(self, address, call, function, job):
         return self._client.submit(
-            _work, *self._call, function, job, workers=[address], pure=False, retries=0
+            _work, *self._place, call, function, job, workers=[address], pure=False, retries=0
         )
 
     def _wait(self, futures):
         distributed = _distributed()
-        with contextlib.suppress(distributed.TimeoutError, OSError):
+        # A scheduler that goes takes its futures along: they are cancelled.
+        gone = concurrent.futures.CancelledError
+        with contextlib.suppress(distributed.TimeoutError, OSError, gone):
             distributed.wait(futures, timeout=_SECONDS_TO_LOOK, return_when="FIRST_COMPLETED")
 
     def _result(self, future):
@@ -149,6 +160,8 @@ class Cluster:
         except _distributed().TimeoutError:
             if future.status == "error":  # it is the job's own
                 raise
+            return _GONE
+        except concurrent.futures.CancelledError:
             return _GONE
         except _distributed().KilledWorker:  # workers that come back under the same address
             return _LOST
@@ -165,7 +178,7 @@ class Cluster:
 def hold_threads():
     """Keeps the libraries of this process to the threads that dask gives its worker.
 
-    To be called in a job, before TensorFlow has computed anything; later calls change nothing.
+    To be called on a worker, before TensorFlow has computed anything; later calls change nothing.
     """
     import SimpleITK as sitk
     import tensorflow as tf
@@ -177,7 +190,7 @@ def hold_threads():
         tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
-def _work(version, folder, function, job):
+def _work(version, folder, call, function, job):
     """Does a job on a worker, if that has the command's version and sees its working folder."""
     who = f"worker {_distributed().get_worker().address}"
     if ldr_tf.__version__ != version:
@@ -191,7 +204,17 @@ def _work(version, folder, function, job):
             f"{who}: does not see {folder}, from which the command was called ({error.strerror}); "
             "both need the same file system."
         ) from error
-    return function(*job)
+    return function(*_loaded(*call), *job)
+
+
+def _loaded(name, load):
+    """Returns, as a tuple, what `load` once returned for the call of that name; () without it."""
+    if load is None:
+        return ()
+    if name not in _LOADED:
+        _LOADED.clear()
+        _LOADED[name] = load()
+    return (_LOADED[name],)
 
 
 def _certificates():

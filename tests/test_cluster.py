@@ -1,5 +1,6 @@
 """Jobs on dask's workers: each once, in any order; a worker that dies costs a repetition."""
 
+import functools
 import json
 import os
 import pathlib
@@ -47,6 +48,26 @@ def test_a_worker_that_dies_costs_a_repetition_and_a_job_that_kills_is_left(clus
         list(cluster.results(job, [("refuse", None)]))
 
 
+def load(record):
+    with open(record, "a") as file:
+        file.write(f"{os.getpid()}\n")
+    return os.getpid()
+
+
+def loaded_here(loaded, number):
+    time.sleep(0.1)
+    return loaded == os.getpid()
+
+
+def test_what_jobs_need_is_loaded_once_a_worker_and_call(cluster, tmp_path):
+    jobs, record = [(number,) for number in range(6)], tmp_path / "record"
+    for calls in (1, 2):
+        found = dict(cluster.results(loaded_here, jobs, functools.partial(load, record)))
+        assert found == dict.fromkeys(range(6), True)
+        told = record.read_text().split()
+        assert len(told) == 2 * calls and len(set(told)) == 2
+
+
 class Future:
     """A job that is done; without a result, its worker took that along."""
 
@@ -92,12 +113,35 @@ def test_a_result_that_was_lost_costs_a_repetition(monkeypatch, there, first, as
     assert submitted == asked
 
 
+def test_a_scheduler_that_goes_takes_its_futures_along(monkeypatch):
+    """As it came once: the wait ended before anybody asked for the workers."""
+    gone = distributed.client.FuturesCancelledError([])
+    waits, submitted, futures = [gone, None], [], iter([Future(cancelled=True), Future("x")])
+    cluster = Cluster.__new__(Cluster)
+    cluster._place = None
+    monkeypatch.setattr(cluster, "workers", lambda: ["a"], raising=False)
+
+    def wait(*_, **__):
+        error = waits.pop(0)
+        if error is not None:
+            raise error
+
+    def submit(address, *_):
+        submitted.append(address)
+        return next(futures)
+
+    monkeypatch.setattr(distributed, "wait", wait)
+    monkeypatch.setattr(cluster, "_submit", submit, raising=False)
+    assert list(cluster.results(job, [("x", None)])) == [(0, "x")]
+    assert submitted == ["a", "a"] and not waits
+
+
 def test_a_worker_of_another_kind_is_refused(cluster, tmp_path, monkeypatch):
-    monkeypatch.setattr(cluster, "_call", ("0.0", os.getcwd()))
+    monkeypatch.setattr(cluster, "_place", ("0.0", os.getcwd()))
     with pytest.raises(InputError, match=r"worker tls://.*, the command 0\.0; they must be"):
         list(cluster.results(job, [(1, None)]))
     monkeypatch.undo()
-    monkeypatch.setattr(cluster, "_call", (cluster._call[0], str(tmp_path / "gone")))
+    monkeypatch.setattr(cluster, "_place", (cluster._place[0], str(tmp_path / "gone")))
     with pytest.raises(InputError, match=r"does not see .*gone, .*\(No such file or directory\)"):
         list(cluster.results(job, [(1, None)]))
 

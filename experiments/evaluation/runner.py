@@ -6,12 +6,12 @@ job, with all its methods.
 """
 
 import concurrent.futures
+import functools
 import os
-import uuid
 
 import ldr_tf
 from experiments.evaluation.fingerprints import fingerprint
-from experiments.evaluation.work import Failure, on_worker
+from experiments.evaluation.work import Failure, load_on_worker, on_worker
 from experiments.progress import Progress
 from ldr_tf.evaluation import FIGURES
 from ldr_tf.workers import Crash
@@ -57,10 +57,11 @@ class Runner:
         for method in methods:
             for index in self._missing(method, indices):
                 wanted.setdefault(index, []).append(method)
-        call, places = uuid.uuid4().hex, list(wanted)
-        jobs = [(call, plan, index, [method.name for method in wanted[index]]) for index in places]
+        places = list(wanted)
+        jobs = [(index, [method.name for method in wanted[index]]) for index in places]
+        load = functools.partial(load_on_worker, plan)
         with self._progress(methods, indices) as progress:
-            for place, found in cluster.results(on_worker, jobs):
+            for place, found in cluster.results(on_worker, jobs, load):
                 index = places[place]
                 if isinstance(found, Crash):
                     names = "pair {}, {}".format(*self._cases.ids[index])

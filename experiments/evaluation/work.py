@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import functools
 from typing import Optional
 
 from ldr_tf.cluster import hold_threads
@@ -69,20 +68,24 @@ class Bench:
         }
 
 
-def on_worker(call, plan, index, names):
+def load_on_worker(plan):
+    """Returns what `on_worker` takes first: a Plan and its methods by their names."""
+    hold_threads()
+    return plan, {method.name: method for method in plan.methods()}
+
+
+def on_worker(loaded, index, names):
     """Does a pair on a cluster's worker.
 
     Args:
-      call: what tells one call of the command from others, which may find other files.
-      plan: a Plan.
+      loaded: of `load_on_worker`.
       index: of the pair.
       names: of the methods.
 
     Returns:
       A row or a Failure for each method.
     """
-    hold_threads()
-    methods, found = _methods(call, plan), []
+    (plan, methods), found = loaded, []
     with contextlib.closing(plan.cases()) as cases:
         bench = Bench(cases, plan.originals)
         for name in names:
@@ -90,11 +93,6 @@ def on_worker(call, plan, index, names):
             failed = isinstance(outcome, Failure)
             found.append(outcome if failed else bench.measure(methods[name], case, outcome))
     return found
-
-
-@functools.lru_cache(maxsize=1)
-def _methods(call, plan):
-    return {method.name: method for method in plan.methods()}
 
 
 def _unexpected(error):

@@ -9,7 +9,6 @@ import functools
 import os
 import time
 import traceback
-import uuid
 from typing import Optional
 
 from tqdm import tqdm
@@ -141,29 +140,28 @@ def on_cluster(pairs, source, cluster):
     Yields:
       (index, Outcome).
     """
-    # Workers keep a model for one call: later ones may find other weights under its name.
-    call, jobs, places = uuid.uuid4().hex, [], []
+    places = []
     for index, paths in enumerate(pairs):
         refusal = _foreign(paths, pairs) or _awaited(paths, pairs)
         if refusal is None:
-            jobs.append((call, source, paths))
             places.append(index)
         else:
             yield index, Outcome(FAILED, refusal)
-    for place, outcome in cluster.results(_attempt_on_worker, jobs):
+    jobs = [(pairs[index],) for index in places]
+    load = functools.partial(_load_on_worker, source)
+    for place, outcome in cluster.results(_attempt_on_worker, jobs, load):
         if isinstance(outcome, Crash):
             outcome = Outcome(FAILED, f"ended its process: {outcome.reason}.")
         yield places[place], outcome
 
 
-@functools.lru_cache(maxsize=1)
-def _setup(call, source):
+def _load_on_worker(source):
+    hold_threads()
     return source.load()
 
 
-def _attempt_on_worker(call, source, paths):
-    hold_threads()
-    return _attempt(paths, _setup(call, source), _quietly, quiet_native)
+def _attempt_on_worker(setup, paths):
+    return _attempt(paths, setup, _quietly, quiet_native)
 
 
 def _attempt(paths, setup, reading, native):

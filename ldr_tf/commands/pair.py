@@ -17,6 +17,7 @@ from ldr_tf.imaging.dicom import UNEVEN
 from ldr_tf.metrics.memory import PeakMemory
 from ldr_tf.notices import Notices
 from ldr_tf.records import Record, setting
+from ldr_tf.registration.choice import AUTO, AutoModel
 from ldr_tf.registration.options import RegistrationOptions
 from ldr_tf.registration.pair import PairFiles, ScanPair, read_pair
 from ldr_tf.registration.stages import since, stage
@@ -63,7 +64,7 @@ class Setup:
     """How pairs are registered.
 
     Attributes:
-      model: a `ldr_tf.models.RegistrationModel`, None without one.
+      model: a `ldr_tf.models.RegistrationModel`, None without one, or an AutoModel.
       options: how.
       files: what is read and written.
     """
@@ -79,12 +80,17 @@ class Setup:
           paths: a PairFiles.
           state: of its files, `PairFiles.state`.
         """
-        return {
-            "inputs": paths.inputs,
-            "input_files": state,
-            "settings": {**self.options.recorded(), **self.files.recorded()},
-            "model": self.model and report.model_summary(self.model),
-        }
+        settings = {**self.options.recorded(), **self.files.recorded()}
+        recorded = {"inputs": paths.inputs, "input_files": state}
+        if isinstance(self.model, AutoModel):  # which one, the scans will tell
+            return {**recorded, "settings": {**settings, "model": AUTO}}
+        return {**recorded, "settings": settings, "model": report.model_summary(self.model)}
+
+    def may_have_used(self, model):
+        """Tells whether what summary.json says of a model is of one that would be used again."""
+        if not isinstance(self.model, AutoModel) or model is None:
+            return True
+        return model == _as_read(report.model_summary(self.model.brain))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +98,7 @@ class SetupSource:
     """What a Setup is made of, in values that go from process to process.
 
     Attributes:
-      model: what `ldr_tf.models.load_model` takes.
+      model: what `ldr_tf.models.load_model` takes, or "auto".
       running: how it is run.
       options, files: of the Setup.
     """
@@ -109,6 +115,8 @@ class SetupSource:
         from ldr_tf.models.server import Connection
 
         precision = "float32" if self.running.fast == "none" else "mixed_bfloat16"
+        if self.model == AUTO:
+            return Setup(AutoModel(precision), self.options, self.files)
         connection = Connection(self.running.timeout, self.running.retries, self.running.tls_ca)
         return Setup(load_model(self.model, precision, connection), self.options, self.files)
 
@@ -203,14 +211,20 @@ def register_pair(pair, setup, native, observer=None):
 def is_finished(paths, setup):
     """Tells whether the pair's folder holds the result of these very files, model and options."""
     summary = read_summary(paths.output, paths.names)
-    wanted = json.loads(json.dumps(setup.recorded(paths, paths.state())))
+    wanted = _as_read(setup.recorded(paths, paths.state()))
     names = summary.get("files")
     return (
         all(key in summary and summary[key] == value for key, value in wanted.items())
+        and setup.may_have_used(summary.get("model"))
         and isinstance(names, list)
         and summary.get("finished") is True
         and all(os.path.isfile(os.path.join(paths.output, str(name))) for name in names)
     )
+
+
+def _as_read(content):
+    """Returns content as it is once written as JSON and read again."""
+    return json.loads(json.dumps(content))
 
 
 def _write_images(folder, result, options, names):

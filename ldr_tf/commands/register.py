@@ -1,5 +1,6 @@
 """ldr-register: registers a moving scan to a fixed one.
 
+  ldr-register --fixed=F --moving=M --output=DIR
   ldr-register --model=RUN --fixed=F --moving=M --output=DIR
   ldr-register --model=none --refine_steps=100 --fixed=F --moving=M --output=DIR
   ldr-register --model=RUN --pairs=pairs.csv --output=DIR
@@ -43,6 +44,7 @@ Exit codes: 0; 2 for bad input (with --pairs, at the end); 1 for a failure of ou
 interruption; 3 with --strict where a warning was given.
 """
 
+import contextlib
 import os
 import sys
 import time
@@ -59,6 +61,7 @@ from ldr_tf.commands.screen import Screen, define_flags
 from ldr_tf.errors import InputError
 from ldr_tf.files import check_output_folder
 from ldr_tf.registration import memory
+from ldr_tf.registration.choice import AUTO
 from ldr_tf.registration.options import RegistrationOptions
 from ldr_tf.registration.pair import PairFiles
 from ldr_tf.registration.pair_lists import read_pairs
@@ -67,12 +70,12 @@ from ldr_tf.registration.stages import since
 FLAGS = cli.new_flags()
 _MODEL = flags.DEFINE_string(
     "model",
-    None,
+    AUTO,
     "run folder of a trained or imported network, the name of a model that comes with the package "
     "(brain-t1), a model folder of experiments.export, "
-    "grpc://HOST:PORT/NAME for one on a TensorFlow Serving server (grpcs:// for TLS), or none: "
-    "affine step and refinement alone",
-    required=True,
+    "grpc://HOST:PORT/NAME for one on a TensorFlow Serving server (grpcs:// for TLS), none: affine "
+    "step and refinement alone, or auto: brain-t1 for two brains without skull in T1, as their "
+    "scans show, none for anything else",
     flag_values=FLAGS,
 )
 _OUTPUT = flags.DEFINE_string(
@@ -153,18 +156,28 @@ def _run_pair(options, files, paths, screen):
         pair.seconds["import_tensorflow"], start = since(start), time.perf_counter()
         setup = _source(options, files).load()
         pair.seconds["load_model"] = since(start)
-        steps = options.steps(alone=setup.model is None)
-        shown = steps > 0 and screen.draws
-        with tqdm(total=steps, unit="step", leave=False, disable=not shown) as bar:
-            result, names = register_pair(
-                pair, setup, screen.native, lambda step, loss: bar.update()
-            )
+        with _Bar(screen) as bar:
+            result, names = register_pair(pair, setup, screen.native, bar.on_step)
         if data_set:
             data_set.describe()
     screen.tell(result.notices)
     screen.say("written:", *[f"  {os.path.join(paths.output, name)}" for name in names])
     screen.say(*report.lines(result, pair.seconds))
     return screen.code(any(notice.level == "warning" for notice in result.notices))
+
+
+class _Bar(contextlib.ExitStack):
+    """Shows the refinement's steps from the first one on: only then it is known how many."""
+
+    def __init__(self, screen):
+        super().__init__()
+        self._draws, self._bar = screen.draws, None
+
+    def on_step(self, step, steps, loss):
+        if self._bar is None:
+            bar = tqdm(total=steps, unit="step", leave=False, disable=not self._draws)
+            self._bar = self.enter_context(bar)
+        self._bar.update()
 
 
 def _source(options, files):

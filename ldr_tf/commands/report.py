@@ -10,8 +10,8 @@ import ldr_tf
 
 
 def model_summary(model):
-    """Returns what summary.json says of a RegistrationModel."""
-    return {
+    """Returns what summary.json says of a RegistrationModel; None for None."""
+    return model and {
         "name": model.name,
         "network": model.network.base_network,
         "cascades": model.network.cascades,
@@ -27,6 +27,7 @@ def summary(result, seconds, peak_mb):
 
     alignment = result.alignment
     return {
+        "model": model_summary(result.model),
         "affine": {
             "method": alignment.method,
             "note": alignment.note,

@@ -1,8 +1,11 @@
 """How deep a voxel lies in head or body."""
 
 import numpy as np
+import SimpleITK as sitk
 from scipy import ndimage
 
+from ldr_tf.imaging.arrays import to_array, to_image
+from ldr_tf.imaging.grid import Grid
 from ldr_tf.imaging.intensity import foreground_threshold
 
 _CLOSED = 8.0  # mm
@@ -35,5 +38,15 @@ def depth_in(body, spacing, cut=True):
     if not cut:
         if body.all():  # no surface at all
             return np.full(body.shape, np.inf)
-        return ndimage.distance_transform_edt(body, sampling=spacing)
-    return ndimage.distance_transform_edt(np.pad(body, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
+        return _distance_within(body, spacing)
+    return _distance_within(np.pad(body, 1), spacing)[1:-1, 1:-1, 1:-1]
+
+
+def _distance_within(body, spacing):
+    """Returns the distance of each voxel to the nearest one outside the body."""
+    straight = Grid(body.shape, tuple(map(float, spacing)), (0.0,) * 3, tuple(np.eye(3).ravel()))
+    outside = to_image(~body, straight)
+    found = sitk.SignedMaurerDistanceMap(
+        outside, insideIsPositive=False, squaredDistance=False, useImageSpacing=True
+    )
+    return np.maximum(to_array(found), 0.0)

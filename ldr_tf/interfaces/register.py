@@ -24,7 +24,7 @@ class RegisterInputSpec(spec_of("_Options", RegistrationOptions, FileOptions, Mo
 
     fixed = scan(FLAGS, "fixed", mandatory=True)
     moving = scan(FLAGS, "moving", mandatory=True)
-    model = traits.Str(**about(FLAGS, "model", mandatory=True))
+    model = traits.Str(**about(FLAGS, "model"))
     output = Directory("registered", usedefault=True, **about(FLAGS, "output"))
     fixed_labels = _file("fixed_labels")
     moving_labels = _file("moving_labels")

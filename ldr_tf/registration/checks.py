@@ -44,7 +44,7 @@ class Evidence:
       refused_scales: those of an affine map that was found and not taken.
       folds_percent: voxels where the mapping folds.
       rims: how bright the two scans are just below the surface of head or body against deeper
-        inside, see `ldr_tf.registration.evidence.rim`; None for what are no heads.
+        inside, see `ldr_tf.registration.evidence.Look`; None for what are no heads.
       similarity: what the refinement compared; None without one.
     """
 

@@ -4,6 +4,7 @@ from typing import NamedTuple, Optional
 
 import numpy as np
 import SimpleITK as sitk
+from scipy.stats import spearmanr
 
 from ldr_tf.imaging import foreground_threshold, in_threads, is_ct, to_array
 from ldr_tf.imaging.affine.likeness import binned, correlation_ratio
@@ -13,7 +14,7 @@ from ldr_tf.registration.checks import Evidence, sign_of_other_contrast
 
 _BINS = 32
 _RIM, _INSIDE = (4.0, 8.0), (12.0, 16.0)  # mm below the surface
-_RIM_SPACING = 2.0
+_LOOK_SPACING = 2.0
 _DEEP = 24.0  # mm below the surface
 _TISSUE = (0.75, 1.6)  # of the median there: neither fluid nor fat
 
@@ -80,34 +81,52 @@ def gather(fixed, moved, alignment, contrast, folds_percent=None, similarity=Non
     )
 
 
-def rims_of(fixed, moving):
-    """Returns the `rim` of both scans, or None where either is a CT or shows too little."""
-    found = list(in_threads(rim, [(fixed,), (moving,)]))
-    return None if None in found else tuple(found)
+class Look(NamedTuple):
+    """What a scan shows below the surface of the head or body in it.
 
-
-def rim(scan):
-    """Returns how bright a head is 4 to 8 mm below its surface against 12 to 16 mm below it.
-
-    The fat and muscle of a scalp are brighter than the skull and fluid below them: above 1.2. A
-    brain without them grows brighter inwards: below 1.
-
-    Args:
-      scan: a SimpleITK image.
-
-    Returns:
-      A number, or None for a CT, and where there is no such depth.
+    Attributes:
+      radius: of the largest ball in it, mm: at most some 62 in a brain, from 70 on in a whole head.
+      rim: how bright it is 4 to 8 mm below its surface against 12 to 16 mm below it. The fat and
+        muscle of a scalp are brighter than the skull and fluid below them: above 1.2. A brain
+        without them grows brighter inwards: below 1. None where nothing lies so deep.
+      inwards: rank correlation of depth and brightness down to 16 mm; None where all is as bright.
     """
+
+    radius: float
+    rim: Optional[float]
+    inwards: Optional[float]
+
+
+def looks_of(fixed, moving):
+    """Returns the `Look` of both scans, see `look_at`."""
+    return tuple(in_threads(look_at, [(fixed,), (moving,)]))
+
+
+def look_at(scan):
+    """Returns the `Look` of a scan, a SimpleITK image; None for a CT and for an empty scan."""
     if is_ct(sitk.GetArrayViewFromImage(scan)):
         return None
     scan = sitk.Cast(without_padding(scan), sitk.sitkFloat32)
     factors = [
-        max(1, min(int(_RIM_SPACING / spacing), size))
+        max(1, min(int(_LOOK_SPACING / spacing), size))
         for spacing, size in zip(scan.GetSpacing(), scan.GetSize())
     ]
     scan = sitk.BinShrink(scan, factors)
     array, spacing = to_array(scan), np.array(scan.GetSpacing())
     depth = depth_in(body_of(array, spacing), spacing)
+    if not depth.any():
+        return None
+    return Look(float(depth.max()), _rim(array, depth), _inwards(array, depth))
+
+
+def rims_of(looks):
+    """Returns the `rim` of two looks, or None where either has none."""
+    if None in looks or None in (found := tuple(look.rim for look in looks)):
+        return None
+    return found
+
+
+def _rim(array, depth):
     means = []
     for low, high in (_RIM, _INSIDE):
         shell = (depth > low) & (depth <= high)
@@ -115,6 +134,14 @@ def rim(scan):
             return None
         means.append(float(array[shell].mean()))
     return means[0] / means[1] if means[1] > 0 else None
+
+
+def _inwards(array, depth):
+    shell = (depth > 0) & (depth <= _INSIDE[1])
+    values, depths = array[shell], depth[shell]
+    if np.ptp(values) == 0 or np.ptp(depths) == 0:
+        return None
+    return float(spearmanr(values, depths).statistic)
 
 
 def _deep(fixed, moved, spacing):

@@ -136,7 +136,7 @@ def _upright(image):
 
 
 def _layout(extent):
-    """Returns the figure, axes over all of it in inches, its panels [row][column], the scale's axes.
+    """Returns the figure, axes in inches over all of it, panels [row][column], the scale's axes.
 
     One pair of axes for all slices: each further one would cost more than what it shows.
     """

@@ -15,6 +15,7 @@ from ldr_tf import imaging
 from ldr_tf.models import as_model
 from ldr_tf.notices import Notices
 from ldr_tf.registration import evidence, memory
+from ldr_tf.registration.choice import AUTO, AutoModel
 from ldr_tf.registration.measuring import inverse_figures, measure
 from ldr_tf.registration.options import RegistrationOptions
 from ldr_tf.registration.pair import ScanPair
@@ -43,13 +44,15 @@ def register(
     Args:
       fixed, moving: 3D scalar SimpleITK images on any grids (see `ldr_tf.imaging.read_scan`).
       model: a RegistrationModel; what `ldr_tf.models.load_model` takes (a run folder, an exported
-        model, a server's address); a network as `ldr_tf.load_run` returns it; or None or "none"
-        for the affine step and refinement alone.
+        model, a server's address); a network as `ldr_tf.load_run` returns it; None or "none"
+        for the affine step and refinement alone; or "auto", which chooses by what the scans show
+        and tells it in a notice (see `ldr_tf.registration.choice.AutoModel`).
       moving_labels: labels on the moving scan's grid, to be warped along.
       fixed_labels: labels on the fixed scan's grid, for Dice.
       fixed_points, moving_points: landmarks, `ldr_tf.imaging.Points`, matched by name.
       options: a RegistrationOptions.
-      observer: called as observer(step, loss) after each refinement step, or None.
+      observer: called as observer(step, steps, loss) after each of the refinement's steps, counted
+        from 1; or None.
       notices: Notices, to which what must be said of the answer is added; or None.
       **changes: fields of RegistrationOptions that differ from `options`: refine_steps=50.
 
@@ -63,11 +66,18 @@ def register(
     """
     pair = ScanPair(fixed, moving, fixed_labels, moving_labels, fixed_points, moving_points)
     pair.check()
-    model = as_model(model)
+    if isinstance(model, str) and model == AUTO:
+        model = AutoModel()
     options = dataclasses.replace(options or RegistrationOptions(), **changes)
-    steps = options.steps(alone=model is None)
     notices = Notices() if notices is None else notices
-    seconds, fields, refinement = {}, {}, None
+    seconds, fields, refinement, looks = {}, {}, None, None
+    if isinstance(model, AutoModel):
+        with stage(seconds, "choose"):
+            looks = evidence.looks_of(fixed, moving)
+            model, reason = model.choose(looks)
+            notices.notice("model-chosen", reason)
+    model = as_model(model)
+    steps = options.steps(alone=model is None)
     frame = Frame.of(fixed, model)
     estimated = memory.estimate(pair, frame, model, steps, options)
     memory.check(estimated, options.max_memory)
@@ -86,7 +96,7 @@ def register(
     affine = alignment.transform
     with stage(seconds, "prepare"):
         working = prepare(fixed, moving, alignment, model, frame, notices)
-        rims = evidence.rims_of(fixed, moving)
+        rims = evidence.rims_of(looks or evidence.looks_of(fixed, moving))
         contrast = evidence.contrast_of(working.fixed, working.placed, working.grid.spacing, rims)
         similarity = _similarity(options, contrast, notices) if steps else None
     if model is not None:
@@ -144,6 +154,7 @@ def register(
     return RegistrationResult(
         warped=_filled(covered, background),
         displacement=displacement,
+        model=model,
         alignment=alignment,
         background=background,
         warped_labels=warped_labels,

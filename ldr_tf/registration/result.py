@@ -8,6 +8,7 @@ import SimpleITK as sitk
 
 from ldr_tf.evaluation import scans
 from ldr_tf.imaging import Alignment
+from ldr_tf.models.model import RegistrationModel
 from ldr_tf.notices import Notice
 from ldr_tf.registration.refinement import RefinementConfig
 
@@ -22,6 +23,7 @@ class RegistrationResult:
         scan to points of the moving scan, affine step included.
         `sitk.DisplacementFieldTransform` takes it after a cast to sitkVectorFloat64; resampling the
         moving scan through it gives `warped`.
+      model: the RegistrationModel that took part, or None.
       alignment: the affine step, an Alignment; its `transform` is the affine part alone.
       background: the value of `warped` outside the moving scan and in its padding.
       warped_labels: the moving labels in their own type, nearest neighbour, or None.
@@ -52,6 +54,7 @@ class RegistrationResult:
 
     warped: sitk.Image
     displacement: sitk.Image
+    model: Optional[RegistrationModel]
     alignment: Alignment
     background: float
     warped_labels: Optional[sitk.Image]

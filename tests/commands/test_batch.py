@@ -289,8 +289,9 @@ class Here:
     def workers(self):
         return ["here"]
 
-    def results(self, function, jobs):
-        return ((index, function(*job)) for index, job in enumerate(jobs))
+    def results(self, function, jobs, load):
+        loaded = load()
+        return ((index, function(loaded, *job)) for index, job in enumerate(jobs))
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@ import pytest
 import SimpleITK as sitk
 
 from ldr_tf.imaging import Grid, align, to_array, to_image
-from ldr_tf.registration.evidence import contrast_of, rim, rims_of
+from ldr_tf.registration.evidence import contrast_of, look_at, looks_of, rims_of
 from ldr_tf.registration.evidence import gather as gather_evidence
 
 SIZE = (48, 48, 48)
@@ -56,7 +56,7 @@ def test_deep_inside_contrast_shows_though_scalp_and_skull_agree():
     head, other = ball(*shells), ball(*shells[:2], (60, 130), (36, 100), (16, 20))
     arrays = [to_array(scan) for scan in (head, other)]
     moved = {"affine": arrays[1]}
-    found = gather(arrays[0], moved, rims=rims_of(head, other))
+    found = gather(arrays[0], moved, rims=rims_of(looks_of(head, other)))
     assert found.deep < 0 and found.correlation["affine"] > 0.5
     same = gather(arrays[0], {"affine": arrays[0]}, rims=(1.3, 1.3))
     assert same.deep == pytest.approx(1.0)
@@ -77,18 +77,24 @@ def test_half_of_the_moving_scan_is_missing():
     assert found.uncovered == 0
 
 
-def test_the_rim_of_heads_and_brains():
-    assert rim(HEAD) > 1.2 and rim(BRAIN) < 1.0
-    assert rims_of(BRAIN, HEAD) == (rim(BRAIN), rim(HEAD))
+def test_heads_and_brains_look_different():
+    head, brain = looks_of(HEAD, BRAIN)
+    assert (head, brain) == (look_at(HEAD), look_at(BRAIN))
+    assert head.rim > 1.2 and brain.rim < 1.0
+    assert rims_of((brain, head)) == (brain.rim, head.rim)
+    # The radius of the ball, but for half a voxel on either side.
+    assert head.radius == pytest.approx(80, abs=4) and brain.radius == pytest.approx(80, abs=4)
+    assert head.inwards < -0.5 and brain.inwards > 0.5
 
 
-def test_a_ct_has_no_rim():
-    assert rim(sitk.Cast(HEAD, sitk.sitkFloat32) * 4 - 1000) is None
-    assert rims_of(BRAIN, HEAD * 4 - 1000) is None
-    assert rim(ball((9, 100))) is None  # nothing lies 12 mm deep
+def test_what_has_no_rim():
+    assert look_at(sitk.Cast(HEAD, sitk.sitkFloat32) * 4 - 1000) is None  # a CT
+    assert rims_of(looks_of(BRAIN, HEAD * 4 - 1000)) is None
+    assert look_at(ball((9, 100))).rim is None  # nothing lies 12 mm deep
+    assert rims_of(looks_of(BRAIN, ball((9, 100)))) is None
 
 
 def test_fewer_voxels_than_would_be_taken_together():
     tiny = HEAD[:4, :5, :]
     tiny.SetSpacing((0.01, 0.3, 3.0))
-    assert rim(tiny) is None
+    assert look_at(tiny) is None  # nothing but air

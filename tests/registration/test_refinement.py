@@ -43,7 +43,7 @@ def test_recovers_a_known_deformation(pair, diffeomorphic):
     fixed, moving = pair[:2]
     seen = []
     config = RefinementConfig(40, diffeomorphic)
-    flow = refine(fixed, moving, None, config, lambda step, loss: seen.append((step, loss)))
+    flow = refine(fixed, moving, None, config, lambda step, _, loss: seen.append((step, loss)))
     assert flow.shape == (*SIZE, 3)
     assert flow.dtype == np.float32
     assert error_of(flow, pair) < 0.5 * error_of(0.0, pair)
@@ -71,7 +71,7 @@ def test_the_last_steps_see_the_volumes_as_fine_as_they_are(pair, diffeomorphic)
     errors, losses = [], []
     for share in (0.0, 0.25):
         config = RefinementConfig(40, diffeomorphic, fine=True, fine_share=share)
-        flow = refine(fixed, moving, None, config, lambda step, loss: losses.append(loss))
+        flow = refine(fixed, moving, None, config, lambda step, steps, loss: losses.append(loss))
         errors.append(np.linalg.norm(flow - subject.flow, axis=-1)[inside].mean())
         assert flow.shape == subject.flow.shape
     assert errors[0] < 0.5 * np.linalg.norm(subject.flow, axis=-1)[inside].mean()

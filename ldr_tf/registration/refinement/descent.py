@@ -102,7 +102,7 @@ def refine(fixed, moving, flow, config, observer=None, known=None):
       fixed, moving: [x, y, z] on one grid, intensities 0..255.
       flow: where to start, [x, y, z, 3] in voxels, or None for the identity.
       config: a RefinementConfig.
-      observer: called as observer(step, loss) after each step, counted from 1; or None.
+      observer: called as observer(step, steps, loss) after each step, counted from 1; or None.
       known: two arrays of the volumes' shape, above 0 where the fixed and the moving one are known:
         the end of a scan is not an edge of the body and must not attract the other scan. None if
         all is known.
@@ -191,7 +191,7 @@ def _tensor(volume):
 
 def _descend(fixed, moving, flow, levels, observer):
     """Returns the flow after the steps of all levels; the first one starts from `flow`."""
-    count, field, full = 0, None, spatial_size(flow)
+    count, total, field, full = 0, sum(level[2] for level in levels), None, spatial_size(flow)
     for size, settings, steps in levels:
         level = _level(size, settings)
         if field is None:
@@ -207,7 +207,7 @@ def _descend(fixed, moving, flow, levels, observer):
             if not np.isfinite(cost):
                 raise FloatingPointError(f"the loss of refinement step {count} is {float(cost)}.")
             if observer is not None:
-                observer(count, float(cost))
+                observer(count, total, float(cost))
         field, flow = level.field(state[0]), level.flow(state[0])
     return resize_flow(flow, full)
 
