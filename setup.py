@@ -75,7 +75,13 @@ setup(
             "grpcio>=1.50",
         ],
         # experiments.export --format=onnx, --format=openvino.
-        "onnx": ["onnx>=1.16", "onnxruntime>=1.19", "tf2onnx>=1.16.1"],
+        # Newer versions of onnx need another ml_dtypes than TensorFlow 2.15, and do not say so.
+        "onnx": [
+            f"onnx>=1.16,<1.19; {CLASSIC}",
+            f"onnx>=1.16; {MODERN}",
+            "onnxruntime>=1.19",
+            "tf2onnx>=1.16.1",
+        ],
         "openvino": ["openvino>=2025.3"],
         # ldr_tf.interfaces: the commands as nodes of a Nipype workflow.
         "nipype": ["nipype>=1.9,<2"],
