@@ -111,6 +111,22 @@ def test_other_files_and_other_weights_are_other_registrations(case, capsys, mon
     assert again(case, capsys) == "0 registered"
 
 
+def test_a_model_that_was_chosen_is_held_against_the_one_that_would_be(case, capsys, monkeypatch):
+    auto, summary = ("--model=auto", "--refine_steps=0"), case.folder / "out/second/summary.json"
+    assert case.call(GOOD, *auto) == 0
+    assert "shows less than a brain" in capsys.readouterr().err and not case.loaded
+    assert json.loads(summary.read_text())["model"] is None
+    assert again(case, capsys, *auto) == "0 registered" and not case.loaded
+    summary.unlink()
+    monkeypatch.setattr("ldr_tf.registration.choice._unlike_t1_brain", lambda look: None)
+    assert again(case, capsys, *auto) == "1 registered"
+    found = json.loads(summary.read_text())
+    assert (found["model"]["name"], found["settings"]["model"]) == ("brain-t1", "auto")
+    assert again(case, capsys, *auto) == "0 registered"
+    monkeypatch.setattr(FakeNetwork, "get_weights", lambda self: [np.ones(3)])
+    assert again(case, capsys, *auto) == "1 registered"
+
+
 def test_a_summary_of_an_older_form_is_not_finished(case, capsys):
     assert case.call(GOOD) == 0
     path = case.folder / "out" / "second" / "summary.json"
