@@ -60,12 +60,13 @@ def loaded_here(loaded, number):
 
 
 def test_what_jobs_need_is_loaded_once_a_worker_and_call(cluster, tmp_path):
-    jobs, record = [(number,) for number in range(6)], tmp_path / "record"
-    for calls in (1, 2):
+    jobs = [(number,) for number in range(6)]
+    for call in ("first", "second"):
+        record = tmp_path / call
         found = dict(cluster.results(loaded_here, jobs, functools.partial(load, record)))
         assert found == dict.fromkeys(range(6), True)
-        told = record.read_text().split()
-        assert len(told) == 2 * calls and len(set(told)) == 2
+        told = record.read_text().split()  # of one worker where the other is not back yet
+        assert len(told) == len(set(told))
 
 
 class Future:
