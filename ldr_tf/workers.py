@@ -12,7 +12,7 @@ import signal
 import sys
 from multiprocessing import connection
 
-_PATIENCE = 5.0
+_PATIENCE, _REMINDER = 5.0, 0.25  # seconds
 
 FAILURES = (
     ArithmeticError,
@@ -142,16 +142,25 @@ def _start(context, function):
 
 def _end(process):
     """Asks a process to end, and kills one that does not, as within a library in C."""
-    process.terminate()
-    process.join(_PATIENCE)
+    for _ in range(round(_PATIENCE / _REMINDER)):
+        # More than once: a signal that comes just before a process begins to wait does not wake it.
+        process.terminate()
+        process.join(_REMINDER)
+        if not process.is_alive():
+            break
     process.kill()
     process.join()
 
 
+def _leave(*_):
+    """Ends this process by an exception: what the job was writing is removed on the way out."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a reminder would interrupt the removing
+    sys.exit()
+
+
 def _work(end, function):
     """Does the jobs that come; ends with its parent."""
-    # An exception: what the job was writing is removed on the way out.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    signal.signal(signal.SIGTERM, _leave)
     # Ctrl-C is the parent's to answer, and a crash is told by it in a sentence of its own.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     silence = os.open(os.devnull, os.O_WRONLY)
