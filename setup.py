@@ -92,9 +92,9 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            "ldr-register=ldr_tf.commands.register:main",
-            "ldr-view=ldr_tf.commands.view:main",
-            "ldr-warp=ldr_tf.commands.warp:main",
+            "ldr-register=ldr_tf.commands.register:command",
+            "ldr-view=ldr_tf.commands.view:command",
+            "ldr-warp=ldr_tf.commands.warp:command",
         ],
     },
 )

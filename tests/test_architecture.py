@@ -16,6 +16,7 @@ _APPLICATIONS = (_TRAINING - {"training"}) | {"evaluation", "imaging", "models"}
 # Parts of ldr_tf, and what each may import of ldr_tf besides itself. A new part needs a line here.
 LAYERS = {
     "": {"errors"},  # ldr_tf/__init__.py; its other names are lazy
+    "beside": set(),
     "errors": set(),
     "conventions": set(),
     "keras": set(),
@@ -36,10 +37,10 @@ LAYERS = {
     "imaging": _BASE | {"files", "json_text"},
     "evaluation": _APPLICATIONS,
     "serving": _BASE | {"", "files", "json_text", "ops", "runs"},
-    "models": _BASE | {"json_text", "networks", "runs", "serving"},
-    "registration": _APPLICATIONS,
+    "models": _BASE | {"beside", "json_text", "networks", "runs", "serving"},
+    "registration": _APPLICATIONS | {"beside"},
     "viewing": _APPLICATIONS | {"registration"},
-    "commands": _APPLICATIONS | {"", "cluster", "registration", "viewing", "workers"},
+    "commands": _APPLICATIONS | {"", "beside", "cluster", "registration", "viewing", "workers"},
     "interfaces": {"commands", "errors", "imaging", "records", "registration"},
 }
 _DATA = {"files", "hdf5", "imaging", "json_text", "metrics", "ops", "evaluation", "workers"}

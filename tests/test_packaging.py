@@ -230,9 +230,9 @@ def test_the_wheel_names_its_version_and_commands(wheel):
     assert canonicalize_name(metadata["Name"]) == "ldr-tf"
     assert SpecifierSet(metadata["Requires-Python"]) == SpecifierSet(">=3.9,<3.14")
     lines = {line.replace(" ", "") for line in points.splitlines()}
-    assert "ldr-register=ldr_tf.commands.register:main" in lines
-    assert "ldr-view=ldr_tf.commands.view:main" in lines
-    assert "ldr-warp=ldr_tf.commands.warp:main" in lines
+    assert "ldr-register=ldr_tf.commands.register:command" in lines
+    assert "ldr-view=ldr_tf.commands.view:command" in lines
+    assert "ldr-warp=ldr_tf.commands.warp:command" in lines
 
 
 @pytest.mark.slow

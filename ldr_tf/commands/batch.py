@@ -4,11 +4,13 @@ Alone, a command has scans read in a process of its own, so that one that crashe
 its pair alone; on a cluster the pair's worker is what it costs.
 """
 
+import contextlib
 import dataclasses
 import functools
 import os
 import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from typing import Optional
 
 from tqdm import tqdm
@@ -16,9 +18,16 @@ from tqdm import tqdm
 from ldr_tf.cluster import hold_threads
 from ldr_tf.commands import cli, results
 from ldr_tf.commands.folder import held, is_same_place, listed
-from ldr_tf.commands.pair import ReadPair, check_pair, is_finished, register_pair
+from ldr_tf.commands.pair import (
+    ReadPair,
+    RegisteredPair,
+    check_pair,
+    is_finished,
+    register_pair,
+)
 from ldr_tf.commands.quiet import quiet_native
 from ldr_tf.errors import InputError
+from ldr_tf.registration import memory
 from ldr_tf.workers import Crash, Worker
 
 REGISTERED, FINISHED, FAILED = "registered", "finished before", "failed"
@@ -109,24 +118,44 @@ def run_pairs(pairs, outcomes, output, screen):
 def one_by_one(pairs, setup, reader, native):
     """Registers in this process all pairs that are not finished yet.
 
-    A pair that fails, for whatever reason, is named and the rest goes on.
+    A pair that fails, for whatever reason, is named and the rest goes on. The results of a pair are
+    written while the next one is registered, unless that reads them or memory is short.
 
     Args:
       pairs: list of PairFiles.
       setup: a Setup.
       reader: a Worker, see `start_reader`.
-      native: see `register_pair`.
+      native: see `RegisteredPair.write`.
 
     Yields:
       (index, Outcome).
     """
     by_reader = functools.partial(_by_reader, reader)
-    for index, paths in enumerate(pairs):
-        refusal = _foreign(paths, pairs)
-        if refusal is None:
-            yield index, _attempt(paths, setup, by_reader, native)
-        else:
-            yield index, Outcome(FAILED, refusal)
+    with ThreadPoolExecutor(1) as executor:
+        writing = []  # the index of a pair, and a future of its Outcome
+        for index, paths in enumerate(pairs):
+            if _awaited(paths, pairs):
+                yield from _written(writing)
+            refusal = _foreign(paths, pairs)
+            if refusal is None:
+                done = _registered(paths, setup, by_reader)
+            else:
+                done = Outcome(FAILED, refusal)
+            yield from _written(writing)
+            if isinstance(done, Outcome):
+                yield index, done
+            else:
+                writing.append((index, executor.submit(done.write, native)))
+                if not memory.leaves_room(done.registered.result.estimated_mb):
+                    yield from _written(writing)
+        yield from _written(writing)
+
+
+def _written(writing):
+    """Yields (index, Outcome) of what is being written, once it is."""
+    while writing:
+        index, outcome = writing.pop()
+        yield index, outcome.result()
 
 
 def on_cluster(pairs, source, cluster):
@@ -166,21 +195,50 @@ def _attempt_on_worker(setup, paths):
 
 def _attempt(paths, setup, reading, native):
     """Returns the Outcome of a pair; `reading` gives its ReadPair or raises."""
+    done = _registered(paths, setup, reading)
+    return done if isinstance(done, Outcome) else done.write(native)
+
+
+def _registered(paths, setup, reading):
+    """Returns the `_Unwritten` of a pair, or its Outcome where there is nothing to write."""
     try:
         if is_finished(paths, setup):
             return Outcome(FINISHED)
         check_pair(paths)
-        with held(paths.output, paths.names):
-            pair = reading(paths, setup.files)
-            result, _ = register_pair(pair, setup, native)
+        with contextlib.ExitStack() as holding:
+            holding.enter_context(held(paths.output, paths.names))
+            registered = register_pair(reading(paths, setup.files), setup)
+            return _Unwritten(registered, holding.pop_all())
     except Exception as error:  # the other pairs are not to suffer
         return Outcome.of(error)
-    after = "-" if result.correlation_after is None else f"{result.correlation_after:.4f}"
-    text = (
-        f"correlation {after}, folds {result.folds_percent:.4f} % "
-        f"({result.folds_any_percent:.4f} % towards any corner), {sum(pair.seconds.values()):.1f} s"
-    )
-    return Outcome(REGISTERED, text, tuple(result.notices))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Unwritten:
+    """A pair that is registered, its folder still held.
+
+    Attributes:
+      registered: the RegisteredPair.
+      holding: the context that holds the folder.
+    """
+
+    registered: RegisteredPair
+    holding: contextlib.ExitStack
+
+    def write(self, native):
+        """Writes the pair's folder and lets it go; returns the Outcome."""
+        try:
+            with self.holding:
+                self.registered.write(native)
+        except Exception as error:  # the other pairs are not to suffer
+            return Outcome.of(error)
+        result, seconds = self.registered.result, self.registered.pair.seconds
+        after = "-" if result.correlation_after is None else f"{result.correlation_after:.4f}"
+        text = (
+            f"correlation {after}, folds {result.folds_percent:.4f} % "
+            f"({result.folds_any_percent:.4f} % towards any corner), {sum(seconds.values()):.1f} s"
+        )
+        return Outcome(REGISTERED, text, tuple(result.notices))
 
 
 class _Failed(Exception):

@@ -1,14 +1,17 @@
 """One pair of ldr-register: files in, a registration, a folder of results out."""
 
 import dataclasses
+import importlib
 import json
 import os
 import time
 from typing import Optional
 
 from ldr_tf import imaging
+from ldr_tf.beside import beside
 from ldr_tf.commands import report
 from ldr_tf.commands.folder import check_folder, naming, read_summary, results_of
+from ldr_tf.commands.lasting import lasting
 from ldr_tf.commands.model_options import ModelOptions
 from ldr_tf.commands.quiet import quiet_xla
 from ldr_tf.errors import InputError
@@ -21,6 +24,8 @@ from ldr_tf.registration.choice import AUTO, AutoModel
 from ldr_tf.registration.options import RegistrationOptions
 from ldr_tf.registration.pair import PairFiles, ScanPair, read_pair
 from ldr_tf.registration.stages import since, stage
+
+_PREVIEW = "ldr_tf.registration.preview"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,15 +115,19 @@ class SetupSource:
 
     def load(self):
         """Returns the Setup; InputError where there is no such model."""
-        quiet_xla()
+        with lasting():
+            quiet_xla()
+            return Setup(self._model(), self.options, self.files)
+
+    def _model(self):
         from ldr_tf.models import load_model
         from ldr_tf.models.server import Connection
 
         precision = "float32" if self.running.fast == "none" else "mixed_bfloat16"
         if self.model == AUTO:
-            return Setup(AutoModel(precision), self.options, self.files)
+            return AutoModel(precision)
         connection = Connection(self.running.timeout, self.running.retries, self.running.tls_ca)
-        return Setup(load_model(self.model, precision, connection), self.options, self.files)
+        return load_model(self.model, precision, connection)
 
 
 def check_pair(paths):
@@ -159,21 +168,20 @@ class ReadPair:
         return cls(paths, state, scans, notices, {"read": since(start)})
 
 
-def register_pair(pair, setup, native, observer=None):
-    """Registers a pair and writes its folder, which must be held (see `commands.folder.held`).
+def register_pair(pair, setup, observer=None):
+    """Registers a pair; the seconds of the stages are added to its own.
 
     Args:
-      pair: a ReadPair; the seconds of all stages are added to its own.
+      pair: a ReadPair.
       setup: a Setup.
-      native: returns a context in which libraries are quiet, or not: `Screen.native`.
       observer: of the refinement's steps, see `ldr_tf.register`.
 
     Returns:
-      The RegistrationResult and the sorted names of the files written.
+      A RegisteredPair.
     """
     from ldr_tf.registration.register import register
 
-    seconds, output, names = pair.seconds, os.path.abspath(pair.paths.output), pair.paths.names
+    beside(importlib.import_module, _PREVIEW)  # and matplotlib, which takes its time
     with PeakMemory() as memory:
         result = register(
             **vars(pair.scans),
@@ -182,22 +190,52 @@ def register_pair(pair, setup, native, observer=None):
             observer=observer,
             notices=pair.notices,
         )
-        seconds.update(result.seconds)
+    pair.seconds.update(result.seconds)
+    return RegisteredPair(pair, setup, result, memory)
+
+
+@dataclasses.dataclass
+class RegisteredPair:
+    """A pair whose results are to be written.
+
+    Attributes:
+      pair: its ReadPair.
+      setup: the Setup.
+      result: the RegistrationResult.
+      memory: the PeakMemory that began with the registration.
+    """
+
+    pair: ReadPair
+    setup: Setup
+    result: object
+    memory: PeakMemory
+
+    def write(self, native):
+        """Writes the pair's folder, which must be held (see `commands.folder.held`); once.
+
+        Args:
+          native: returns a context in which libraries are quiet, or not: `Screen.native`.
+
+        Returns:
+          The sorted names of the files written.
+        """
+        pair, result, files = self.pair, self.result, self.setup.files
+        output, names, seconds = os.path.abspath(pair.paths.output), pair.paths.names, pair.seconds
         with results_of(output, names) as folder:
             with stage(seconds, "preview"):
                 _write_preview(os.path.join(folder, names.files["preview"]), pair.scans, result)
             content = None
-            if setup.files.view:
+            if files.view:
                 with stage(seconds, "view"):
                     content = _content(pair.scans, result)
             pair.scans = None  # ITK needs memory to write
             with stage(seconds, "write"), native():
-                _write_images(folder, result, setup.files, names)
+                _write_images(folder, result, files, names)
                 _write_sidecars(folder, names)
             summary = {
                 "finished": True,
-                **setup.recorded(pair.paths, pair.state),
-                **report.summary(result, seconds, memory.so_far()),
+                **self.setup.recorded(pair.paths, pair.state),
+                **report.summary(result, seconds, self.memory.so_far()),
             }
             if content is not None:
                 _write_view(os.path.join(folder, names.files["view"]), content, summary)
@@ -205,7 +243,7 @@ def register_pair(pair, setup, native, observer=None):
             path = os.path.join(folder, names.summary)
             with naming(path):
                 write_json(path, {**summary, "files": written})
-    return result, written
+        return written
 
 
 def is_finished(paths, setup):
@@ -269,7 +307,6 @@ def _write_view(path, content, summary):
 
 
 def _write_preview(path, scans, result):
-    from ldr_tf.registration.preview import write_preview
-
+    preview = importlib.import_module(_PREVIEW)
     with naming(path):
-        write_preview(path, scans.fixed, scans.moving, result)
+        preview.write_preview(path, scans.fixed, scans.moving, result)

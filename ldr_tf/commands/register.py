@@ -46,7 +46,6 @@ interruption; 3 with --strict where a warning was given.
 
 import contextlib
 import os
-import sys
 import time
 
 from absl import flags
@@ -55,6 +54,7 @@ from tqdm import tqdm
 from ldr_tf.commands import batch, cli, cluster, report, results
 from ldr_tf.commands.bids import DataSet
 from ldr_tf.commands.folder import held, is_same_place
+from ldr_tf.commands.lasting import lasting
 from ldr_tf.commands.model_options import ModelOptions
 from ldr_tf.commands.pair import FileOptions, ReadPair, SetupSource, check_pair, register_pair
 from ldr_tf.commands.screen import Screen, define_flags
@@ -151,13 +151,15 @@ def _run_pair(options, files, paths, screen):
         memory.spare(pair.scans)
         # TensorFlow takes seconds to import: bad scans have been refused by now.
         start = time.perf_counter()
-        import tensorflow  # noqa: F401
+        with lasting():
+            import tensorflow  # noqa: F401
 
         pair.seconds["import_tensorflow"], start = since(start), time.perf_counter()
         setup = _source(options, files).load()
         pair.seconds["load_model"] = since(start)
         with _Bar(screen) as bar:
-            result, names = register_pair(pair, setup, screen.native, bar.on_step)
+            registered = register_pair(pair, setup, bar.on_step)
+        names, result = registered.write(screen.native), registered.result
         if data_set:
             data_set.describe()
     screen.tell(result.notices)
@@ -185,9 +187,14 @@ def _source(options, files):
 
 
 def main(argv=None):
-    """Entry point; returns the exit code."""
+    """Runs the command; returns the exit code."""
     return cli.main(run, FLAGS, __doc__, argv)
 
 
+def command():
+    """The console's entry point: runs the command and ends the process."""
+    cli.leave(main())
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

@@ -23,7 +23,6 @@ something could not be shown, or a scan was written anew since.
 """
 
 import os
-import sys
 
 from absl import flags
 
@@ -96,9 +95,14 @@ def _list_page(folder, summary):
 
 
 def main(argv=None):
-    """Entry point; returns the exit code."""
+    """Runs the command; returns the exit code."""
     return cli.main(run, FLAGS, __doc__, argv, lone=LONE)
 
 
+def command():
+    """The console's entry point: runs the command and ends the process."""
+    cli.leave(main())
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

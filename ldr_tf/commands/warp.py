@@ -30,7 +30,6 @@ warning was given.
 import dataclasses
 import os
 import re
-import sys
 from typing import Optional
 
 import SimpleITK as sitk
@@ -183,9 +182,14 @@ def _inverted(word):
 
 
 def main(argv=None):
-    """Entry point; returns the exit code."""
+    """Runs the command; returns the exit code."""
     return cli.main(run, FLAGS, __doc__, argv)
 
 
+def command():
+    """The console's entry point: runs the command and ends the process."""
+    cli.leave(main())
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

@@ -6,7 +6,7 @@ import SimpleITK as sitk
 from ldr_tf.conventions import INTENSITY_MAX
 from ldr_tf.imaging.padding import is_padding
 
-_ENOUGH = 2**21  # voxels, for a threshold
+_ENOUGH = 2**18  # voxels, for a threshold: to within some 3 percent of that of all of them
 _BINS = 256
 _CT_ABDOMEN = (-160.0, 240.0)
 _AIR = -500.0

@@ -44,6 +44,14 @@ class RegistrationModel(abc.ABC):
         """Whether volumes of `size`, voxels along x, y, z, can be registered as they are."""
         return self.free_size or tuple(size) == tuple(self.network.image_size)
 
+    def prepare(self, size):
+        """Starts, beside whatever else is done, what the first `flow` needs; returns at once.
+
+        Args:
+          size: voxels along x, y, z of the volumes to come.
+        """
+        del size  # by itself a model needs nothing
+
     def flow(self, fixed, moving):
         """Returns the flow that brings a moving volume onto a fixed one.
 

@@ -1,7 +1,10 @@
 """A model kept in a run folder, trained, imported or shipped."""
 
+from concurrent.futures import wait
+
 import tensorflow as tf
 
+from ldr_tf.beside import beside
 from ldr_tf.conventions import unit_intensity
 from ldr_tf.errors import InputError
 from ldr_tf.models.model import RegistrationModel
@@ -24,6 +27,7 @@ class RunModel(RegistrationModel):
         config = network.run_config
         super().__init__(name, config, config.network.affine_stem == "none", precision)
         self._network = network
+        self._tracing = None
 
     @property
     def parameters(self):
@@ -32,7 +36,12 @@ class RunModel(RegistrationModel):
     def _weights(self):
         return self._network.get_weights()
 
+    def prepare(self, size):
+        self._tracing = beside(lambda: self._network.trace(size))
+
     def _flow(self, fixed, moving):
+        if self._tracing is not None:
+            wait([self._tracing])  # what it raised, the call below raises again
         return self._network(*[unit_intensity(tf.constant(v)) for v in (fixed, moving)]).flow
 
 

@@ -20,7 +20,10 @@ def compiled_by_shape(function):
 
 
 def traced_by_shape(function):
-    """As `compiled_by_shape`, but as a TensorFlow graph, without XLA."""
+    """As `compiled_by_shape`, but as a TensorFlow graph, without XLA.
+
+    Its `trace(*shapes)` traces it for float32 tensors of those shapes, and computes nothing.
+    """
     return _by_shape(function, None)
 
 
@@ -36,4 +39,9 @@ def _by_shape(function, compiled_by_xla):
         tensors = [tf.convert_to_tensor(tensor) for tensor in tensors]
         return compiled(*[tuple(tensor.shape.as_list()) for tensor in tensors])(*tensors)
 
+    def trace(*shapes):
+        specs = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
+        compiled(*map(tuple, shapes)).get_concrete_function(*specs)
+
+    called.trace = trace
     return called

@@ -4,7 +4,6 @@ from typing import NamedTuple, Optional
 
 import numpy as np
 import SimpleITK as sitk
-from scipy.stats import spearmanr
 
 from ldr_tf.imaging import foreground_threshold, in_threads, is_ct, to_array
 from ldr_tf.imaging.affine.likeness import binned, correlation_ratio
@@ -141,7 +140,16 @@ def _inwards(array, depth):
     values, depths = array[shell], depth[shell]
     if np.ptp(values) == 0 or np.ptp(depths) == 0:
         return None
-    return float(spearmanr(values, depths).statistic)
+    return float(np.corrcoef(_ranks(values), _ranks(depths))[0, 1])
+
+
+def _ranks(values):
+    """Returns the rank of each value, equal ones sharing the mean of theirs.
+
+    scipy.stats has it too, and takes longer to import than all the rest of this module to work.
+    """
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[places]
 
 
 def _deep(fixed, moved, spacing):

@@ -118,6 +118,15 @@ def check(estimated, limit=None):
         )
 
 
+def leaves_room(estimated):
+    """Whether a registration like one whose result lies in memory can be done beside it.
+
+    Args:
+      estimated: MB of either, see `estimate`.
+    """
+    return 2 * estimated <= available() / _MB
+
+
 def available():
     """Returns the bytes of memory that are free: of the machine, or of the group it is held to."""
     free = psutil.virtual_memory().available + psutil.Process().memory_info().rss

@@ -81,6 +81,8 @@ def register(
     frame = Frame.of(fixed, model)
     estimated = memory.estimate(pair, frame, model, steps, options)
     memory.check(estimated, options.max_memory)
+    if model is not None:
+        model.prepare(frame.grid.size)
     if steps:
         prepare_refinement(
             fixed,

@@ -21,11 +21,11 @@ Sources: instance optimisation: Balakrishnan et al., "VoxelMorph", IEEE TMI 2019
 import dataclasses
 import functools
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import tensorflow as tf
 
+from ldr_tf.beside import beside
 from ldr_tf.conventions import unit_intensity
 from ldr_tf.errors import InputError
 from ldr_tf.ops.flow import resize, resize_flow
@@ -148,10 +148,7 @@ def compile_ahead(size, config, coarse):
         for level_size, settings, _ in _levels(size, config, coarse):
             _level(level_size, settings).compile()
 
-    executor = ThreadPoolExecutor(1)
-    future = executor.submit(work)
-    executor.shutdown(wait=False)
-    return future
+    return beside(work)
 
 
 def _levels(size, config, coarse):
