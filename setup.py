@@ -66,6 +66,8 @@ setup(
         "cluster": ["cryptography>=42", "dask>=2024.8", "distributed>=2024.8"],
         # The critic's spectral norm; there is no TensorFlow Addons for the modern stack.
         "addons": [f"tensorflow-addons>=0.23,<0.24; {CLASSIC}"],
+        # ldr-register --brain=extract.
+        "brain": ["deepbet>=1.0.2,<2"],
         # Programs to compare with in experiments.evaluate.
         "baselines": ["antspyx>=0.5", "itk-elastix>=0.20", "picsl-greedy>=1.4"],
         # ldr-register --model=grpc://...; warm-up requests in exports.

@@ -53,3 +53,24 @@ def test_a_worker_that_is_stopped_leaves_nothing_half_written(tmp_path):
         while not list(tmp_path.glob(".writing-*/whole")):
             time.sleep(0.01)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_worker_that_misses_a_signal_is_reminded(tmp_path):
+    with Worker(stubborn) as worker:
+        worker._end.send((tmp_path / "seen",))
+        while not (tmp_path / "seen").exists():
+            time.sleep(0.01)
+        start = time.monotonic()
+    assert time.monotonic() - start < 4  # of the five seconds after which it would be killed
+    assert (tmp_path / "seen").read_text() == "left"
+
+
+def stubborn(path):
+    """Loses the first SIGTERM, as it may be lost just before a process begins to wait."""
+    leave = signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, leave))
+    path.touch()
+    try:
+        while True:
+            time.sleep(60)
+    finally:
+        path.write_text("left")

@@ -152,7 +152,8 @@ class FileCases:
             spacing=grid.spacing,
             true_flow=read_truth(self._truths, *self.ids[index], grid),
         )
-        images = {"fixed": fixed, "moving": moving, "moving_labels": scans.moving_labels}
+        wanted = ("fixed", "moving", "moving_labels", "fixed_mask", "moving_mask")
+        images = {name: getattr(scans, name) for name in wanted}
         warnings = list(_warnings(pair, None))
         if bool(paths.fixed_points) != bool(paths.moving_points):
             warnings.append(_one_side(pair, "landmarks", bool(paths.fixed_points)))

@@ -15,6 +15,7 @@ from ldr_tf import imaging
 from ldr_tf.imaging import to_array
 from ldr_tf.metrics.memory import PeakMemory
 from ldr_tf.ops.warp import warp
+from ldr_tf.registration.pair import SIDES
 from ldr_tf.registration.refinement import refine_volumes
 from ldr_tf.registration.register import register
 
@@ -107,14 +108,17 @@ class NetworkMethod:
         return flow, warp(moving, tf.constant(flow[None])).numpy()[0, ..., 0]
 
     def _registered(self, case, affine):
-        scans = [case.scans[name] for name in ("fixed", "moving")]
+        scans = [case.scans[name] for name in SIDES]
+        masks = {f"{side}_mask": case.scans.get(f"{side}_mask") for side in SIDES}
+        brain = "none" if all(mask is None for mask in masks.values()) else "given"
+        chosen = {"affine": affine, "brain": brain, **masks}
         if not self._warm:
-            register(*scans, self._model, affine=affine, refine_steps=0)
+            register(*scans, self._model, refine_steps=0, **chosen)
             self._warm = True
         labels = case.scans["moving_labels"]
         with PeakMemory() as memory:
             cpu = time.process_time()
-            result = register(*scans, self._model, labels, affine=affine, refine_steps=self._steps)
+            result = register(*scans, self._model, labels, refine_steps=self._steps, **chosen)
             cpu = time.process_time() - cpu
         seconds = sum(s for stage, s in result.seconds.items() if stage != "measure")
         labels = None if result.warped_labels is None else to_array(result.warped_labels)

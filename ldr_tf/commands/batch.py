@@ -28,6 +28,7 @@ from ldr_tf.commands.pair import (
 from ldr_tf.commands.quiet import quiet_native
 from ldr_tf.errors import InputError
 from ldr_tf.registration import memory
+from ldr_tf.registration.pair import SIDES
 from ldr_tf.workers import Crash, Worker
 
 REGISTERED, FINISHED, FAILED = "registered", "finished before", "failed"
@@ -273,7 +274,7 @@ def _crashed(paths, files, reader, crash):
     return f"{spoken}: reading these ended the reader ({crash.reason}); one of them is damaged."
 
 
-_COMPANIONS = ("fixed_labels", "moving_labels", "fixed_points", "moving_points")
+_COMPANIONS = tuple(f"{side}_{what}" for side in SIDES for what in ("labels", "points", "mask"))
 
 
 def _foreign(paths, pairs):

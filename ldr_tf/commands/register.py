@@ -15,6 +15,7 @@ Scans are NIfTI, MHA, NRRD or Analyze files or DICOM folders, on any grids. Writ
   affine.tfm            the affine step alone, ITK transform, the identity where there was none
   warped_labels.nii.gz  with --moving_labels
   jacobian.nii.gz       with --jacobian: determinant of the mapping, not above 0 where it folds
+  fixed_mask.nii.gz, moving_mask.nii.gz  of brains that were extracted, see --brain
   inverse_displacement.nii.gz  with --inverse: from points of the moving to points of the fixed
                         scan, on the moving scan's grid
   summary.json          similarity after each stage, Dice, landmark errors, folds, notices, memory,
@@ -31,10 +32,11 @@ points of both files are matched by name. Coordinates are LPS (ITK, DICOM) unles
 Slicer's do, or --points_space says RAS. Points outside their scan are left out with a warning.
 
 With --pairs, a CSV file with the columns fixed, moving and any of fixed_labels, moving_labels,
-fixed_points, moving_points, output (a folder below DIR; default MOVING_to_FIXED), every pair gets
-a folder of its own in DIR. Paths are seen from the CSV file's folder. Finished pairs are skipped,
-a pair that fails is named and the rest goes on; results.csv sums up. --workers=N shares the pairs
-among processes here, --scheduler=tcp://HOST:8786 among those of a dask cluster.
+fixed_points, moving_points, fixed_mask, moving_mask, output (a folder below DIR; default
+MOVING_to_FIXED), every pair gets a folder of its own in DIR. Paths are seen from the CSV file's
+folder. Finished pairs are skipped, a pair that fails is named and the rest goes on; results.csv
+sums up. --workers=N shares the pairs among processes here, --scheduler=tcp://HOST:8786 among those
+of a dask cluster.
 
 With --bids, DIR is a BIDS data set of derivatives, of one pair or of many: files are named after
 the scans, whose own names must be BIDS names, and lie in DIR/sub-LABEL/[ses-LABEL/]anat of the
@@ -61,9 +63,10 @@ from ldr_tf.commands.screen import Screen, define_flags
 from ldr_tf.errors import InputError
 from ldr_tf.files import check_output_folder
 from ldr_tf.registration import memory
+from ldr_tf.registration.brains import check_choice
 from ldr_tf.registration.choice import AUTO
 from ldr_tf.registration.options import RegistrationOptions
-from ldr_tf.registration.pair import PairFiles
+from ldr_tf.registration.pair import SIDES, PairFiles
 from ldr_tf.registration.pair_lists import read_pairs
 from ldr_tf.registration.stages import since
 
@@ -74,8 +77,8 @@ _MODEL = flags.DEFINE_string(
     "run folder of a trained or imported network, the name of a model that comes with the package "
     "(brain-t1), a model folder of experiments.export, "
     "grpc://HOST:PORT/NAME for one on a TensorFlow Serving server (grpcs:// for TLS), none: affine "
-    "step and refinement alone, or auto: brain-t1 for two brains without skull in T1, as their "
-    "scans show, none for anything else",
+    "step and refinement alone, or auto: brain-t1 for two brains without skull in T1 or "
+    "FLAIR, as their scans show, none for anything else",
     flag_values=FLAGS,
 )
 _OUTPUT = flags.DEFINE_string(
@@ -90,6 +93,8 @@ _PATHS = {
         "moving_labels": "labels on the moving scan's grid, warped along",
         "fixed_points": "landmarks of the fixed scan, for their error; needs --moving_points",
         "moving_points": "landmarks of the moving scan",
+        "fixed_mask": "what of the fixed scan counts, as --brain says: voxels other than 0",
+        "moving_mask": "what of the moving scan counts",
     }.items()
 }
 _PAIRS = flags.DEFINE_string(
@@ -113,9 +118,10 @@ def run():
         return _run_pairs(options, files, given, screen)
     if cluster.wanted(FLAGS):
         raise InputError("--workers and --scheduler share out a list of pairs: --pairs is needed.")
-    for name in ("fixed", "moving"):
+    for name in SIDES:
         if name not in given:
             raise InputError(f"--{name} is needed (or --pairs for a list of pairs).")
+    check_choice(options.brain, any(f"{side}_mask" in given for side in SIDES))
     return _run_pair(options, files, PairFiles(output=_OUTPUT.value, **given), screen)
 
 

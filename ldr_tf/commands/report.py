@@ -28,6 +28,10 @@ def summary(result, seconds, peak_mb):
     alignment = result.alignment
     return {
         "model": model_summary(result.model),
+        "masks": {
+            side: {"source": mask.source, "ml": mask.millilitres}
+            for side, mask in result.masks.items()
+        },
         "affine": {
             "method": alignment.method,
             "note": alignment.note,

@@ -30,6 +30,8 @@ class RegisterInputSpec(spec_of("_Options", RegistrationOptions, FileOptions, Mo
     moving_labels = _file("moving_labels")
     fixed_points = _file("fixed_points")
     moving_points = _file("moving_points")
+    fixed_mask = _file("fixed_mask")
+    moving_mask = _file("moving_mask")
     strict = traits.Bool(**about(FLAGS, "strict"))
 
 

@@ -2,21 +2,21 @@
 
 import functools
 
+from ldr_tf.registration.brains import BRAIN_RADIUS
+
 AUTO = "auto"
 """The name that stands for a choice by what the scans show."""
 
 _BRAIN_T1 = "brain-t1"
-# Of 26 brains without skull and 30 whole heads, the largest balls: 44 to 62, and 70 to 86 mm.
-_LEAST, _MOST = 38.0, 66.0
-# `Look.inwards` of those brains in T1: 0.390 to 0.691; in FLAIR (15) and T2 (1): -0.27 to 0.383.
-_INWARDS = 0.386
+# `Look.inwards` of brains: in T1 (41) at least 0.390, in FLAIR (15) at least 0.215, in T2 (1) -0.27.
+_INWARDS = 0.1
 
 
 class AutoModel:
     """Chooses for each pair among what comes with the package.
 
-    `brain-t1` for two brains without skull in T1, by what their scans show; for anything else no
-    model, which leaves the work to the refinement.
+    `brain-t1` for two brains without skull in T1 or FLAIR, by what their scans show; for anything
+    else no model, which leaves the work to the refinement.
     """
 
     def __init__(self, precision="float32"):
@@ -37,22 +37,24 @@ class AutoModel:
           looks: what the fixed and the moving scan show, `evidence.looks_of`.
         """
         for name, look in zip(("fixed", "moving"), looks):
-            sign = _unlike_t1_brain(look)
+            sign = _unlike_brain(look)
             if sign is not None:
                 return None, (
                     f"the {name} scan {sign}: no model, refinement alone ({_BRAIN_T1} is for two "
-                    "brains without skull in T1)."
+                    "brains without skull in T1 or FLAIR)."
                 )
-        return self.brain, f"both scans look like brains without skull in T1: {_BRAIN_T1}."
+        reason = f"both scans look like brains without skull in T1 or FLAIR: {_BRAIN_T1}."
+        return self.brain, reason
 
 
-def _unlike_t1_brain(look):
-    """Returns in words what tells a scan from a brain without skull in T1, or None."""
+def _unlike_brain(look):
+    """Returns in words what tells a scan from a brain without skull in T1 or FLAIR, or None."""
     if look is None:
         return "is a CT or shows nothing"
-    if not _LEAST <= look.radius <= _MOST:
-        extent = "more" if look.radius > _MOST else "less"
+    least, most = BRAIN_RADIUS
+    if not least <= look.radius <= most:
+        extent = "more" if look.radius > most else "less"
         return f"shows {extent} than a brain, as a ball of {look.radius:.0f} mm fits into it"
     if look.inwards is None or look.inwards <= _INWARDS:
-        return "shows no T1 contrast, as it grows too little brighter from its surface inwards"
+        return "shows neither T1 nor FLAIR, as it does not grow brighter from its surface inwards"
     return None

@@ -59,7 +59,7 @@ def _returned():
     return os.environ.get(_RETURNS, "0").lower() in ("1", "true")
 
 
-def estimate(pair, frame, model, steps, options):
+def estimate(pair, frame, model, steps, options, masks=()):
     """Returns the MB (2^20 bytes) that a registration will take in this process.
 
     Args:
@@ -68,6 +68,7 @@ def estimate(pair, frame, model, steps, options):
       model: the RegistrationModel, None without one.
       steps: of the refinement.
       options: the RegistrationOptions.
+      masks: images, of the scans that have one: a masked copy of such a scan is kept beside it.
     """
     fixed, moving = (scan.GetNumberOfPixels() for scan in (pair.fixed, pair.moving))
     labels = sum(
@@ -76,6 +77,7 @@ def estimate(pair, frame, model, steps, options):
         if image is not None
     )
     scans, kept = _SCALAR * (fixed + moving), _PROGRAM + labels
+    kept += sum((1 + _SCALAR) * mask.GetNumberOfPixels() for mask in masks)
     if model is not None:
         kept += _NETWORK[0] + _NETWORK[1] * math.prod(frame.grid.size)
     peaks = [kept + scans + _PREPARING * max(fixed, moving)]

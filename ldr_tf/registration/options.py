@@ -10,6 +10,8 @@ from ldr_tf.records import Record, setting
 QUALITIES = {"fast": (0, 30), "balanced": (10, 100), "best": (50, 200)}
 """Steps of refinement, after a model's answer and without a model."""
 
+BRAIN_CHOICES = ("auto", "extract", "given", "none")
+
 SIMILARITIES = ("auto", "local_correlation", "gradient_fields")
 
 _LARGEST = 3.4e38
@@ -46,6 +48,14 @@ class RegistrationOptions(Record):
         "gradient_fields (edges; across contrasts, such as T1 and FLAIR) or auto: what the scans "
         "show after the affine step",
         choices=SIMILARITIES,
+    )
+    brain: str = setting(
+        "auto",
+        "which part of the scans counts: their brains (extract, by the package deepbet), what lies "
+        "in fixed_mask and moving_mask (given), the whole of them (none) or auto: the masks, where "
+        "there are any, else the brain of each scan that looks like a whole head, if deepbet is "
+        "installed; what is warped is the whole scan in any case",
+        choices=BRAIN_CHOICES,
     )
     inverse: bool = setting(False, "compute the inverse displacement too, and its residual")
     background: Optional[float] = setting(

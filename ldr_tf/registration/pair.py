@@ -23,6 +23,7 @@ class ScanPair:
       fixed, moving: 3D scalar SimpleITK images on any grids (see `ldr_tf.imaging.read_scan`).
       fixed_labels, moving_labels: labels on the grid of their scan, or None.
       fixed_points, moving_points: landmarks, `ldr_tf.imaging.Points`, or None.
+      fixed_mask, moving_mask: what of a scan counts, voxels other than 0, on its grid; or None.
     """
 
     fixed: sitk.Image
@@ -31,11 +32,13 @@ class ScanPair:
     moving_labels: Optional[sitk.Image] = None
     fixed_points: Optional[imaging.Points] = None
     moving_points: Optional[imaging.Points] = None
+    fixed_mask: Optional[sitk.Image] = None
+    moving_mask: Optional[sitk.Image] = None
 
     def check(self):
         """Refuses, with InputError, what cannot be registered or measured."""
         for side in SIDES:
-            scan, labels = getattr(self, side), getattr(self, f"{side}_labels")
+            scan = getattr(self, side)
             if scan.GetDimension() != 3 or scan.GetNumberOfComponentsPerPixel() != 1:
                 raise InputError(
                     f"the {side} scan: must be 3D with one number a voxel, not "
@@ -45,10 +48,13 @@ class ScanPair:
                 raise InputError(
                     f"the {side} scan: holds NaN or infinite voxels; all must be finite."
                 )
-            if labels is not None and not imaging.same_grid(labels, scan):
-                raise InputError(
-                    f"the {side} labels: must lie on the grid of the {side} scan, voxel for voxel."
-                )
+            for what in ("labels", "mask"):
+                image = getattr(self, f"{side}_{what}")
+                if image is not None and not imaging.same_grid(image, scan):
+                    raise InputError(
+                        f"the {side} {what}: must lie on the grid of the {side} scan, voxel for "
+                        "voxel."
+                    )
         if (self.fixed_points is None) != (self.moving_points is None):
             raise InputError("landmarks are needed of both scans or of neither.")
         if self.fixed_points is not None:
@@ -74,6 +80,8 @@ class PairFiles:
     moving_labels: Optional[str] = None
     fixed_points: Optional[str] = None
     moving_points: Optional[str] = None
+    fixed_mask: Optional[str] = None
+    moving_mask: Optional[str] = None
     names: ResultNames = dataclasses.field(default=PLAIN, compare=False)  # has no hash
 
     @property
@@ -113,11 +121,13 @@ def read_pair(files, points_space="LPS", series=None, uneven="refuse", notices=N
     for side, wanted in zip(SIDES, _series_of_sides(series)):
         path = getattr(files, side)
         read[side] = imaging.read_scan(path, wanted, uneven, notices)
-        labels, points = getattr(files, f"{side}_labels"), getattr(files, f"{side}_points")
-        if labels:
-            read[f"{side}_labels"] = imaging.read_labels(labels, notices=notices)
-            if not imaging.same_grid(read[f"{side}_labels"], read[side]):
-                raise InputError(f"{labels}: labels must lie on the grid of their scan {path}.")
+        points = getattr(files, f"{side}_points")
+        for name, spoken in ((f"{side}_labels", "labels"), (f"{side}_mask", "a mask")):
+            image = getattr(files, name)
+            if image:
+                read[name] = imaging.read_labels(image, notices=notices)
+                if not imaging.same_grid(read[name], read[side]):
+                    raise InputError(f"{image}: {spoken} must lie on the grid of the scan {path}.")
         if points:
             read[f"{side}_points"] = imaging.read_points(points, points_space, notices)
     pair = ScanPair(**read)

@@ -8,7 +8,10 @@ from ldr_tf.imaging import scan_stem
 from ldr_tf.registration.pair import PairFiles
 
 _REQUIRED = ("fixed", "moving")
-_PATHS = (*_REQUIRED, "fixed_labels", "moving_labels", "fixed_points", "moving_points")
+_PATHS = (
+    *_REQUIRED,
+    *(f"{side}_{what}" for what in ("labels", "points", "mask") for side in _REQUIRED),
+)
 
 
 def read_pairs(path, output, placed=None):
@@ -16,8 +19,9 @@ def read_pairs(path, output, placed=None):
 
     Args:
       path: a CSV file with the columns fixed and moving, and any of fixed_labels, moving_labels,
-        fixed_points, moving_points, output. Paths are seen from the file's own folder, `~` is the
-        home folder; `output` is a name below the output folder, by default MOVING_to_FIXED.
+        fixed_points, moving_points, fixed_mask, moving_mask, output. Paths are seen from the file's
+        own folder, `~` is the home folder; `output` is a name below the output folder, by default
+        MOVING_to_FIXED.
       output: the output folder.
       placed: takes a PairFiles and returns it with the folder and the names of its results, in
         place of the column output; it may raise an InputError.

@@ -1,9 +1,9 @@
 """Registers two scans in physical space: from the scans as they are to a field in mm.
 
-The steps: bring the scans roughly onto each other (affine), prepare both on the working grid, run
-the model, refine its flow on the pair, carry it to the fixed scan's grid and compose it with the
-affine map to one displacement field, resample the original moving scan once through that field,
-measure.
+The steps: see which part of the scans counts, bring them roughly onto each other (affine), prepare
+both on the working grid, run the model, refine its flow on the pair, carry it to the fixed scan's
+grid and compose it with the affine map to one displacement field, resample the original moving scan
+once through that field, measure.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ import SimpleITK as sitk
 from ldr_tf import imaging
 from ldr_tf.models import as_model
 from ldr_tf.notices import Notices
-from ldr_tf.registration import evidence, memory
+from ldr_tf.registration import brains, evidence, memory
 from ldr_tf.registration.choice import AUTO, AutoModel
 from ldr_tf.registration.measuring import inverse_figures, measure
 from ldr_tf.registration.options import RegistrationOptions
@@ -34,6 +34,8 @@ def register(
     *,
     fixed_points=None,
     moving_points=None,
+    fixed_mask=None,
+    moving_mask=None,
     options=None,
     observer=None,
     notices=None,
@@ -50,6 +52,8 @@ def register(
       moving_labels: labels on the moving scan's grid, to be warped along.
       fixed_labels: labels on the fixed scan's grid, for Dice.
       fixed_points, moving_points: landmarks, `ldr_tf.imaging.Points`, matched by name.
+      fixed_mask, moving_mask: what of the scans counts, see `RegistrationOptions.brain`: voxels
+        other than 0, on their scan's grid.
       options: a RegistrationOptions.
       observer: called as observer(step, steps, loss) after each of the refinement's steps, counted
         from 1; or None.
@@ -64,29 +68,42 @@ def register(
         outside theirs; scans that do not overlap; options that do not go together; more memory
         needed, as is estimated beforehand, than allowed.
     """
-    pair = ScanPair(fixed, moving, fixed_labels, moving_labels, fixed_points, moving_points)
+    pair = ScanPair(
+        fixed,
+        moving,
+        fixed_labels,
+        moving_labels,
+        fixed_points,
+        moving_points,
+        fixed_mask,
+        moving_mask,
+    )
     pair.check()
     if isinstance(model, str) and model == AUTO:
         model = AutoModel()
     options = dataclasses.replace(options or RegistrationOptions(), **changes)
     notices = Notices() if notices is None else notices
-    seconds, fields, refinement, looks = {}, {}, None, None
+    seconds, fields, refinement = {}, {}, None
+    with stage(seconds, "brain"):
+        seen = brains.see(pair, options.brain, notices)
+        fixed, looks = seen.fixed, seen.looks
     if isinstance(model, AutoModel):
         with stage(seconds, "choose"):
-            looks = evidence.looks_of(fixed, moving)
+            looks = looks or evidence.looks_of(fixed, seen.moving)
             model, reason = model.choose(looks)
             notices.notice("model-chosen", reason)
     model = as_model(model)
     steps = options.steps(alone=model is None)
     frame = Frame.of(fixed, model)
-    estimated = memory.estimate(pair, frame, model, steps, options)
+    masks = [mask.image for mask in seen.masks.values()]
+    estimated = memory.estimate(pair, frame, model, steps, options, masks)
     memory.check(estimated, options.max_memory)
     if model is not None:
         model.prepare(frame.grid.size)
     if steps:
         prepare_refinement(
             fixed,
-            moving,
+            seen.moving,
             model is not None,
             steps,
             diffeomorphic=options.diffeomorphic,
@@ -94,11 +111,11 @@ def register(
             box=frame.box,
         )
     with stage(seconds, "affine"):
-        alignment = imaging.align(fixed, moving, options.affine)
+        alignment = imaging.align(fixed, seen.moving, options.affine)
     affine = alignment.transform
     with stage(seconds, "prepare"):
-        working = prepare(fixed, moving, alignment, model, frame, notices)
-        rims = evidence.rims_of(looks or evidence.looks_of(fixed, moving))
+        working = prepare(fixed, seen.moving, alignment, model, frame, notices)
+        rims = evidence.rims_of(looks or evidence.looks_of(fixed, seen.moving))
         contrast = evidence.contrast_of(working.fixed, working.placed, working.grid.spacing, rims)
         similarity = _similarity(options, contrast, notices) if steps else None
     if model is not None:
@@ -109,7 +126,7 @@ def register(
         with stage(seconds, "refinement"):
             fields["refinement"], refinement = refine_scans(
                 fixed,
-                moving,
+                seen.moving,
                 fields.get("network"),
                 steps,
                 affine=affine,
@@ -132,7 +149,7 @@ def register(
             warped_labels = imaging.apply_displacement(moving_labels, displacement, "nearest")
     with stage(seconds, "measure"):
         figures = measure(
-            pair,
+            dataclasses.replace(pair, fixed=fixed),
             working,
             alignment,
             contrast,
@@ -158,6 +175,7 @@ def register(
         displacement=displacement,
         model=model,
         alignment=alignment,
+        masks=seen.masks,
         background=background,
         warped_labels=warped_labels,
         inverse=inverse,

@@ -10,6 +10,7 @@ from ldr_tf.evaluation import scans
 from ldr_tf.imaging import Alignment
 from ldr_tf.models.model import RegistrationModel
 from ldr_tf.notices import Notice
+from ldr_tf.registration.brains import Mask
 from ldr_tf.registration.refinement import RefinementConfig
 
 
@@ -25,6 +26,7 @@ class RegistrationResult:
         moving scan through it gives `warped`.
       model: the RegistrationModel that took part, or None.
       alignment: the affine step, an Alignment; its `transform` is the affine part alone.
+      masks: {"fixed", "moving": the `brains.Mask` of what counted}, of those that had one.
       background: the value of `warped` outside the moving scan and in its padding.
       warped_labels: the moving labels in their own type, nearest neighbour, or None.
       jacobian: determinant of the Jacobian of the whole mapping, by forward differences, the last
@@ -56,6 +58,7 @@ class RegistrationResult:
     displacement: sitk.Image
     model: Optional[RegistrationModel]
     alignment: Alignment
+    masks: dict[str, Mask]
     background: float
     warped_labels: Optional[sitk.Image]
     inverse: Optional[sitk.Image]

@@ -48,6 +48,8 @@ PLAIN = ResultNames(
         "warped_labels": "warped_labels.nii.gz",
         "jacobian": "jacobian.nii.gz",
         "inverse_displacement": "inverse_displacement.nii.gz",
+        "fixed_mask": "fixed_mask.nii.gz",
+        "moving_mask": "moving_mask.nii.gz",
         "preview": "preview.png",
         "view": "view.html",
         "summary": SUMMARY,

@@ -1,5 +1,6 @@
 import contextlib
 import csv
+import errno
 import json
 import os
 import threading
@@ -187,6 +188,68 @@ def test_a_scan_that_crashes_the_reader_costs_its_pair(case, monkeypatch, capsys
     err = capsys.readouterr().err
     assert f"{path}: reading it ended the reader (SIGABRT); the file is damaged." in err
     assert [row["status"] == "finished" for row in results(case)] == [False, True]
+
+
+def test_a_pair_is_written_while_the_next_one_is_registered(case, monkeypatch):
+    from ldr_tf.commands import batch
+
+    threads, real = {}, batch.RegisteredPair.write
+
+    def write(registered, native):
+        threads[registered.pair.paths.output] = threading.current_thread()
+        return real(registered, native)
+
+    monkeypatch.setattr(batch.RegisteredPair, "write", write)
+    assert case.call(GOOD) == 0
+    assert len(threads) == 2 and threading.main_thread() not in threads.values()
+    assert [row["status"] for row in results(case)] == ["finished", "finished"]
+
+
+def test_what_the_next_pair_reads_is_written_before(case):
+    assert case.call(GOOD.replace("scans/c.nii.gz", "out/b_to_a/warped.nii.gz")) == 0
+    assert [row["status"] for row in results(case)] == ["finished", "finished"]
+
+
+def test_without_room_for_two_a_pair_is_written_first(case, monkeypatch):
+    from ldr_tf.commands import batch
+
+    order = []
+    for name in ("register_pair", "is_finished"):
+        real = getattr(batch, name)
+        monkeypatch.setattr(batch, name, lambda *a, _f=real, _n=name: order.append(_n) or _f(*a))
+    real = batch.RegisteredPair.write
+    monkeypatch.setattr(
+        batch.RegisteredPair, "write", lambda *a: (real(*a), order.append("written"))
+    )
+    monkeypatch.setattr(batch.memory, "leaves_room", lambda estimated: estimated < 0)
+    assert case.call(GOOD) == 0
+    assert order == ["is_finished", "register_pair", "written"] * 2
+
+
+def test_a_pair_that_cannot_be_written_is_named_and_the_rest_goes_on(case, monkeypatch, capsys):
+    from ldr_tf.commands import pair
+
+    real = pair.write_json
+
+    def full(path, content):
+        if "b_to_a" in path:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(path, content)
+
+    monkeypatch.setattr(pair, "write_json", full)
+    assert case.call(GOOD) == 2
+    assert "1/2 b_to_a: failed: " in capsys.readouterr().err
+    assert sorted(os.listdir(case.folder / "out")) == ["results.csv", "second"]
+    assert "No space left on device" in results(case)[0]["status"]
+
+
+def test_masks_have_columns_of_their_own(case):
+    scan = sitk.ReadImage(str(case.folder / "scans" / "a.nii.gz"))
+    sitk.WriteImage(sitk.Cast(scan > 100, sitk.sitkUInt8), str(case.folder / "mask.nii.gz"))
+    text = "fixed,moving,fixed_mask\nscans/a.nii.gz,scans/b.nii.gz,mask.nii.gz\n"
+    assert case.call(text) == 0
+    summary = json.loads((case.folder / "out" / "b_to_a" / "summary.json").read_text())
+    assert list(summary["masks"]) == ["fixed"]
 
 
 def test_names_that_are_too_long_cost_their_pair(case, capsys):

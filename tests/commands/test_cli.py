@@ -1,4 +1,5 @@
 import dataclasses
+import gc
 import pathlib
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from absl import flags
 
 import ldr_tf
 from ldr_tf.commands import cli
+from ldr_tf.commands.lasting import lasting
 from ldr_tf.errors import InputError
 from ldr_tf.records import Record, setting
 
@@ -190,3 +192,27 @@ def test_a_reader_that_has_seen_enough_ends_nothing(flag):
     assert process.stderr.read() == ("all done\n" if flag == "--strict" else "")
     process.stderr.close()
     assert process.wait() == (3 if flag == "--strict" else 0)
+
+
+_LEAVES = """
+import atexit, sys
+from ldr_tf.commands import cli
+
+atexit.register(print, "taken apart")
+sys.stdout.write("said without an end of line")
+cli.leave(3)
+"""
+
+
+def test_a_command_leaves_with_its_code_and_its_last_words():
+    done = subprocess.run([sys.executable, "-c", _LEAVES], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (3, "said without an end of line")
+
+
+def test_what_lasts_is_never_looked_at_by_the_collector():
+    frozen = gc.get_freeze_count()
+    with lasting():
+        assert not gc.isenabled()
+        kept = [[] for _ in range(100)]
+    assert gc.isenabled() and gc.get_freeze_count() >= frozen + len(kept)
+    gc.unfreeze()

@@ -340,6 +340,7 @@ def test_what_was_really_used_is_recorded(case, capsys):
         "refine_steps": None,
         "diffeomorphic": False,
         "similarity": "auto",
+        "brain": "auto",
         "inverse": True,
         "background": None,
         "points_space": "LPS",
@@ -356,6 +357,64 @@ def test_what_was_really_used_is_recorded(case, capsys):
     assert 100 < summary["memory"]["peak_mb"] < 8000
     assert case.call("--fast=bfloat16", model="none") == 2
     assert "bfloat16 is for networks of run folders" in capsys.readouterr().err
+
+
+def masks_flags(case):
+    """Masks of what is labelled."""
+    return [f"--{n}_mask={case.folder / (n + '_labels.nii.gz')}" for n in ("fixed", "moving")]
+
+
+def test_masks_are_told_of_and_kept_apart_from_results_of_other_masks(case, capsys):
+    assert case.call(*masks_flags(case)) == 0
+    err = capsys.readouterr().err
+    assert "notice: of the fixed scan its mask (" in err and "of the moving scan its mask" in err
+    summary = json.loads((case.folder / "out" / "summary.json").read_text())
+    voxels = np.count_nonzero(to_array(case.fixed) > 200)
+    assert summary["masks"]["fixed"] == {"source": "given", "ml": pytest.approx(voxels / 1000)}
+    assert summary["inputs"]["fixed_mask"] == str(case.folder / "fixed_labels.nii.gz")
+    assert "fixed_mask.nii.gz" not in summary["files"]  # the user has them
+
+
+def test_masks_of_brains_that_were_extracted_are_written(case, monkeypatch):
+    monkeypatch.setattr(
+        "ldr_tf.registration.brains.extract_brains",
+        lambda scans: [sitk.Cast(scan > 200, sitk.sitkUInt8) for scan in scans],
+    )
+    monkeypatch.setattr("ldr_tf.registration.brains.check_extraction", lambda: None)
+    assert case.call("--brain=extract", masks_flags(case)[0]) == 0
+    out = case.folder / "out"
+    summary = json.loads((out / "summary.json").read_text())
+    assert {side: mask["source"] for side, mask in summary["masks"].items()} == {
+        "fixed": "given",
+        "moving": "extracted",
+    }
+    assert "moving_mask.nii.gz" in summary["files"] and "fixed_mask.nii.gz" not in summary["files"]
+    mask = sitk.ReadImage(str(out / "moving_mask.nii.gz"))
+    np.testing.assert_array_equal(to_array(mask), to_array(case.moving) > 200)
+    assert case.call() == 0
+    assert not (out / "moving_mask.nii.gz").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--brain=given"], "brain=given goes by masks, but neither"),
+        (["--brain=none", "--fixed_mask=FOLDER/fixed_labels.nii.gz"], "brain=none goes by"),
+        (["--fixed_mask=FOLDER/moving.nii.gz"], "label image must hold whole numbers only"),
+        (["--fixed_mask=FOLDER/other.nii.gz"], "other.nii.gz: a mask must lie on the grid of the"),
+        (["--moving_mask=FOLDER/empty.nii.gz"], "the moving mask: has no voxel that is not 0."),
+        (["--moving_mask=FOLDER/none.nii.gz"], "none.nii.gz: no such file"),
+        (["--brain=brain"], "brain"),
+    ],
+)
+def test_bad_masks_are_named(case, flags, words, capsys):
+    empty = sitk.Cast(case.moving * 0, sitk.sitkUInt8)
+    sitk.WriteImage(empty, str(case.folder / "empty.nii.gz"))
+    sitk.WriteImage(empty[1:] + 1, str(case.folder / "other.nii.gz"))
+    flags = [flag.replace("FOLDER", str(case.folder)) for flag in flags]
+    assert case.call(*flags) == 2
+    err = capsys.readouterr().err
+    assert words in err and err.count("\n") == 1 and not (case.folder / "out").exists()
 
 
 def test_an_output_folder_on_another_file_system(case):

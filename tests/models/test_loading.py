@@ -13,6 +13,7 @@ from ldr_tf.errors import InputError
 from ldr_tf.imaging import to_array
 from ldr_tf.models import as_model, load_model
 from ldr_tf.networks.cascade import CascadeNetwork
+from ldr_tf.ops.compiling import traced_by_shape
 from ldr_tf.runs import checkpoints
 from ldr_tf.serving.export import export
 
@@ -48,6 +49,26 @@ def test_a_run_answers_as_its_network(student_run, volumes, pair):
         model.flow(pair[0], pair[1][1:])
     with pytest.raises(ValueError, match="of one size"):
         model.flow(*volumes)
+
+
+def test_what_was_traced_beforehand_is_not_traced_again(student_run, pair, monkeypatch):
+    wanted = load_model(str(student_run)).flow(*pair)
+    model, traces = load_model(str(student_run)), []
+    real = CascadeNetwork._register
+    network = model._network
+    monkeypatch.setattr(
+        network,
+        "_traced",
+        traced_by_shape(lambda *volumes: traces.append(1) or real(network, *volumes)),
+    )
+    model.prepare((32, 32, 32))
+    np.testing.assert_array_equal(model.flow(*pair), wanted)
+    model.flow(*pair)
+    model.prepare((32, 32, 32))
+    model.flow(*pair)
+    assert len(traces) == 1
+    model.prepare((-1, 32, 32))  # what fails beforehand is not missed
+    np.testing.assert_array_equal(model.flow(*pair), wanted)
 
 
 def test_a_network_and_a_path_are_models_too(student_run, pair):

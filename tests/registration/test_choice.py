@@ -13,7 +13,8 @@ class Brain(AutoModel):
 def test_two_t1_brains_get_their_model():
     model, reason = Brain().choose((BRAIN, BRAIN))
     assert model == "brain-t1"
-    assert reason == "both scans look like brains without skull in T1: brain-t1."
+    assert reason == "both scans look like brains without skull in T1 or FLAIR: brain-t1."
+    assert Brain().choose((BRAIN, BRAIN._replace(inwards=0.22)))[0] == "brain-t1"  # FLAIR
 
 
 @pytest.mark.parametrize(
@@ -22,8 +23,8 @@ def test_two_t1_brains_get_their_model():
         (None, "is a CT or shows nothing"),
         (BRAIN._replace(radius=78.0), "shows more than a brain, as a ball of 78 mm fits into it"),
         (BRAIN._replace(radius=12.4), "shows less than a brain, as a ball of 12 mm fits into it"),
-        (BRAIN._replace(inwards=0.2), "shows no T1 contrast"),
-        (BRAIN._replace(inwards=None), "shows no T1 contrast"),
+        (BRAIN._replace(inwards=-0.27), "shows neither T1 nor FLAIR"),
+        (BRAIN._replace(inwards=None), "shows neither T1 nor FLAIR"),
     ],
 )
 @pytest.mark.parametrize("which", [0, 1])

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from scipy import stats
 
 from ldr_tf.imaging import Grid, align, to_array, to_image
+from ldr_tf.imaging.depth import body_of, depth_in
 from ldr_tf.registration.evidence import contrast_of, look_at, looks_of, rims_of
 from ldr_tf.registration.evidence import gather as gather_evidence
 
@@ -85,6 +87,16 @@ def test_heads_and_brains_look_different():
     # The radius of the ball, but for half a voxel on either side.
     assert head.radius == pytest.approx(80, abs=4) and brain.radius == pytest.approx(80, abs=4)
     assert head.inwards < -0.5 and brain.inwards > 0.5
+
+
+def test_how_bright_it_grows_inwards_is_a_rank_correlation():
+    """Against scipy's, with many equal values."""
+    array = np.rint(to_array(BRAIN) / 20)
+    depth = depth_in(body_of(array, GRID.spacing), GRID.spacing)
+    shell = (depth > 0) & (depth <= 16)
+    wanted = stats.spearmanr(array[shell], depth[shell]).statistic
+    look = look_at(to_image(array.astype(np.float32), GRID))
+    assert look.inwards == pytest.approx(wanted, abs=1e-12) and 0.3 < wanted < 0.95
 
 
 def test_what_has_no_rim():
