@@ -53,6 +53,8 @@ _MEANINGS = {
     "folds.",
     "inverse_displacement": "ITK's displacement field (mm, LPS) of the inverse: takes points of "
     "the moving scan to points of the fixed scan, and so images from fixed to moving.",
+    "fixed_mask": "The brain in the fixed scan, which alone counted.",
+    "moving_mask": "The brain in the moving scan, which alone counted.",
 }
 
 
@@ -109,7 +111,8 @@ class DataSet:
             what: {"Description": meaning, "SpatialReference": sources[1], "Sources": sources}
             for what, meaning in _MEANINGS.items()
         }
-        fields["inverse_displacement"]["SpatialReference"] = sources[0]
+        for what in ("inverse_displacement", "moving_mask"):
+            fields[what]["SpatialReference"] = sources[0]
         fields["warped"]["SkullStripped"] = _stripped(pair.moving, moving)
         if pair.moving_labels:
             fields["warped_labels"]["Sources"] = [self._seen(pair.moving_labels), *sources]

@@ -118,6 +118,8 @@ def names_of(fixed, moving):
         "warped_labels": f"{labels}_dseg.nii.gz",
         "jacobian": f"{forth}_desc-jacobian_map.nii.gz",
         "inverse_displacement": f"{moving.derived(**back, mode='image')}_xfm.nii.gz",
+        "fixed_mask": f"{forth}_desc-fixed_mask.nii.gz",
+        "moving_mask": f"{forth}_desc-moving_mask.nii.gz",
         "preview": f"{forth}_preview.png",
         "view": f"{forth}_view.html",
         "summary": f"{forth}_summary.json",

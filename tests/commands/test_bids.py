@@ -56,7 +56,7 @@ def test_names(tmp_path, fixed, moving, folder, warped, there):
     assert files["warped"] == warped and files["displacement"] == f"{there}_xfm.nii.gz"
     assert pair.names.sidecar("displacement") == f"{there}_xfm.json"
     assert there == f"{pair.names.label}_mode-image"
-    assert set(files) == set(PLAIN.files) and len(set(pair.names.all())) == 9 + 6
+    assert set(files) == set(PLAIN.files) and len(set(pair.names.all())) == 11 + 8
 
 
 def test_the_inverse_goes_back_and_labels_of_two_scans_do_not_clash():
