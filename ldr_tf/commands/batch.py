@@ -142,7 +142,11 @@ def one_by_one(pairs, setup, reader, native):
                 done = _registered(paths, setup, by_reader)
             else:
                 done = Outcome(FAILED, refusal)
-            yield from _written(writing)
+            with contextlib.ExitStack() as interrupted:
+                if isinstance(done, _Unwritten):
+                    interrupted.callback(done.holding.close)
+                yield from _written(writing)  # and the screen is free: writing covers it
+                interrupted.pop_all()
             if isinstance(done, Outcome):
                 yield index, done
             else:

@@ -14,7 +14,7 @@ import SimpleITK as sitk
 from ldr_tf import imaging
 from ldr_tf.errors import InputError
 from ldr_tf.imaging.brain_extraction import can_extract, check_extraction, extract_brains
-from ldr_tf.registration.evidence import look_at
+from ldr_tf.registration.evidence import look_at, looks_of
 from ldr_tf.registration.pair import SIDES
 
 BRAIN_RADIUS = 38.0, 66.0
@@ -101,13 +101,18 @@ def see(pair, brain, notices):
     looks = None
     if brain == "extract":
         masks.update(_extracted({side: scans[side] for side in SIDES if side not in masks}))
+        for side, mask in masks.items():
+            if mask.source == "extracted" and not _is_brain(look_at(_masked(scans[side], mask))):
+                notices.warning(
+                    "brain-not-found", f"{_no_brain(side, mask)}; it counts all the same."
+                )
     elif brain == "auto" and not masks:
-        looks = dict(zip(SIDES, imaging.in_threads(look_at, [(scan,) for scan in scans.values()])))
-        heads = [side for side in SIDES if _is_head(looks[side])]
+        looks = dict(zip(SIDES, looks_of(*scans.values())))
+        heads = {side: scans[side] for side in SIDES if _is_head(looks[side])}
         if heads and not can_extract():
-            _tell_of_heads(heads, notices)
+            _tell_of_heads(list(heads), notices)
         elif heads:
-            masks, looks = _tried({side: scans[side] for side in heads}, looks, notices)
+            masks, looks = _tried(heads, looks, notices)
     seen = [_masked(scans[side], masks.get(side)) for side in SIDES]
     _tell(masks, notices)
     return Seen(*seen, masks, looks and tuple(looks.values()))
@@ -117,12 +122,18 @@ def _is_head(look):
     return look is not None and BRAIN_RADIUS[1] < look.radius <= _MOST_OF_A_HEAD
 
 
+def _is_brain(look):
+    return look is not None and BRAIN_RADIUS[0] <= look.radius <= BRAIN_RADIUS[1]
+
+
+def _no_brain(side, mask):
+    return f"what was extracted from the {side} scan ({mask.millilitres:.0f} ml) is no brain by its size"
+
+
 def _extracted(scans):
-    masks = extract_brains(list(scans.values()))
-    found = {side: Mask(mask, "extracted") for side, mask in zip(scans, masks)}
-    for side, mask in found.items():
-        _binary(mask.image, side)
-    return found
+    """Returns {side: Mask} of {side: scan}."""
+    masks = extract_brains(list(scans.values())) if scans else []
+    return {side: Mask(_binary(mask, side), "extracted") for side, mask in zip(scans, masks)}
 
 
 def _tried(scans, looks, notices):
@@ -134,12 +145,9 @@ def _tried(scans, looks, notices):
         return {}, looks
     brains = {side: look_at(_masked(scans[side], mask)) for side, mask in masks.items()}
     for side, look in brains.items():
-        if look is None or not BRAIN_RADIUS[0] <= look.radius <= BRAIN_RADIUS[1]:
-            notices.warning(
-                "brain-not-found",
-                f"the whole scans count, as what was extracted from the {side} one is no brain by "
-                f"its size ({masks[side].millilitres:.0f} ml).",
-            )
+        if not _is_brain(look):
+            sentence = f"the whole scans count, as {_no_brain(side, masks[side])}."
+            notices.warning("brain-not-found", sentence)
             return {}, looks
     return masks, {**looks, **brains}
 
@@ -155,10 +163,10 @@ def _tell_of_heads(heads, notices):
 
 def _tell(masks, notices):
     for side, mask in masks.items():
-        what = "its brain, which was extracted" if mask.source == "extracted" else "its mask"
+        what = "brain, which was extracted," if mask.source == "extracted" else "mask"
         notices.notice(
             f"mask-{mask.source}",
-            f"of the {side} scan {what} ({mask.millilitres:.0f} ml), counts alone.",
+            f"the {side} scan counts inside its {what} alone ({mask.millilitres:.0f} ml).",
         )
 
 

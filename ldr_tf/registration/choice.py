@@ -8,7 +8,7 @@ AUTO = "auto"
 """The name that stands for a choice by what the scans show."""
 
 _BRAIN_T1 = "brain-t1"
-# `Look.inwards` of brains: in T1 (41) at least 0.390, in FLAIR (15) at least 0.215, in T2 (1) -0.27.
+# `Look.inwards` of brains: in T1 (41) at least 0.390, in FLAIR (15) 0.215, in T2 (one alone) -0.27.
 _INWARDS = 0.1
 
 

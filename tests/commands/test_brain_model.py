@@ -24,7 +24,10 @@ def test_it_registers_made_up_brains(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     # Nothing of TensorFlow's own.
-    assert done.stderr == "notice: both scans look like brains without skull in T1 or FLAIR: brain-t1.\n"
+    assert (
+        done.stderr
+        == "notice: both scans look like brains without skull in T1 or FLAIR: brain-t1.\n"
+    )
     found = json.loads((output / "summary.json").read_text())
     assert (found["model"]["name"], found["settings"]["model"]) == ("brain-t1", "auto")
     dice = found["dice"]

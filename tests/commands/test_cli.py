@@ -210,9 +210,12 @@ def test_a_command_leaves_with_its_code_and_its_last_words():
 
 
 def test_what_lasts_is_never_looked_at_by_the_collector():
-    frozen = gc.get_freeze_count()
-    with lasting():
-        assert not gc.isenabled()
-        kept = [[] for _ in range(100)]
-    assert gc.isenabled() and gc.get_freeze_count() >= frozen + len(kept)
+    gc.unfreeze()
+    for lasts in (True, False):  # the first block alone
+        before = gc.get_freeze_count()
+        with lasting():
+            assert not gc.isenabled()
+            kept = [[] for _ in range(100)]
+        assert gc.isenabled()
+        assert (gc.get_freeze_count() >= before + len(kept)) == lasts
     gc.unfreeze()

@@ -367,7 +367,7 @@ def masks_flags(case):
 def test_masks_are_told_of_and_kept_apart_from_results_of_other_masks(case, capsys):
     assert case.call(*masks_flags(case)) == 0
     err = capsys.readouterr().err
-    assert "notice: of the fixed scan its mask (" in err and "of the moving scan its mask" in err
+    assert "notice: the fixed scan counts inside its mask alone (" in err
     summary = json.loads((case.folder / "out" / "summary.json").read_text())
     voxels = np.count_nonzero(to_array(case.fixed) > 200)
     assert summary["masks"]["fixed"] == {"source": "given", "ml": pytest.approx(voxels / 1000)}

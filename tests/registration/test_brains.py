@@ -132,6 +132,19 @@ def test_where_no_brain_is_found_the_whole_scans_count(deepbet, text, words):
     assert notices[0].level == "warning" and seen.looks[0].radius > 70
 
 
+def test_who_insists_gets_what_is_no_brain_and_a_warning(deepbet):
+    deepbet(STAND_IN.format(low=109, high=150))
+    notices = Notices()
+    small = ball((80, 200), (72, 40), (60, 90), (34, 110))
+    mask = sitk.Cast(small > 0, sitk.sitkUInt8)
+    seen = see(ScanPair(small, small, fixed_mask=mask), "extract", notices)
+    assert [seen.masks[side].source for side in ("fixed", "moving")] == ["given", "extracted"]
+    assert to_array(seen.moving).max() == 110 and to_array(seen.fixed).max() == 200
+    assert codes(notices) == ["brain-not-found", "mask-given", "mask-extracted"]
+    assert "the moving scan (16" in notices[0].text and "all the same" in notices[0].text
+    see(ScanPair(small, small, fixed_mask=mask, moving_mask=mask), "extract", notices)
+
+
 def test_heads_without_the_package_are_named(monkeypatch):
     no_package(monkeypatch)
     notices = Notices()
