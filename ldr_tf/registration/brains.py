@@ -127,7 +127,8 @@ def _is_brain(look):
 
 
 def _no_brain(side, mask):
-    return f"what was extracted from the {side} scan ({mask.millilitres:.0f} ml) is no brain by its size"
+    what = f"what was extracted from the {side} scan ({mask.millilitres:.0f} ml)"
+    return what + " is no brain by its size"
 
 
 def _extracted(scans):

@@ -24,10 +24,8 @@ def test_it_registers_made_up_brains(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     # Nothing of TensorFlow's own.
-    assert (
-        done.stderr
-        == "notice: both scans look like brains without skull in T1 or FLAIR: brain-t1.\n"
-    )
+    sentence = "both scans look like brains without skull in T1 or FLAIR: brain-t1."
+    assert done.stderr == f"notice: {sentence}\n"
     found = json.loads((output / "summary.json").read_text())
     assert (found["model"]["name"], found["settings"]["model"]) == ("brain-t1", "auto")
     dice = found["dice"]

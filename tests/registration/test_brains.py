@@ -118,7 +118,7 @@ def test_whole_heads_are_seen_as_their_brains(deepbet):
     ("text", "words"),
     [
         (FAILS, "the whole scans count, as deepbet found no brain: AssertionError"),
-        (STAND_IN.format(low=109, high=150), "is no brain by its size (16"),  # 165 ml, radius 34
+        (STAND_IN.format(low=109, high=150), "the fixed scan (16"),  # 165 ml, radius 34
         (STAND_IN.format(low=500, high=600), "the fixed mask: has no voxel"),
     ],
 )
