@@ -119,7 +119,7 @@ def test_a_model_that_was_chosen_is_held_against_the_one_that_would_be(case, cap
     assert json.loads(summary.read_text())["model"] is None
     assert again(case, capsys, *auto) == "0 registered" and not case.loaded
     summary.unlink()
-    monkeypatch.setattr("ldr_tf.registration.choice._unlike_t1_brain", lambda look: None)
+    monkeypatch.setattr("ldr_tf.registration.choice._unlike_brain", lambda look: None)
     assert again(case, capsys, *auto) == "1 registered"
     found = json.loads(summary.read_text())
     assert (found["model"]["name"], found["settings"]["model"]) == ("brain-t1", "auto")
