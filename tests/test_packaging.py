@@ -82,7 +82,7 @@ def test_every_pin_is_exact(name):
 
 @pytest.mark.parametrize("python", CLASSIC + MODERN)
 def test_pins_satisfy_the_ranges_of_setup_py(setup_arguments, python):
-    files = ("", "-baselines", "-conversion", "-dev")
+    files = ("", "-baselines", "-brain", "-conversion", "-dev")
     pins = [pin for name in files for pin in read_pins(f"requirements{name}.txt")]
     pins = applying(pins, python)
     ranges = [(text, "") for text in setup_arguments["install_requires"]]

@@ -122,12 +122,16 @@ def read_pair(files, points_space="LPS", series=None, uneven="refuse", notices=N
         path = getattr(files, side)
         read[side] = imaging.read_scan(path, wanted, uneven, notices)
         points = getattr(files, f"{side}_points")
-        for name, spoken in ((f"{side}_labels", "labels"), (f"{side}_mask", "a mask")):
+        for what, spoken in (
+            ("labels", "labels must lie on the grid of their scan"),
+            ("mask", "a mask must lie on the grid of its scan"),
+        ):
+            name = f"{side}_{what}"
             image = getattr(files, name)
             if image:
                 read[name] = imaging.read_labels(image, notices=notices)
                 if not imaging.same_grid(read[name], read[side]):
-                    raise InputError(f"{image}: {spoken} must lie on the grid of the scan {path}.")
+                    raise InputError(f"{image}: {spoken} {path}.")
         if points:
             read[f"{side}_points"] = imaging.read_points(points, points_space, notices)
     pair = ScanPair(**read)

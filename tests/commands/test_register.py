@@ -401,7 +401,7 @@ def test_masks_of_brains_that_were_extracted_are_written(case, monkeypatch):
         (["--brain=given"], "brain=given goes by masks, but neither"),
         (["--brain=none", "--fixed_mask=FOLDER/fixed_labels.nii.gz"], "brain=none goes by"),
         (["--fixed_mask=FOLDER/moving.nii.gz"], "label image must hold whole numbers only"),
-        (["--fixed_mask=FOLDER/other.nii.gz"], "other.nii.gz: a mask must lie on the grid of the"),
+        (["--fixed_mask=FOLDER/other.nii.gz"], "other.nii.gz: a mask must lie on the grid of its"),
         (["--moving_mask=FOLDER/empty.nii.gz"], "the moving mask: has no voxel that is not 0."),
         (["--moving_mask=FOLDER/none.nii.gz"], "none.nii.gz: no such file"),
         (["--brain=brain"], "brain"),

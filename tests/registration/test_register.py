@@ -116,7 +116,7 @@ def test_the_true_answer_aligns():
     assert result.correlation_after > 0.995
     error = np.abs(to_array(result.warped) - to_array(fixed))
     assert error.max() < 0.06 * to_array(fixed).max()
-    stages = ["affine", "prepare", "network", "carry_back", "resample", "measure"]
+    stages = ["brain", "affine", "prepare", "network", "carry_back", "resample", "measure"]
     assert list(result.seconds) == stages
 
 
