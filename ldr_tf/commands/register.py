@@ -134,6 +134,7 @@ def _run_pairs(options, files, given, screen):
         raise InputError(f"{_PAIRS.value}: lies where {results.NAME} will be written.")
     data_set = DataSet(output) if files.bids else None
     pairs = read_pairs(_PAIRS.value, output, data_set and data_set.place)
+    check_choice(options.brain, any(pair.fixed_mask or pair.moving_mask for pair in pairs))
     source = _source(options, files)
     with held(output):
         if data_set:

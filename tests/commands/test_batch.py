@@ -252,6 +252,14 @@ def test_masks_have_columns_of_their_own(case):
     assert list(summary["masks"]) == ["fixed"]
 
 
+def test_a_choice_that_no_pair_can_follow_ends_all(case, monkeypatch, capsys):
+    monkeypatch.setattr("ldr_tf.imaging.brain_extraction._PACKAGE", "no_such_package")
+    for brain, words in (("extract", "which is not installed"), ("given", "goes by masks, but")):
+        assert case.call(GOOD, f"--brain={brain}") == 2
+        err = capsys.readouterr().err
+        assert words in err and err.count("\n") == 1 and not (case.folder / "out").exists()
+
+
 def test_names_that_are_too_long_cost_their_pair(case, capsys):
     text = GOOD.replace("second", "x" * 256)
     assert case.call(text) == 2
