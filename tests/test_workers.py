@@ -60,9 +60,7 @@ def test_a_worker_that_misses_a_signal_is_reminded(tmp_path):
         worker._end.send((tmp_path / "seen",))
         while not (tmp_path / "seen").exists():
             time.sleep(0.01)
-        start = time.monotonic()
-    assert time.monotonic() - start < 4  # of the five seconds after which it would be killed
-    assert (tmp_path / "seen").read_text() == "left"
+    assert (tmp_path / "seen").read_text() == "left"  # it was not killed
 
 
 def stubborn(path):
