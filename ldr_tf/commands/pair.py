@@ -274,7 +274,7 @@ def _write_images(folder, result, options, names):
     if result.inverse is not None:
         images["inverse_displacement"] = result.inverse
     for side, mask in result.masks.items():
-        if mask.source == "extracted" and f"{side}_mask" in names.files:
+        if mask.source == "extracted":
             images[f"{side}_mask"] = mask.image
     for what, image in images.items():
         imaging.write_image(image, os.path.join(folder, names.files[what]))

@@ -7,6 +7,7 @@ import pytest
 import SimpleITK as sitk
 
 from experiments import evaluate
+from experiments.evaluation import methods
 
 SPACING = (1.0, 2.0, 1.5)
 
@@ -70,6 +71,29 @@ def test_figures_are_in_mm_on_the_fixed_scans_grid(scans, fake_runs):
     assert float(student["tre_mm"]) != 4 and student["folds"] == "0"
     assert float(student["seconds"]) > 0 and float(student["peak_memory_mb"]) > 10
     assert [row["label"] for row in read_csv(output / "labels.csv")] == ["3", "3"]
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_networks_go_by_the_masks_of_the_list_and_by_nothing_else(
+    scans, fake_runs, monkeypatch, masked
+):
+    seen, real = [], methods.register
+
+    def register(*scans, brain, **others):
+        result = real(*scans, brain=brain, **others)
+        seen.append((brain, result.masks))
+        return result
+
+    monkeypatch.setattr(methods, "register", register)
+    columns, line = "fixed,moving", "a.nii.gz,b.nii.gz"
+    if masked:
+        columns, line = columns + ",moving_mask", line + ",b_seg.nii.gz"
+    assert call(scans, write_list(scans, line, columns=columns))[0] == 0
+    assert len(seen) == 2  # the first one warms up
+    for brain, masks in seen:
+        assert (brain, list(masks)) == (("given", ["moving"]) if masked else ("none", []))
+        for mask in masks.values():  # 8^3 voxels of 3 mm^3
+            assert mask.millilitres == pytest.approx(8**3 * 3 / 1000)
 
 
 def test_scans_on_different_grids(scans, fake_runs):
