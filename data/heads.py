@@ -1,4 +1,4 @@
-"""Makes brains of whole heads by their labels, where a reference brain lies."""
+"""Puts whole heads, or their brains alone, where a reference brain lies, by their labels."""
 
 import numpy as np
 import SimpleITK as sitk
@@ -30,7 +30,7 @@ def _hull(brain):
     return sitk.GetArrayFromImage(sitk.BinaryMorphologicalClosing(mask, [_CLOSING] * 3)) > 0
 
 
-def align_label_map(label_image, reference, number):
+def align_label_map(label_image, reference, number, whole=False):
     """Aligns the brain of a label map to the reference's by an affine map.
 
     The map is painted as a T1 scan (see `data.synthetic`), which is then aligned.
@@ -39,6 +39,7 @@ def align_label_map(label_image, reference, number):
       label_image: SimpleITK image of FreeSurfer's label numbers.
       reference: SimpleITK image, a skull-stripped T1 scan.
       number: decides how the map is painted, 0 or more.
+      whole: whether what is outside the brain stays in the results.
 
     Returns:
       (labels, painted scan, uint8), SimpleITK images on the reference's grid.
@@ -46,15 +47,17 @@ def align_label_map(label_image, reference, number):
     Raises:
       InputError: see `ldr_tf.imaging.align`.
     """
-    labels = strip_map(imaging.to_array(label_image).astype(np.int32))
-    painted, _ = paint_pair(labels, labels, "synthetic_t1", number, 0)
-    painted = imaging.to_image(painted.numpy().astype(np.float32), label_image)
-    stripped = imaging.to_image(labels.astype(np.uint16), label_image)
-    labels, painted = _aligned(painted, stripped, reference)
-    return labels, sitk.Cast(painted, sitk.sitkUInt8)
+    head = imaging.to_array(label_image).astype(np.int32)
+    brain = strip_map(head)
+    painted = _painted(brain, label_image, number)
+    shown = head if whole else brain
+    shown_scan = _painted(head, label_image, number) if whole else painted
+    shown = imaging.to_image(shown.astype(np.uint16), label_image)
+    labels, scan = _aligned(painted, (shown, shown_scan), reference)
+    return labels, sitk.Cast(scan, sitk.sitkUInt8)
 
 
-def align_head(scan, label_image, numbering, reference, path):
+def align_head(scan, label_image, numbering, reference, path, whole=False):
     """Aligns the brain of a scanned head to the reference's by an affine map.
 
     The brain is what the labels cover, closed by 3 voxels.
@@ -65,9 +68,11 @@ def align_head(scan, label_image, numbering, reference, path):
       numbering: of the labels, see `data.brain_labels.NUMBERINGS`.
       reference: SimpleITK image, a skull-stripped T1 scan.
       path: the labels' file, for messages.
+      whole: whether what is outside the brain stays in the scan.
 
     Returns:
-      (labels in FreeSurfer's numbers, stripped scan), SimpleITK images on the reference's grid.
+      (labels, scan), SimpleITK images on the reference's grid. The labels are in FreeSurfer's
+      numbers; those of a whole head keep their own.
 
     Raises:
       InputError: labels beyond the numbering; see also `ldr_tf.imaging.align`.
@@ -75,15 +80,27 @@ def align_head(scan, label_image, numbering, reference, path):
     placed = imaging.resample(label_image, imaging.grid_of(scan), "nearest")
     labels = imaging.to_array(placed).astype(np.int32)
     numbered = to_freesurfer(labels, numbering, path)
-    brain = np.where(_hull(labels > 0), imaging.to_array(scan), 0).astype(np.float32)
-    stripped = imaging.to_image(brain, scan)
-    return _aligned(stripped, imaging.to_image(numbered, scan), reference)
+    head = imaging.to_array(scan).astype(np.float32)
+    brain = imaging.to_image(np.where(_hull(labels > 0), head, 0).astype(np.float32), scan)
+    if whole:
+        shown = (imaging.to_image(labels.astype(np.uint16), scan), imaging.to_image(head, scan))
+    else:
+        shown = (imaging.to_image(numbered, scan), brain)
+    return _aligned(brain, shown, reference)
 
 
-def _aligned(scan, labels, reference):
-    alignment = imaging.align(reference, scan, "full")
+def _painted(labels, label_image, number):
+    """Returns a label map's array as a T1 scan, float32, on the grid of its image."""
+    scan, _ = paint_pair(labels, labels, "synthetic_t1", number, 0)
+    return imaging.to_image(scan.numpy().astype(np.float32), label_image)
+
+
+def _aligned(brain, shown, reference):
+    """Returns labels and scan, `shown`, as the map lays them that aligns a brain to another."""
+    transform = imaging.align(reference, brain, "full").transform
     grid = imaging.grid_of(reference)
+    labels, scan = shown
     return (
-        imaging.resample(labels, grid, "nearest", alignment.transform),
-        imaging.resample(scan, grid, "linear", alignment.transform),
+        imaging.resample(labels, grid, "nearest", transform),
+        imaging.resample(scan, grid, "linear", transform),
     )

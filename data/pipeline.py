@@ -213,7 +213,8 @@ def _two_arrays(shape, kind):
 def _paint(fixed, moving, which, style, seed, example):
     """Paints those sides of a batch that are labels, each pair by its own number in the training.
 
-    `which`, [batch, 2], tells which fixed and moving sides these are; the others are images.
+    `which`, [batch, 2], tells which fixed and moving sides these are; the others are images, which
+    get other contrasts where the style is any.
     """
 
     def paint(pair):
@@ -223,8 +224,15 @@ def _paint(fixed, moving, which, style, seed, example):
             lambda: synthetic.paint_pair(*given, style, seed, pair[3]),
             lambda: tuple(tf.cast(side, tf.uint8) for side in given),
         )
+        scans = given
+        if style == "synthetic_any":
+            scans = tf.cond(
+                tf.reduce_all(pair[2]),
+                lambda: tuple(tf.zeros(side.shape, tf.uint8) for side in given),
+                lambda: synthetic.recolour_pair(*given, seed, pair[3]),
+            )
         chosen = [
-            tf.where(pair[2][side], images[side], tf.cast(given[side], tf.uint8))
+            tf.where(pair[2][side], images[side], tf.cast(scans[side], tf.uint8))
             for side in range(2)
         ]
         return tuple(image[..., None] for image in chosen)

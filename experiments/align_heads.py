@@ -4,7 +4,9 @@
 
 --heads: a folder of label maps, or a CSV list with the columns image and labels. Everything outside
 the brain is removed: what the labels do not cover, and of label maps the labels of the head. A
-label map is painted as a T1 scan. The brain is aligned to the reference by an affine map. Writes
+label map is painted as a T1 scan. The brain is aligned to the reference by an affine map. With
+--whole nothing is removed, the brain still decides about the map, and labels of scans keep their
+numbers. Writes
 NAME_seg.nii.gz (labels in FreeSurfer's numbers) and NAME.nii.gz (the brain), both on the
 reference's grid, and keeps existing ones.
 """
@@ -37,6 +39,7 @@ _REFERENCE = flags.DEFINE_string(
 _OUTPUT = flags.DEFINE_string(
     "output", None, "folder for the results", required=True, flag_values=FLAGS
 )
+_WHOLE = flags.DEFINE_bool("whole", False, "keep what is outside the brain", flag_values=FLAGS)
 
 
 def run():
@@ -57,11 +60,16 @@ def run():
             if not os.path.exists(labels):
                 image = imaging.read_labels(source.labels)
                 if source.image is None:
-                    aligned, scan = align_label_map(image, reference, number)
+                    aligned, scan = align_label_map(image, reference, number, _WHOLE.value)
                 else:
                     scan = imaging.read_scan(source.image)
                     aligned, scan = align_head(
-                        scan, image, _NUMBERS.value, reference, source.labels
+                        scan,
+                        image,
+                        _NUMBERS.value,
+                        reference,
+                        source.labels,
+                        _WHOLE.value,
                     )
                 imaging.write_image(scan, brain)
                 imaging.write_image(aligned, labels)  # last: marks the head as done

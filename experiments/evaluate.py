@@ -24,6 +24,7 @@ from absl import flags
 
 from experiments.evaluation.plan import Plan
 from ldr_tf.commands import cli, cluster
+from ldr_tf.config.network import RUN_PRECISIONS
 from ldr_tf.errors import InputError
 from ldr_tf.files import check_output_folder
 
@@ -83,6 +84,14 @@ _AFFINE = flags.DEFINE_enum(
     "auto",
     ["auto", "none", "moments", "full"],
     "The affine step before a network, with --pairs.",
+    flag_values=FLAGS,
+)
+_PRECISION = flags.DEFINE_enum(
+    "precision",
+    "auto",
+    RUN_PRECISIONS,
+    "In which networks compute; auto: bfloat16, which is faster, where processor and network bear "
+    "it.",
     flag_values=FLAGS,
 )
 _SPACING = flags.DEFINE_list(
@@ -170,6 +179,7 @@ def _plan(names):
         baselines=tuple(_BASELINE.value),
         refine_steps=_REFINE_STEPS.value,
         affine=_AFFINE.value,
+        precision=_PRECISION.value,
         dataset=_DATASET.value,
         subset=_SUBSET.value,
         paired=_PAIRED.value,
@@ -224,6 +234,7 @@ def _write(rows, cases, methods, runner, names):
         subset=_SUBSET.value if _DATASET.value else None,
         paired=_PAIRED.value,
         runs=dict(zip(names, _RUN.value)),
+        precision={method.name: method.precision for method in methods if method.name in names},
         failed=list(dict.fromkeys(runner.failures.values())),
         unknown_spacing=bool(_DATASET.value) and cases.spacing is None,
         shared=cluster.wanted(FLAGS),

@@ -20,6 +20,7 @@ import sys
 from absl import flags
 
 from ldr_tf.commands import cli
+from ldr_tf.config.network import RUN_PRECISIONS
 
 FLAGS = cli.new_flags()
 _RUN = flags.DEFINE_string("run", None, "run folder", required=True, flag_values=FLAGS)
@@ -38,6 +39,14 @@ _XLA = flags.DEFINE_bool(
 )
 _HALF_FLOW = flags.DEFINE_bool(
     "half_flow", False, "register_uint8 returns the flow as float16", flag_values=FLAGS
+)
+_PRECISION = flags.DEFINE_enum(
+    "precision",
+    "float32",
+    RUN_PRECISIONS,
+    "in which the graph computes (a SavedModel's); bfloat16 is for servers with instructions for "
+    "it, and slow and less exact elsewhere; auto: as this machine's processor",
+    flag_values=FLAGS,
 )
 _OVERWRITE = flags.DEFINE_bool(
     "overwrite", False, "replace an existing version, once the new one is whole", flag_values=FLAGS
@@ -60,6 +69,7 @@ def run():
         form=_FORMAT.value,
         xla=_XLA.value,
         half_flow=_HALF_FLOW.value,
+        precision=_PRECISION.value,
         overwrite=_OVERWRITE.value,
         measure=_measured if _MEASURE.value else None,
     )

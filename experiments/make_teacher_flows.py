@@ -131,7 +131,7 @@ def _predict(manifest, pairs, ids):
 
     with VolumeReader(manifest) as reader:
         reader.check(dict.fromkeys(key for pair in pairs for key in pair))
-    teacher = load_model(_TEACHER.value)
+    teacher = load_model(_TEACHER.value, "float32")
     if teacher is None:
         raise InputError("--teacher must be a model.")
     size = manifest.image_size

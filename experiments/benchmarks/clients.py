@@ -56,7 +56,7 @@ def run(run=None, size=128, rounds=5):
 
     with tempfile.TemporaryDirectory() as folder:
         run = run or _moving_run(os.path.join(folder, "run"), size)
-        network = load_run(run)
+        network = load_run(run, precision="float32")
         model = os.path.join(folder, "student")
         saved = export(run, model)
         words, volumes = _pair(network.config.image_size, folder)

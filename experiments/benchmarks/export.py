@@ -41,8 +41,10 @@ def run(run=None, size=128, rounds=15):
             run = os.path.join(folder, "run")
             config = RunConfig(network=NetworkConfig(image_size=(size,) * 3))
             write_run(run, CascadeNetwork(config.network), config)
-        network = load_run(run)
-        original = tf.function(naive.registration(load_run(run)), autograph=False)
+        network = load_run(run, precision="float32")
+        original = tf.function(
+            naive.registration(load_run(run, precision="float32")), autograph=False
+        )
         size = network.config.image_size
         exports = {
             DEFAULT: export(run, os.path.join(folder, "plain")),

@@ -67,9 +67,9 @@ class NetworkMethod:
 
     def __init__(self, name, model, refine_steps=0, affine="auto"):
         self.name = name
-        self.parameters = model.parameters
+        self.parameters, self.precision = model.parameters, model.precision
         self._model, self._steps, self._affine = model, refine_steps, affine
-        self._state = [model.fingerprint, refine_steps, affine]
+        self._state = [model.fingerprint, model.precision, refine_steps, affine]
         self._sizes = set()  # of which all is traced and compiled
         self._warm = False
 

@@ -22,6 +22,7 @@ class Plan:
     baselines: tuple[str, ...]
     refine_steps: int
     affine: str
+    precision: str
     dataset: Optional[str]
     subset: str
     paired: bool
@@ -58,7 +59,7 @@ class Plan:
         others = [make_baseline(name) for name in self.baselines]
         methods = [Identity()]
         for name, path in self.runs:
-            model = load_model(path)
+            model = load_model(path, self.precision)
             if model is None:
                 raise InputError(
                     f"--run={path}: must be a model; what does nothing is there anyway."

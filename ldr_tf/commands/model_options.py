@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Optional
 
+from ldr_tf.config.network import RUN_PRECISIONS
 from ldr_tf.records import Record, setting
 
 
@@ -10,11 +11,12 @@ from ldr_tf.records import Record, setting
 class ModelOptions(Record):
     """How the model of a registration is run; each field is a flag of ldr-register."""
 
-    fast: str = setting(
-        "none",
-        "bfloat16: compute the network in that precision; on processors with instructions for it "
-        "about twice as fast, with a flow some hundredths of a voxel off",
-        choices=("none", "bfloat16"),
+    precision: str = setting(
+        "auto",
+        "in which the network computes; bfloat16 is faster on processors with instructions for it, "
+        "with a flow some hundredths of a voxel off; auto: that, where processor and network bear "
+        "it, else float32",
+        choices=RUN_PRECISIONS,
     )
     timeout: float = setting(60.0, "seconds that a server's answer may take", least=0.0)
     retries: int = setting(

@@ -123,11 +123,10 @@ class SetupSource:
         from ldr_tf.models import load_model
         from ldr_tf.models.server import Connection
 
-        precision = "float32" if self.running.fast == "none" else "mixed_bfloat16"
         if self.model == AUTO:
-            return AutoModel(precision)
+            return AutoModel(self.running.precision)
         connection = Connection(self.running.timeout, self.running.retries, self.running.tls_ca)
-        return load_model(self.model, precision, connection)
+        return load_model(self.model, self.running.precision, connection)
 
 
 def check_pair(paths):

@@ -4,7 +4,7 @@ import dataclasses
 
 from ldr_tf.records import Record, setting
 
-IMAGES = ("scans", "synthetic", "synthetic_t1")
+IMAGES = ("scans", "synthetic", "synthetic_t1", "synthetic_any")
 PAINTED = ("all", "label_maps")
 
 
@@ -25,7 +25,8 @@ class DataConfig(Record):
     images: str = setting(
         "scans",
         "scans: the data set's volumes; synthetic: images painted from its segmentations; "
-        "synthetic_t1: the same, looking like T1",
+        "synthetic_t1: the same, looking like T1; synthetic_any: each image of a pair in a random "
+        "contrast of its own, scans that are not painted included, for losses of labels alone",
         choices=IMAGES,
     )
     painted: str = setting(

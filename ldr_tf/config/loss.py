@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from ldr_tf.records import Record, setting
+from ldr_tf.records import Record, require, setting
 
 SIMILARITIES = (
     "correlation",
@@ -10,6 +10,7 @@ SIMILARITIES = (
     "local_correlation",
     "mse",
     "mutual_information",
+    "none",
 )
 
 
@@ -19,7 +20,11 @@ class LossConfig(Record):
 
     PREFIX = "loss."
 
-    similarity: str = setting("correlation", "similarity of the images", choices=SIMILARITIES)
+    similarity: str = setting(
+        "correlation",
+        "similarity of the images; none: labels alone teach",
+        choices=SIMILARITIES,
+    )
     regularization: float = setting(1.0, "weight of the flow's smoothness", least=0.0)
     label_weight: float = setting(
         0.0,
@@ -34,3 +39,11 @@ class LossConfig(Record):
         least=0,
         changeable=True,
     )
+
+    def __post_init__(self):
+        super().__post_init__()
+        require(
+            self.similarity != "none" or self.label_weight > 0,
+            "loss.similarity none leaves the labels to learn from: loss.label_weight must be above "
+            "0.",
+        )

@@ -8,6 +8,9 @@ BASE_NETWORKS = ("LDR", "Pyramid", "VTN", "VoxelMorph", "LDRReleased")
 AFFINE_STEMS = ("none", "vtn", "light")
 FLOW_RESOLUTIONS = ("full", "half")
 
+RUN_PRECISIONS = ("auto", "float32", "bfloat16")
+"""In which a trained network may compute; auto: bfloat16 where processor and network bear it."""
+
 _HALF_FLOWS = ("LDR", "Pyramid")
 
 _SIDES = {"none": (1, 16), "vtn": (64, 64), "light": (16, 48)}

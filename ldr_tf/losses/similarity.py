@@ -233,12 +233,19 @@ def _part(volume, start, length, axis):
     return tf.slice(volume, begin, size)
 
 
+def no_similarity(fixed, warped):
+    """Returns 0 for each pair, [batch], where images are not to be compared."""
+    _check(fixed, warped)
+    return tf.zeros(tf.shape(fixed)[:1])
+
+
 SIMILARITY_LOSSES = {
     "correlation": correlation_loss,
     "gradient_fields": gradient_fields_loss,
     "local_correlation": local_correlation_loss,
     "mse": mse_loss,
     "mutual_information": mutual_information_loss,
+    "none": no_similarity,
 }
 
 

@@ -8,14 +8,15 @@ NONE = "none"
 """The name that stands for no model: the affine step and refinement alone."""
 
 
-def load_model(name, precision="float32", connection=None):
+def load_model(name, precision="auto", connection=None):
     """Returns the model that a name stands for.
 
     Args:
       name: "none"; a run folder, or the name of a shipped model; a folder that
         `ldr_tf.serving.export` has written, of which the highest version is taken, or a version's
         folder in it; or "grpc://HOST:PORT/MODEL" (see `ldr_tf.models.server.ServerModel`).
-      precision: one of `ldr_tf.models.model.PRECISIONS`; all but "float32" for run folders alone.
+      precision: one of `ldr_tf.config.network.RUN_PRECISIONS`. An exported model computes in the
+        one in which it was exported, a server's in its own.
       connection: a `ldr_tf.models.server.Connection`, for a server.
 
     Returns:
@@ -28,13 +29,16 @@ def load_model(name, precision="float32", connection=None):
     on_server, version = name.startswith(server.SCHEMES), exported.version_folder(name)
     if name != NONE and not on_server and version is None:
         return run.load(name, precision)
-    if precision != "float32":
-        raise InputError(
-            f"{name}: bfloat16 is for networks of run folders; exported ones compute in float32."
-        )
+    if (name == NONE or on_server) and precision == "bfloat16":
+        raise InputError(f"{name}: bfloat16 can be asked for of networks that are loaded here.")
     if name == NONE:
         return None
-    return server.ServerModel(name, connection) if on_server else exported.ExportedModel(version)
+    if on_server:
+        return server.ServerModel(name, connection)
+    model = exported.ExportedModel(version)
+    if precision not in ("auto", model.precision):
+        raise InputError(f"{name}: was exported in {model.precision}, not in {precision}.")
+    return model
 
 
 def as_model(model):

@@ -9,9 +9,6 @@ import numpy as np
 
 from ldr_tf import records
 
-PRECISIONS = ("float32", "mixed_bfloat16")
-"""In which a network's dense stems may compute where somebody registers by it."""
-
 
 class RegistrationModel(abc.ABC):
     """What computes the flow of two volumes that lie on one grid.
@@ -23,10 +20,11 @@ class RegistrationModel(abc.ABC):
       network: the NetworkConfig; `image_size` is the size of its working grid.
       image: the ImageConfig: how a scan becomes its input.
       free_size: whether it takes volumes of other sizes than `network.image_size` too.
-      precision: in which it computes, one of PRECISIONS.
+      precision: "float32" or "bfloat16": in which its dense stems compute; None where it is not
+        known, since a server decides.
     """
 
-    def __init__(self, name, config, free_size, precision="float32"):
+    def __init__(self, name, config, free_size, precision):
         """Takes over what a run's config tells.
 
         Args:

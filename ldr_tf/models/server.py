@@ -74,7 +74,7 @@ class ServerModel(RegistrationModel):
         self._version = None if version is None else int(version)
         self._channel, self._predict = _open(address, found["server"], self._connection)
         config, self._answering = self._describe()
-        super().__init__(address, config, free_size=False)
+        super().__init__(address, config, free_size=False, precision=None)
 
     @property
     def parameters(self):

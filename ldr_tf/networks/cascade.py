@@ -76,7 +76,10 @@ class CascadeNetwork(keras.Model):
       config: the NetworkConfig.
       run_config: the RunConfig of the run it was loaded from, which also says how to prepare scans
         for it; None for a network that was not loaded.
+      bfloat16_error: by how much bfloat16 changes its flow, voxels, in the largest component; None
+        where nobody measured it.
       free_size: whether it takes volumes of any size (False with an affine stem).
+      precision: of the dense stems, a policy of Keras.
     """
 
     def __init__(
@@ -100,7 +103,9 @@ class CascadeNetwork(keras.Model):
         super().__init__(**kwargs)
         self.config = config
         self.run_config = None
+        self.bfloat16_error = None
         self.compiled_warp = compiled_warp
+        self.precision = precision
         self.free_size = config.affine_stem == "none"
         self.affine_stem = None
         if config.affine_stem != "none":

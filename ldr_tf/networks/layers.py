@@ -83,9 +83,12 @@ def _built(
 ):
     """Returns a layer whose weights exist already, so that checkpoints restore before any call.
 
-    `initializer` SMALL is for heads that predict a displacement: training then starts near the
-    identity.
+    The initializers SMALL and ZEROS are for heads that predict a displacement: training then starts
+    near or at the identity. Heads compute in float32 whatever the other layers do: rounded to
+    bfloat16, a displacement of 7 voxels alone is 0.02 off.
     """
+    if initializer in (SMALL, ZEROS):
+        options.setdefault("dtype", "float32")
     if initializer == SMALL:
         initializer = keras.initializers.RandomNormal(stddev=1e-3)
     layer = layer_class(

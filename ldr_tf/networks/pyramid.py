@@ -133,10 +133,7 @@ class PyramidLevel(keras.layers.Layer):
         self.convolutions = [
             _convolution(width if number else inputs, width) for number in range(self._CONVOLUTIONS)
         ]
-        # In float32 whatever the others compute in: a voxel of the coarsest level is 16 of ours.
-        self.flow = layers.convolution(
-            width, 3, kernel=1, use_bias=False, initializer=layers.ZEROS, dtype="float32"
-        )
+        self.flow = layers.convolution(width, 3, kernel=1, use_bias=False, initializer=layers.ZEROS)
         self.built = True  # the weights exist
 
     def call(self, fixed, moving, flow, hidden, compiled):
@@ -164,7 +161,7 @@ class PyramidLevel(keras.layers.Layer):
         x = tf.concat(inputs, axis=-1)
         for layer in self.convolutions:
             x = layer(x)
-        found = self.flow(tf.cast(x, tf.float32)) * self._flow_scale
+        found = self.flow(tf.cast(x, tf.float32)) * self._flow_scale  # autocast is off
         return (found if flow is None else compose(flow, found, compiled)), x
 
 

@@ -19,7 +19,7 @@ class AutoModel:
     else no model, which leaves the work to the refinement.
     """
 
-    def __init__(self, precision="float32"):
+    def __init__(self, precision="auto"):
         """Takes the precision in which the model computes, see `load_model`; loads nothing yet."""
         self._precision = precision
 

@@ -12,6 +12,7 @@ from ldr_tf.errors import InputError
 from ldr_tf.files import new_folder, read_json, write_json
 from ldr_tf.networks.cascade import CascadeNetwork
 from ldr_tf.runs import packed
+from ldr_tf.runs import precision as precisions
 
 CONFIG_NAME = "config.json"
 CHECKPOINTS_NAME = "checkpoints"
@@ -97,15 +98,17 @@ def write_run(folder, network, config):
         manager(checkpoint, temporary, keep=1).save(checkpoint_number=0)
 
 
-def load_run(folder, compiled_warp=True, precision="float32"):
+def load_run(folder, compiled_warp=True, precision="auto"):
     """Loads the network of a run folder.
 
     Args:
       folder: of a training run, an import or a packed run, or the name of a model that comes with
         the package.
       compiled_warp: False keeps the network to plain TensorFlow operations, for exports.
-      precision: "mixed_bfloat16" computes the dense stems faster on processors that have
-        instructions for it, with a flow some hundredths of a voxel off (docs/performance.md).
+      precision: one of `ldr_tf.config.network.RUN_PRECISIONS`. In bfloat16 the dense stems are
+        faster on processors that have instructions for it, with a flow some hundredths of a voxel
+        off (docs/performance.md); "auto" takes it there for packed runs of which that is known,
+        and float32 for any other.
 
     Returns:
       The `CascadeNetwork`, called as `network(fixed, moving)` on float32 volumes
@@ -113,40 +116,63 @@ def load_run(folder, compiled_warp=True, precision="float32"):
 
     Raises:
       InputError: the folder is no run, has no checkpoint, or one that does not fit, is damaged or
-        holds weights that are not finite.
+        holds weights that are not finite; the network does not bear bfloat16.
     """
-    folder = packed.find_run(folder)
+    name, folder = folder, packed.find_run(folder)
     config = read_config(folder)
     path = latest_checkpoint(folder)
     is_packed = os.path.isfile(os.path.join(folder, packed.WEIGHTS_NAME))
     if path is None and not is_packed:
         raise InputError(f"{folder}: has no checkpoint yet; train it first.")
-    network = CascadeNetwork(config.network, compiled_warp, precision)
-    network.run_config = config
+    error = packed.read_bfloat16_error(folder) if is_packed else None
+    chosen = precisions.choose(precision, error)
+    network = CascadeNetwork(config.network, compiled_warp, precisions.POLICIES[chosen])
+    network.run_config, network.bfloat16_error = config, error
     if is_packed:
         packed.read_weights(folder, network)
     else:
         restore(tf.train.Checkpoint(network=network), path)
         check_finite(network, path)
+    if chosen == "bfloat16":
+        if error is None:
+            network.bfloat16_error = _bfloat16_error(network)
+        precisions.check_error(name, network.bfloat16_error)
     return network
+
+
+def _bfloat16_error(network):
+    """Returns by how much bfloat16 changes the flow of a network in whichever precision, voxels."""
+    twins = []
+    for policy in precisions.POLICIES.values():
+        twin = CascadeNetwork(network.config, network.compiled_warp, policy)
+        twin.set_weights(network.get_weights())
+        twins.append(twin)
+    return precisions.bfloat16_error(*twins)
 
 
 def pack_run(run, folder, card):
     """Writes a run as a packed one (see `ldr_tf.runs.packed`), whole or not at all.
+
+    Where this processor has instructions for bfloat16, what it costs this network is measured.
 
     Args:
       run: run folder.
       folder: to be made; must not exist.
       card: the model card, text.
 
+    Returns:
+      By how much bfloat16 changes the network's flow, voxels; None where it was not measured.
+
     Raises:
       InputError: as `load_run`; the folder exists; a weight does not fit half precision.
     """
     if os.path.lexists(folder):
         raise InputError(f"{folder}: exists already.")
-    network = load_run(run)
+    network = load_run(run, precision="float32")
+    error = _bfloat16_error(network) if precisions.has_bfloat16() else None
     with new_folder(folder) as temporary:
         write_config(temporary, configs.public_config(network.run_config))
-        packed.write_weights(temporary, network)
+        packed.write_weights(temporary, network, error)
         with open(os.path.join(temporary, packed.CARD_NAME), "w", encoding="utf-8") as file:
             file.write(card)
+    return error

@@ -19,6 +19,9 @@ CARD_NAME = "README.md"
 CHECK_SUM = "weights_sha256"
 """Attribute of the file: the digest of its weights; files of earlier versions are without it."""
 
+BFLOAT16_ERROR = "bfloat16_error"
+"""Attribute of the file: see `ldr_tf.runs.precision`; not there where it was not measured."""
+
 _SHIPPED = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "shipped")
 
 
@@ -44,7 +47,7 @@ def find_run(name):
     return name
 
 
-def write_weights(folder, network):
+def write_weights(folder, network, bfloat16_error=None):
     """Writes a network's weights as `folder/weights.h5`, whole or not at all.
 
     Half precision keeps 11 bits: a flow changes by about a thousandth of itself.
@@ -52,6 +55,7 @@ def write_weights(folder, network):
     Args:
       folder: an existing folder.
       network: with `variables`, all of a floating type.
+      bfloat16_error: by how much bfloat16 changes its flow, voxels; None where nobody measured.
 
     Raises:
       InputError: a weight is beyond the range of half precision, or not finite.
@@ -67,6 +71,24 @@ def write_weights(folder, network):
         for index, (variable, values) in enumerate(zip(network.variables, weights)):
             file.create_dataset(_key(index), data=values).attrs["name"] = variable.name
         file.attrs[CHECK_SUM] = weights_digest(weights)
+        if bfloat16_error is not None:
+            file.attrs[BFLOAT16_ERROR] = bfloat16_error
+
+
+def read_bfloat16_error(folder):
+    """Returns by how much bfloat16 changes the flow of a packed network, voxels, or None.
+
+    Raises:
+      InputError: the file cannot be read, or says something else than a number.
+    """
+    path = os.path.join(folder, WEIGHTS_NAME)
+    with hdf5.open_file(path) as file:
+        found = hdf5.attribute(file, BFLOAT16_ERROR, path)
+    if found is None:
+        return None
+    if np.ndim(found) != 0 or not np.issubdtype(np.asarray(found).dtype, np.floating):
+        raise InputError(f"{path}: {BFLOAT16_ERROR} must be a number, not {found!r}.")
+    return float(found)
 
 
 def read_weights(folder, network):

@@ -10,6 +10,7 @@ from ldr_tf import records
 from ldr_tf.errors import InputError
 from ldr_tf.files import read_json
 from ldr_tf.json_text import parse_json
+from ldr_tf.runs.precision import precision_of
 
 LICENCE = "MIT (the code; the terms of the training data may bind the weights further)"
 
@@ -69,6 +70,8 @@ def card(network, config, figures, options):
         "parameters": int(network.count_params()),
         "image_size": list(config.network.image_size),
         "image": records.to_dict(config.image),
+        "precision": precision_of(network),
+        "bfloat16_error": network.bfloat16_error,
         "intensities": "0..255 as in files; the scaling to 0..1 is in the graph",
         "training_data": _training_data(config),
         "evaluation": figures,
@@ -98,6 +101,7 @@ def card_text(content, kit):
         ("region", _CROPS[image["crop"]]),
         ("intensities of a scan", f"{_INTENSITIES[image['intensity']]} ({image['intensity']})"),
         ("intensities in the tensors", content["intensities"]),
+        ("precision", _precision(content)),
         ("training data", content["training_data"]),
         ("export", _export(content["export"])),
         ("licence", content["licence"]),
@@ -114,9 +118,18 @@ def card_text(content, kit):
     return "\n".join([*lines, "", kit])
 
 
+def _precision(content):
+    if content["precision"] == "float32":
+        return "float32"
+    return (
+        "convolutions in bfloat16, for processors with instructions for it; it changes the flow by "
+        f"at most {content['bfloat16_error']:.2g} voxel on generated pairs"
+    )
+
+
 def _export(options):
     if options["form"] != "saved_model":
-        return f"{options['form']}, float32"
+        return options["form"]
     return (
         f"XLA {'on' if options['xla'] else 'off'}, flow of register_uint8 "
         f"{'float16' if options['half_flow'] else 'float32'}"

@@ -34,6 +34,7 @@ def export(
     form="saved_model",
     xla=False,
     half_flow=False,
+    precision="float32",
     overwrite=False,
     measure=None,
 ):
@@ -52,6 +53,8 @@ def export(
       form: "saved_model", or one of `ldr_tf.serving.conversion.FORMS`.
       xla: whether the warp is compiled by XLA.
       half_flow: whether `register_uint8` returns float16.
+      precision: in which the graph computes, see `ldr_tf.runs.checkpoints.load_run`; it says
+        float32 by default, since a server's processor may be another than this one.
       overwrite: whether an existing version may be replaced.
       measure: called with the folder of the SavedModel, returns the cost of one pair as
         `ldr_tf.serving.kit.kit_text` takes it; None leaves it out, as does another form.
@@ -66,15 +69,15 @@ def export(
     """
     converted = form != "saved_model"
     if converted:
-        if xla or half_flow:
+        if xla or half_flow or precision != "float32":
             raise InputError(
-                f"{form}: the compiled warp and the half flow are a SavedModel's alone."
+                f"{form}: the compiled warp, the half flow and bfloat16 are a SavedModel's alone."
             )
         conversion.check_packages(form)
     target = os.path.join(output, str(version))
     _check_target(target, overwrite)
     check_output_folder(output)
-    network = load_run(run, compiled_warp=xla)
+    network = load_run(run, compiled_warp=xla, precision=precision)
     config = public_config(network.run_config)
     module = ServingModule(network, config, half_flow)
     model = os.path.basename(os.path.abspath(output))

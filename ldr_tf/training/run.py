@@ -104,7 +104,7 @@ def load_teacher(config):
     path = config.distillation.teacher
     if path is None:
         return None
-    teacher = checkpoints.load_run(path)
+    teacher = checkpoints.load_run(path, precision="float32")
     size = teacher.config.image_size
     if size != config.network.image_size:
         raise InputError(
@@ -118,7 +118,7 @@ def load_initial(config):
     """Returns the network of `config.init`, checked to fit the run's own, or None."""
     if config.init is None:
         return None
-    initial = checkpoints.load_run(config.init)
+    initial = checkpoints.load_run(config.init, precision="float32")
     network = initial.config
     if network.cascades < config.network.cascades:
         network = dataclasses.replace(network, cascades=config.network.cascades)

@@ -166,19 +166,27 @@ class TrainingStep:
     def _reconstruct(self, pair, example):
         config = self._config
         registration = self._state.network(pair.fixed, pair.moving)
-        labels = pair.labels and Labels(*pair.labels, self._draw_classes(example))
+        labels = pair.labels and Labels(*pair.labels, self._draw_classes(pair.labels, example))
         terms = reconstruction_loss(
             pair.fixed, registration, config.loss, config.network.rep, labels
         )
         return registration.flow, {name: tf.reduce_mean(value) for name, value in terms.items()}
 
-    def _draw_classes(self, example):
-        """Returns the classes whose overlap counts for a part of the batch."""
-        classes, drawn = tf.range(1, self._classes + 1), self._config.loss.label_classes
+    def _draw_classes(self, labels, example):
+        """Returns the classes whose overlap counts for a part of the batch.
+
+        They are drawn from those on both sides of its pairs; where these are fewer, with others.
+        """
+        drawn = self._config.loss.label_classes
         if not 0 < drawn < self._classes:
-            return classes
+            return tf.range(1, self._classes + 1)
         seed = tf.stack([self._config.optimisation.seed, tf.cast(example[0], tf.int32)])
-        return tf.random.experimental.stateless_shuffle(classes, seed)[:drawn]
+        order = tf.random.stateless_uniform([self._classes], seed, alg="philox")
+        for side in labels:
+            flat = tf.reshape(tf.cast(side, tf.int32), [-1])
+            seen = tf.math.unsorted_segment_max(tf.ones_like(flat), flat, self._classes + 1)
+            order += tf.cast(seen[1:] > 0, tf.float32)
+        return 1 + tf.math.top_k(order, drawn).indices
 
     def _gradients(self, tape, targets, weights):
         """Returns the network's gradient of `sum(weight * target)`, times the loss scale."""
