@@ -9,8 +9,15 @@ from data.manifest import write_manifest
 from data.phantoms import make_subject
 from data.volumes import write_scan
 from ldr_tf.config import ImageConfig
+from ldr_tf.runs import precision
 
 SIZE = 32
+
+
+@pytest.fixture(autouse=True)
+def float32_everywhere(monkeypatch):
+    """Where nobody says, networks compute as on a processor without bfloat16."""
+    monkeypatch.setattr(precision, "has_bfloat16", lambda: False)
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,8 @@ from ldr_tf.files import atomic_path
 WEIGHTS_NAME = "weights.h5"
 CARD_NAME = "README.md"
 CHECK_SUM = "weights_sha256"
-"""Attribute of the file: the digest of its weights; files of earlier versions are without it."""
+"""Attribute of the file: the digest of its weights and of the next attribute, where that is there;
+files of earlier versions are without it."""
 
 BFLOAT16_ERROR = "bfloat16_error"
 """Attribute of the file: see `ldr_tf.runs.precision`; not there where it was not measured."""
@@ -70,9 +71,9 @@ def write_weights(folder, network, bfloat16_error=None):
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
         for index, (variable, values) in enumerate(zip(network.variables, weights)):
             file.create_dataset(_key(index), data=values).attrs["name"] = variable.name
-        file.attrs[CHECK_SUM] = weights_digest(weights)
         if bfloat16_error is not None:
             file.attrs[BFLOAT16_ERROR] = bfloat16_error
+        file.attrs[CHECK_SUM] = weights_digest(_signed(weights, bfloat16_error))
 
 
 def read_bfloat16_error(folder):
@@ -83,12 +84,7 @@ def read_bfloat16_error(folder):
     """
     path = os.path.join(folder, WEIGHTS_NAME)
     with hdf5.open_file(path) as file:
-        found = hdf5.attribute(file, BFLOAT16_ERROR, path)
-    if found is None:
-        return None
-    if np.ndim(found) != 0 or not np.issubdtype(np.asarray(found).dtype, np.floating):
-        raise InputError(f"{path}: {BFLOAT16_ERROR} must be a number, not {found!r}.")
-    return float(found)
+        return _bfloat16_error(file, path)
 
 
 def read_weights(folder, network):
@@ -108,7 +104,8 @@ def read_weights(folder, network):
             raise InputError(f"{path}: holds the weights of another network than config.json says.")
         values = [hdf5.read(one, path) for one in sets]
         wanted = hdf5.attribute(file, CHECK_SUM, path)
-    if wanted is not None and not np.array_equal(wanted, weights_digest(values)):
+        signed = _signed(values, _bfloat16_error(file, path))
+    if wanted is not None and not np.array_equal(wanted, weights_digest(signed)):
         raise InputError(f"{path}: was changed or damaged since it was written (check sum).")
     for variable, value in zip(variables, values):
         value = value.astype(np.float32)
@@ -125,6 +122,20 @@ def weights_digest(weights):
         digest.update(f"{kind.str} {values.shape}\n".encode())
         digest.update(np.ascontiguousarray(values, kind))
     return digest.hexdigest()
+
+
+def _bfloat16_error(file, path):
+    found = hdf5.attribute(file, BFLOAT16_ERROR, path)
+    if found is None:
+        return None
+    if np.ndim(found) != 0 or not np.issubdtype(np.asarray(found).dtype, np.floating):
+        raise InputError(f"{path}: {BFLOAT16_ERROR} must be a number, not {found!r}.")
+    return float(found)
+
+
+def _signed(weights, bfloat16_error):
+    """Lists what the check sum is of."""
+    return weights if bfloat16_error is None else [*weights, np.float64(bfloat16_error)]
 
 
 def _weight(file, index, path):

@@ -331,9 +331,9 @@ def test_a_warning_can_be_read(case, monkeypatch, capsys):
 
 
 def test_what_was_really_used_is_recorded(case, capsys):
-    assert case.call("--inverse", "--fast=bfloat16") == 0
+    assert case.call("--inverse", "--precision=bfloat16") == 0
     summary = json.loads((case.folder / "out" / "summary.json").read_text())
-    assert summary["model"]["precision"] == "mixed_bfloat16"
+    assert summary["model"]["precision"] == "bfloat16"
     assert summary["settings"] == {
         "affine": "none",
         "quality": "fast",
@@ -355,8 +355,8 @@ def test_what_was_really_used_is_recorded(case, capsys):
     )
     assert summary["background"] == 0 and 500 < summary["memory"]["estimated_mb"] < 3000
     assert 100 < summary["memory"]["peak_mb"] < 8000
-    assert case.call("--fast=bfloat16", model="none") == 2
-    assert "bfloat16 is for networks of run folders" in capsys.readouterr().err
+    assert case.call("--precision=bfloat16", model="none") == 2
+    assert "bfloat16 can be asked for of networks" in capsys.readouterr().err
 
 
 def masks_flags(case):

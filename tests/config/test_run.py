@@ -193,6 +193,7 @@ def test_every_field_says_what_it_is():
         ({"network": {"cascades": 10**6}}, "cascades must be at most 100"),
         ({"network": {"channels": 10**6}}, "channels must be at most"),
         ({"optimisation": {"seed": -1}}, "seed must be at least 0"),
+        ({"loss": {"similarity": "none"}}, "label_weight must be above 0"),
         ({"distillation": {"critic": {"size": [0, 8, 8]}}}, r"critic\.size must be at least 1"),
         (
             {"network": {"flow_resolution": "half", "base_network": "VTN"}},

@@ -83,6 +83,21 @@ def test_a_scanned_head_is_stripped_by_its_labels_and_comes_to_the_reference():
     assert np.count_nonzero(of_brain) > 0 and to_array(brain).max() < 230
 
 
+def test_a_whole_head_keeps_what_is_outside_the_brain_and_its_numbers():
+    shade = np.zeros(600, np.float32)
+    shade[[2, 3, 4, 24, 506]] = 220, 145, 28, 20, 250
+    reference = image(np.where(strip_map(head()) == 24, 0, shade[strip_map(head())]))
+    moved = head((2, -3, 2))
+    muse = image(np.select([moved == 2, moved == 3, moved == 4], [82, 101, 52]).astype(np.float32))
+    labels, scan = align_head(image(shade[moved]), muse, "muse", reference, "h.nii", whole=True)
+    assert set(np.unique(to_array(labels))) == {0, 52, 82, 101}
+    assert np.corrcoef(to_array(scan).ravel(), shade[head()].ravel())[0, 1] > 0.9
+    labels, painted = align_label_map(image(moved.astype(np.float32)), reference, 1, whole=True)
+    skull = head() == 506
+    assert np.mean(to_array(labels)[skull] == 506) > 0.8
+    assert np.median(to_array(painted)[skull]) > 0
+
+
 def test_numbers_of_muse_by_hand():
     table = freesurfer_table("muse")
     # right and left hippocampus, a right and a left gyrus, right and left frontal white matter

@@ -46,6 +46,16 @@ def test_the_last_image_and_every_flow_count():
     assert set(terms) == {"reconstruction", "similarity", "smoothness"}
 
 
+def test_labels_alone():
+    labels = Labels(*[tf.constant(RNG.integers(0, 3, (2, *SIZE, 1)))] * 2, tf.constant([1, 2]))
+    config = LossConfig("none", 0.5, label_weight=1.0)
+    terms = reconstruction_loss(FIXED, Answer(DENSE[0].flow, DENSE[:1]), config, labels=labels)
+    np.testing.assert_array_equal(terms["similarity"], [0, 0])
+    overlap = soft_dice_loss(labels.fixed, labels.moving, DENSE[0].flow, labels.classes)
+    wanted = overlap + 0.5 * flow_smoothness(DENSE[0].flow)
+    np.testing.assert_allclose(terms["reconstruction"], wanted, rtol=1e-6)
+
+
 def test_repetitions_of_the_last_stem_all_count():
     terms = reconstruction_loss(FIXED, Answer(DENSE[-1].flow, DENSE), LossConfig("mse"), rep=2)
     wanted = mse_loss(FIXED, DENSE[1].warped) + mse_loss(FIXED, DENSE[2].warped)

@@ -8,13 +8,12 @@ import SimpleITK as sitk
 import tensorflow as tf
 
 import ldr_tf
-from ldr_tf.config import NetworkConfig, RunConfig, public_config
+from ldr_tf.config import public_config
 from ldr_tf.errors import InputError
 from ldr_tf.imaging import to_array
 from ldr_tf.models import as_model, load_model
 from ldr_tf.networks.cascade import CascadeNetwork
 from ldr_tf.ops.compiling import traced_by_shape
-from ldr_tf.runs import checkpoints
 from ldr_tf.serving.export import export
 
 
@@ -88,22 +87,29 @@ def test_the_fingerprint_changes_with_the_weights_and_the_config(student_run):
     assert len({as_model(network).fingerprint for network in (one, other, changed)}) == 3
 
 
-def test_bfloat16_is_for_networks_that_bear_it(student_run, exported, monkeypatch, pair):
-    run, coarse = (
-        load_model(str(student_run), precision) for precision in ("float32", "mixed_bfloat16")
-    )
-    assert coarse.precision == "mixed_bfloat16"
+def test_bfloat16_is_for_networks_that_are_loaded_here(student_run, exported, pair):
+    run, coarse = (load_model(str(student_run), kind) for kind in ("float32", "bfloat16"))
+    assert coarse.precision == "bfloat16"
     errors = np.abs(coarse.flow(*pair) - run.flow(*pair))
     assert 0.0 < errors.max() < 0.05
-    other = CascadeNetwork(NetworkConfig("VoxelMorph", image_size=(16, 16, 16)))
-    other.run_config = RunConfig(network=other.config)
-    monkeypatch.setattr(checkpoints, "load_run", lambda name, precision: other)
-    assert load_model("a").network == other.config
-    with pytest.raises(InputError, match=r"^a: bfloat16 is for .*, not for VoxelMorph"):
-        load_model("a", "mixed_bfloat16")
-    for name in (str(exported), "none", "grpc://localhost:1/model"):
-        with pytest.raises(InputError, match=f"^{name}: bfloat16 is for networks of run folders"):
-            load_model(name, "mixed_bfloat16")
+    for name in ("none", "grpc://localhost:1/model"):
+        with pytest.raises(InputError, match=f"^{name}: bfloat16 can be asked for of networks"):
+            load_model(name, "bfloat16")
+    with pytest.raises(InputError, match="model: was exported in float32, not in bfloat16"):
+        load_model(str(exported), "bfloat16")
+
+
+def test_an_export_in_bfloat16(student_run, pair, tmp_path):
+    with pytest.raises(InputError, match=r"onnx: .* bfloat16 are a SavedModel's alone"):
+        export(str(student_run), str(tmp_path / "m"), form="onnx", precision="bfloat16")
+    export(str(student_run), str(tmp_path / "m"), precision="bfloat16")
+    served = load_model(str(tmp_path / "m"))
+    assert served.precision == "bfloat16"
+    wanted = load_model(str(student_run), "bfloat16").flow(*pair)
+    np.testing.assert_allclose(served.flow(*pair), wanted, atol=2e-3)
+    assert "bfloat16" in (tmp_path / "m" / "1" / "README.md").read_text()
+    with pytest.raises(InputError, match="was exported in bfloat16, not in float32"):
+        load_model(str(tmp_path / "m"), "float32")
 
 
 def test_an_exported_model_answers_as_its_run(exported, student_run, pair):

@@ -412,6 +412,21 @@ def test_labels_alone_move_the_network():
     assert overlaps[-1] < 0.2
 
 
+def test_classes_of_which_a_pair_has_none_are_not_drawn():
+    config = RunConfig(
+        network=NetworkConfig(image_size=SIZE, channels=4),
+        augmentation=AugmentationConfig(0.0),
+        loss=LossConfig(label_weight=1.0, label_classes=2),
+    )
+    step = TrainingStep(TrainingState(config), classes=40)
+    marks = np.zeros((1, *SIZE, 1), np.int32)
+    marks[:, :4], marks[:, 6:8], marks[:, 12:14] = 7, 33, 21
+    other = np.where(marks == 21, 20, marks)
+    for example in range(8):
+        drawn = step._draw_classes((marks, other), np.int64([example]))
+        assert set(drawn.numpy()) == {7, 33}
+
+
 def test_the_classes_that_count_are_drawn_by_example():
     """Class 1 is in place (loss 0), class 2 has nothing in common (loss 1): one of them a step."""
     config = RunConfig(
