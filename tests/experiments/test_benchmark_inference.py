@@ -75,7 +75,7 @@ def test_warps_agree(tmp_path):
 @pytest.mark.slow
 @pytest.mark.chain
 def test_growth_draws_what_it_measured(tmp_path):
-    rows = growth.run(sizes=["64"], batches=["1"], cascades=["2"], size=64, rounds=1)
+    rows = growth.run(["64"], ["1"], ["2"], networks=["Pyramid"], size=64, rounds=1)
     assert [row["cascades"] for row in rows] == [1, 1, 2]
     assert all(row["MB"] > 0 and row["seconds"] > 0 for row in rows)
     assert growth.plot(rows, str(tmp_path)).endswith("growth.png")
