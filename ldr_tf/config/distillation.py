@@ -78,6 +78,12 @@ class DistillationConfig(Record):
         least=0.0,
         most=1.0,
     )
+    weight: Optional[float] = setting(
+        None,
+        "weight of the distillation beside the whole reconstruction, instead of the shares that "
+        "gamma gives both; none: gamma counts",
+        least=0.0,
+    )
     reconstruction_steps: int = setting(
         2, "reconstruction-only steps before each full step (Algorithm 1)", least=0
     )

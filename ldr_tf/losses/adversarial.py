@@ -63,6 +63,17 @@ def gradient_penalty(critic, deformation, length):
     return tf.square(norm - 1.0), norm
 
 
-def adversarial_loss(reconstruction, discrimination, gamma):
-    """`gamma * l_rec + (1 - gamma) * l_dis`."""
-    return gamma * reconstruction + (1.0 - gamma) * discrimination
+def loss_weights(gamma, weight=None):
+    """Returns the weights of l_rec and l_dis in L_adv.
+
+    Args:
+      gamma: the weights are gamma and 1 - gamma, as in the paper.
+      weight: where it is not None, they are 1 and this instead: the whole reconstruction, and the
+        teacher beside it.
+    """
+    return (gamma, 1.0 - gamma) if weight is None else (1.0, weight)
+
+
+def adversarial_loss(reconstruction, discrimination, weights):
+    """`L_adv`, with the weights that `loss_weights` returns."""
+    return weights[0] * reconstruction + weights[1] * discrimination

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from ldr_tf.conventions import INTENSITY_MAX
-from ldr_tf.losses.adversarial import adversarial_loss
+from ldr_tf.losses.adversarial import adversarial_loss, loss_weights
 from ldr_tf.losses.distillation import end_point_error
 from ldr_tf.losses.reconstruction import Labels, reconstruction_loss
 from ldr_tf.training.augment import TrainingPair, augment
@@ -79,12 +79,15 @@ class TrainingStep:
     def _full_step(self, batch, gamma=None):
         """Moves the network by the full loss and, with "aldk", the critic by its own.
 
-        `gamma`, a number or scalar tensor, overrides the config's value.
+        `gamma`, a number or scalar tensor, overrides the config's weights.
         """
-        gamma = self._config.distillation.gamma if gamma is None else gamma
+        distillation = self._config.distillation
+        weights = loss_weights(distillation.gamma, distillation.weight)
+        if gamma is not None:
+            weights = loss_weights(gamma)
 
         def of_part(part):
-            return self._full_gradients(part, gamma)
+            return self._full_gradients(part, weights)
 
         gradients, critic_gradients, flows, scalars = self._over_parts(of_part, batch)
         scalars = _mean_over_devices(scalars)
@@ -124,7 +127,7 @@ class TrainingStep:
             _, scalars = self._reconstruct(pair, batch["example"])
         return self._gradients(tape, [scalars["reconstruction"]], [1.0]), scalars
 
-    def _full_gradients(self, batch, gamma):
+    def _full_gradients(self, batch, weights):
         """Returns the network's gradients, the critic's, both flows and the scalars of a part."""
         pair = self._prepare(batch)
         phi_t = pair.flow
@@ -136,12 +139,12 @@ class TrainingStep:
         gradients = self._gradients(
             tape,
             [scalars["reconstruction"], phi_s],
-            [gamma, (1.0 - gamma) * distilled.gradient],
+            [weights[0], weights[1] * distilled.gradient],
         )
         scalars.update(
             distilled.scalars,
             discrimination=distilled.value,
-            full_loss=adversarial_loss(scalars["reconstruction"], distilled.value, gamma),
+            full_loss=adversarial_loss(scalars["reconstruction"], distilled.value, weights),
             discrimination_gradient_norm=tf.norm(distilled.gradient),
             discrimination_towards_teacher=_cosine(distilled.gradient, phi_s - phi_t),
             teacher_end_point_error=tf.reduce_mean(end_point_error(phi_s, phi_t)),

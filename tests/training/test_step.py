@@ -40,8 +40,9 @@ class ShiftTeacher:
         return dataclasses.make_dataclass("Answer", ["flow"])(self.weight + 0.0)
 
 
-def distilled(kind="aldk", gamma=0.3, **critic):
-    return DistillationConfig(kind=kind, gamma=gamma, critic=CriticConfig(**critic))
+def distilled(kind="aldk", gamma=0.3, weight=None, **critic):
+    critic = CriticConfig(**critic)
+    return DistillationConfig(kind=kind, gamma=gamma, weight=weight, critic=critic)
 
 
 def make(teacher=None, seed=1, xla="auto", flow_resolution="full", **distillation):
@@ -119,11 +120,13 @@ def test_every_student_weight_feels_the_critic_alone(flow_resolution):
         {"objective": "joint", "penalty": 2.0},
         {"constraint": "none"},
         {"size": (8, 8, 8)},
+        {"kind": "flow", "weight": 0.2},
+        {"objective": "game", "weight": 30.0},
     ],
     ids=str,
 )
 def test_the_applied_gradient_is_that_of_the_weighted_losses(arm):
-    """Against one plain tape of gamma l_rec + (1 - gamma) l_dis, written out.
+    """Against one plain tape of gamma l_rec + (1 - gamma) l_dis, or l_rec + weight l_dis.
 
     The second moment of Adam's first step is the squared gradient that was applied, times 1e-3.
     """
@@ -171,6 +174,8 @@ def plain_gradients(state, teacher, pair, gamma):
                 norm = tf.sqrt(tf.reduce_sum(tf.square(slope)) * voxels + 1e-12)
                 l_dis += critic.penalty * tf.square(norm - 1.0)
         loss = gamma * l_rec + (1.0 - gamma) * l_dis
+        if distillation.weight is not None:
+            loss = l_rec + distillation.weight * l_dis
     return [g.numpy() for g in tape.gradient(loss, state.network.trainable_variables)]
 
 
