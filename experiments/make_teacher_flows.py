@@ -127,26 +127,18 @@ def _predict(manifest, pairs, ids):
     from data.flows import FlowWriter
     from data.manifest import scan_id
     from data.volumes import VolumeReader
-    from ldr_tf.models import load_model
+    from experiments.refined_teacher import RefinedTeacher
 
     with VolumeReader(manifest) as reader:
         reader.check(dict.fromkeys(key for pair in pairs for key in pair))
-    teacher = load_model(_TEACHER.value, "float32")
-    if teacher is None:
-        raise InputError("--teacher must be a model.")
+    teacher = RefinedTeacher(_TEACHER.value, manifest, _REFINE_STEPS.value)
     size = manifest.image_size
-    if tuple(teacher.network.image_size) != tuple(size):
-        raise InputError(
-            f"{_TEACHER.value}: was trained at {teacher.network.image_size}, the data set holds "
-            f"{size}."
-        )
     about = {
         "source": "network",
-        "teacher_sha256": teacher.fingerprint,
+        **teacher.about,
         "scans_sha256": _digest_of(ids),
         "subset": _SUBSET.value,
         "paired": _PAIRED.value,
-        "refine_steps": _REFINE_STEPS.value,
     }
     with FlowWriter(_OUTPUT.value, size, about) as writer, VolumeReader(manifest) as reader:
         keys = {(scan_id(f), scan_id(m)): (f, m) for f, m in pairs}
@@ -157,24 +149,10 @@ def _predict(manifest, pairs, ids):
         digest = functools.lru_cache(maxsize=None)(reader.digest)
         with Progress(len(keys), "pair", len(keys) - len(left)) as progress:
             for names, (fixed, moving) in left.items():
-                volumes = read(fixed), read(moving)
-                flow = _refined(teacher.flow(*volumes), *volumes, manifest.image)
+                flow = teacher.flow(read(fixed), read(moving))
                 writer.write(*names, flow, (digest(fixed), digest(moving)))
                 progress.advance()
     return len(keys)
-
-
-def _refined(flow, fixed, moving, image):
-    """Returns a flow refined on its pair of uint8 volumes by --refine_steps steps.
-
-    `image` is the data set's ImageConfig or None.
-    """
-    if not _REFINE_STEPS.value:
-        return flow
-    from ldr_tf.registration.refinement import refine_volumes
-
-    spacing, ct = (image.spacing, image.intensity == "ct_abdomen") if image else (None, False)
-    return refine_volumes(fixed, moving, flow, _REFINE_STEPS.value, spacing=spacing, ct=ct)[0]
 
 
 def main(argv=None):

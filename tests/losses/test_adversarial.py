@@ -45,5 +45,8 @@ def test_adversarial_loss_by_hand():
     np.testing.assert_allclose(total, [0.26], rtol=1e-5)
     mean = adversarial.feature_distance(student, teacher, "mean")
     np.testing.assert_allclose(mean, [0.13], rtol=1e-5)
-    loss = adversarial.adversarial_loss(2.0, total[0] + 0.1 * 9.0, (0.3, 0.7))
+    terms = 2.0, total[0] + 0.1 * 9.0
+    loss = adversarial.adversarial_loss(*terms, adversarial.loss_weights(0.3))
     assert float(loss) == pytest.approx(0.3 * 2 + 0.7 * (0.26 + 0.9), rel=1e-5)
+    beside = adversarial.adversarial_loss(*terms, adversarial.loss_weights(0.3, 0.5))
+    assert float(beside) == pytest.approx(2 + 0.5 * (0.26 + 0.9), rel=1e-5)
