@@ -16,6 +16,7 @@ is a run that starts from the one before. Writes the aligned brains, the data se
 evaluation into --output, in that order; if interrupted, it resumes with the same command.
 """
 
+import csv
 import os
 import sys
 
@@ -24,12 +25,12 @@ from absl import flags
 from data.brain_labels import BRAIN_LABELS, NUMBERINGS, to_freesurfer
 from data.manifest import read_manifest, write_manifest
 from data.sources import find_sources
-from experiments import align_heads, brain_recipe
-from experiments.brain_recipe import Row
+from experiments import align_heads, evaluate, prepare
 from experiments.stages import Command, Stage, run_stages
+from experiments.training import Training
 from ldr_tf.commands import cli
 from ldr_tf.errors import InputError
-from ldr_tf.files import check_output_folder
+from ldr_tf.files import atomic_path, check_output_folder
 
 CONFIGS = [
     os.path.join(os.path.dirname(os.path.abspath(__file__)), "configs", name)
@@ -60,7 +61,7 @@ _NUMBERS = flags.DEFINE_enum(
     "numbering of the labels of --validation",
     flag_values=FLAGS,
 )
-_SIZE = flags.DEFINE_string("size", brain_recipe.SIZE, "voxels of 2 mm", flag_values=FLAGS)
+_SIZE = flags.DEFINE_string("size", "80,96,112", "voxels of 2 mm", flag_values=FLAGS)
 _CONFIGS = flags.DEFINE_list(
     "configs",
     CONFIGS,
@@ -83,9 +84,13 @@ def run():
     maps = find_sources(_LABEL_MAPS.value, label_maps="*")
     heads = find_sources(_HEADS.value) if _HEADS.value else []
     for path, found in ((_LABEL_MAPS.value, maps), (_HEADS.value, heads)):
-        if path:
-            brain_recipe.check_held_out(path, found, _HELD_OUT.value)
-    brain_recipe.check_configs(_CONFIGS.value)
+        if path and len(found) < _HELD_OUT.value + 2:
+            raise InputError(
+                f"{path}: holds {len(found)} heads; {_HELD_OUT.value} are kept for validation and "
+                "at least two must be left."
+            )
+    if not _CONFIGS.value:
+        raise InputError("--configs must name at least one file.")
     aligned, prepared = os.path.join(folder, "aligned"), os.path.join(folder, "prepared")
     check_output_folder(folder)
     os.makedirs(aligned, exist_ok=True)
@@ -97,36 +102,65 @@ def run():
         where = (f"--reference={scans[0].image}", f"--output={aligned}")
         return Command(align_heads, (*flags_of_heads, *where))
 
+    preparing = (
+        f"--input={listed}",
+        f"--output={prepared}",
+        f"--size={_SIZE.value}",
+        "--spacing=2",
+        "--orientation=LIA",
+        "--crop=foreground",
+        f"--reference={scans[0].image}",
+    )
     first = [
         Stage("label maps on the first scan's brain", aligning(_LABEL_MAPS.value, "freesurfer"))
     ]
     if heads:
         again = aligning(_HEADS.value, _HEADS_NUMBERS.value)
         first.append(Stage("heads on the first scan's brain", again))
-    first.append(brain_recipe.preparation(listed, prepared, _SIZE.value, scans[0].image))
+    first.append(Stage("everything on one grid", Command(prepare, preparing)))
     code = run_stages("brain_t1", first)
     if code:
         return code
     dataset = os.path.join(prepared, "brain.json")
     _write_schemes(os.path.join(prepared, "dataset.json"), dataset)
-    stages = brain_recipe.trainings(folder, dataset, _CONFIGS.value, _STEPS.value)
-    return run_stages("brain_t1", stages)
+    return run_stages("brain_t1", _trainings(folder, dataset))
+
+
+def _trainings(folder, dataset):
+    """Returns the stages from the data set on: the runs and the evaluation of the last."""
+    settings = ("data.cache=true",)
+    if _STEPS.value is not None:
+        settings += (f"optimisation.steps={_STEPS.value}",)
+    stages, start = [], None
+    for number, config in enumerate(_CONFIGS.value, 1):
+        last = number == len(_CONFIGS.value)
+        output = os.path.join(folder, "run" if last else f"run_{number}")
+        training = Training("student", dataset, output, config, settings, init=start)
+        stages.append(Stage(f"training {number} of {len(_CONFIGS.value)}", training))
+        start = os.path.join(output, "best")
+    measuring = (
+        f"--run={start}",
+        "--names=student",
+        f"--dataset={dataset}",
+        f"--output={os.path.join(folder, 'evaluation')}",
+    )
+    return [*stages, Stage("evaluation", Command(evaluate, measuring))]
 
 
 def _write_list(path, scans, maps, heads, validation):
     """Writes the CSV list that `experiments.prepare` takes."""
     folder = os.path.dirname(path)
-    rows = [Row(s.image, s.labels, "scans", s.name) for s in scans]
+    rows = [(s.image, s.labels, "scans", s.name) for s in scans]
     for subset, held_out_subset, sources in (
         ("maps", "validation_maps", maps),
         ("scans", "validation_heads", heads),
     ):
         for number, source in enumerate(sources):
             scan, labels = align_heads.paths(folder, source.name)
-            held_out = brain_recipe.is_held_out(number, sources, _HELD_OUT.value)
+            held_out = number >= len(sources) - _HELD_OUT.value
             # A map without a scan is painted anew at every step.
             image = scan if held_out or source.image is not None else None
-            rows.append(Row(image, labels, held_out_subset if held_out else subset, source.name))
+            rows.append((image, labels, held_out_subset if held_out else subset, source.name))
     for source in validation:
         if source.labels is None:
             raise InputError(f"{source.path}: has no labels; every validation scan needs them.")
@@ -135,8 +169,13 @@ def _write_list(path, scans, maps, heads, validation):
             labels = os.path.join(folder, f"validation_{source.name}_labels.nii.gz")
             if not os.path.exists(labels):  # its new date would make prepare redo it
                 _renumber(source.labels, labels)
-        rows.append(Row(source.image, labels, "validation", source.name))
-    brain_recipe.write_list(path, rows)
+        rows.append((source.image, labels, "validation", source.name))
+    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "labels", "subset", "name"])
+        for image, labels, subset, name in rows:
+            places = [os.path.abspath(place) if place else "" for place in (image, labels)]
+            writer.writerow([*places, subset, name])
 
 
 def _renumber(source, target):

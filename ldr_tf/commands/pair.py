@@ -20,7 +20,7 @@ from ldr_tf.imaging.dicom import UNEVEN
 from ldr_tf.metrics.memory import PeakMemory
 from ldr_tf.notices import Notices
 from ldr_tf.records import Record, setting
-from ldr_tf.registration.choice import AUTO, CHOSEN, AutoModel
+from ldr_tf.registration.choice import AUTO, AutoModel
 from ldr_tf.registration.options import RegistrationOptions
 from ldr_tf.registration.pair import PairFiles, ScanPair, read_pair
 from ldr_tf.registration.stages import since, stage
@@ -95,8 +95,7 @@ class Setup:
         """Tells whether what summary.json says of a model is of one that would be used again."""
         if not isinstance(self.model, AutoModel) or model is None:
             return True
-        known = isinstance(model, dict) and model.get("name") in CHOSEN
-        return known and model == _as_read(report.model_summary(self.model.shipped(model["name"])))
+        return model == _as_read(report.model_summary(self.model.brain))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import typing
 
 import numpy as np
-from scipy import stats
+import scipy  # its `stats` is loaded at first use: a mean need not wait for it
 
 CONFIDENCE = 0.95
 """Of every interval here."""
@@ -63,7 +63,7 @@ def compare(first, second):
     low, high = _interval(differences)
     # Wilcoxon's own way with pairs that do not differ: they are dropped.
     unequal = differences[differences != 0]
-    p = float(stats.wilcoxon(unequal).pvalue) if unequal.size else 1.0
+    p = float(scipy.stats.wilcoxon(unequal).pvalue) if unequal.size else 1.0
     return Comparison(differences.size, float(differences.mean()), low, high, p)
 
 
@@ -81,7 +81,7 @@ def holm(p_values):
 def _interval(differences):
     if differences.size < 2:
         return np.nan, np.nan
-    found = stats.bootstrap(
+    found = scipy.stats.bootstrap(
         (differences,),
         np.mean,
         n_resamples=_RESAMPLES,

@@ -22,8 +22,7 @@ BRAIN_RADIUS = 38.0, 66.0
 
 Of 26 brains without skull and 30 whole heads, the largest balls: 44 to 62, and 70 to 86 mm."""
 
-HEAD_RADIUS = BRAIN_RADIUS[1], 100.0
-"""mm: the same of a whole head; a trunk has more."""
+_MOST_OF_A_HEAD = 100.0  # a trunk has more
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +119,7 @@ def see(pair, brain, notices):
 
 
 def _is_head(look):
-    return look is not None and HEAD_RADIUS[0] < look.radius <= HEAD_RADIUS[1]
+    return look is not None and BRAIN_RADIUS[1] < look.radius <= _MOST_OF_A_HEAD
 
 
 def _is_brain(look):
