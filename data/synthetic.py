@@ -99,11 +99,11 @@ def recolour_pair(fixed, moving, seed, number):
     Returns:
       Two tensors uint8 [x, y, z], 0..255.
     """
-    sides = zip((fixed, moving), tf.unstack(_seeds(seed, number)[2:4]))
-    return tuple(
-        _as_bytes(_degraded(_recoloured(scan, own[0]), own[1]))
-        for scan, own in ((scan, _split(own, 2)) for scan, own in sides)
-    )
+    images = []
+    for scan, own in zip((fixed, moving), tf.unstack(_seeds(seed, number)[2:4])):
+        colours, lacks = tf.unstack(_split(own, 2))
+        images.append(_as_bytes(_degraded(_recoloured(scan, colours), lacks)))
+    return tuple(images)
 
 
 def t1_means():

@@ -4,10 +4,10 @@
         --atlas=KEY --atlas=KEY --refine_steps=25 --output=FOLDER
 
 The teacher registers every atlas, a scan of the data set with a segmentation, to every other scan
-of the subset; the atlases' labels, warped, vote at each voxel, and where the votes are equal the
-atlas counts that is named first. Labels of a scan on which the atlases agree too little
-(--least_agreement) are left out. Writes FOLDER/dataset.json, the same data set with these scans
-labelled, beside one HDF5 file for each of them. A student learns from it with
+of the subset, whether that has labels or not; the atlases' labels, warped, vote at each voxel, and
+where the votes are equal the atlas counts that is named first. Labels of a scan on which the
+atlases agree too little (--least_agreement) are left out. Writes FOLDER/dataset.json, the same data
+set with these scans labelled, beside one HDF5 file for each of them. A student learns from it with
 `train --set=loss.label_weight=1`. If interrupted, the same command resumes.
 """
 
@@ -16,7 +16,6 @@ import sys
 
 import h5py
 import numpy as np
-import tensorflow as tf
 from absl import flags
 
 from data.manifest import read_manifest, scan_id, write_manifest
@@ -26,7 +25,6 @@ from experiments.refined_teacher import RefinedTeacher
 from ldr_tf.commands import cli
 from ldr_tf.errors import InputError
 from ldr_tf.files import atomic_path, check_output_folder, read_json, write_json
-from ldr_tf.ops.warp import warp_nearest
 
 FLAGS = cli.new_flags()
 _DATASET = flags.DEFINE_string(
@@ -138,13 +136,9 @@ def _label(key, path, manifest, reader, teacher):
     if key in _ATLAS.value:
         labels, agreement = _labels_of(key, manifest, reader), {}
     else:
-        warped = []
-        for atlas in _ATLAS.value:
-            flow = teacher.flow(volume, reader.read_volume(atlas))
-            own = _labels_of(atlas, manifest, reader).astype(np.int32)
-            found = warp_nearest(tf.constant(own[None, ..., None]), tf.constant(flow[None]))
-            warped.append(found.numpy()[0, ..., 0])
-        labels, agreement = vote(warped)
+        flows = [teacher.flow(volume, reader.read_volume(atlas)) for atlas in _ATLAS.value]
+        own = [_labels_of(atlas, manifest, reader) for atlas in _ATLAS.value]
+        labels, agreement = vote([_warped(*one) for one in zip(own, flows)])
         for label, share in agreement.items():
             if share < _LEAST_AGREEMENT.value:
                 labels[labels == label] = 0
@@ -158,6 +152,15 @@ def _labels_of(key, manifest, reader):
     labels = np.empty(manifest.image_size, np.uint16)
     reader.read_labels_into(key, labels)
     return labels
+
+
+def _warped(labels, flow):
+    import tensorflow as tf
+
+    from ldr_tf.ops.warp import warp_nearest
+
+    labels = tf.constant(labels.astype(np.int32)[None, ..., None])
+    return warp_nearest(labels, tf.constant(flow[None])).numpy()[0, ..., 0]
 
 
 def vote(maps):

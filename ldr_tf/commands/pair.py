@@ -1,10 +1,12 @@
 """One pair of ldr-register: files in, a registration, a folder of results out."""
 
 import dataclasses
+import functools
 import importlib
 import json
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Optional
 
 from ldr_tf import imaging
@@ -20,7 +22,9 @@ from ldr_tf.imaging.dicom import UNEVEN
 from ldr_tf.metrics.memory import PeakMemory
 from ldr_tf.notices import Notices
 from ldr_tf.records import Record, setting
+from ldr_tf.registration.brains import Seen, see
 from ldr_tf.registration.choice import AUTO, AutoModel
+from ldr_tf.registration.memory import leaves_room
 from ldr_tf.registration.options import RegistrationOptions
 from ldr_tf.registration.pair import PairFiles, ScanPair, read_pair
 from ldr_tf.registration.stages import since, stage
@@ -149,6 +153,7 @@ class ReadPair:
       scans: the ScanPair.
       notices: the Notices of what was read.
       seconds: {"read": ...}, to which the seconds of what follows may be added.
+      seen: what the registration is to see of it, once `see` was called.
     """
 
     paths: PairFiles
@@ -156,6 +161,7 @@ class ReadPair:
     scans: ScanPair
     notices: Notices
     seconds: dict
+    seen: Optional[Seen] = None
 
     @classmethod
     def read(cls, paths, files):
@@ -165,6 +171,11 @@ class ReadPair:
         state = paths.state()
         scans = read_pair(paths, files.points_space, files.series, files.uneven, notices)
         return cls(paths, state, scans, notices, {"read": since(start)})
+
+    def see(self, brain):
+        """Finds out, without TensorFlow, what of the scans counts; see `brains.see`."""
+        with stage(self.seconds, "brain"):
+            self.seen = see(self.scans, brain, self.notices)
 
 
 def register_pair(pair, setup, observer=None):
@@ -188,6 +199,7 @@ def register_pair(pair, setup, observer=None):
             options=setup.options,
             observer=observer,
             notices=pair.notices,
+            seen=pair.seen,
         )
     pair.seconds.update(result.seconds)
     return RegisteredPair(pair, setup, result, memory)
@@ -221,16 +233,22 @@ class RegisteredPair:
         pair, result, files = self.pair, self.result, self.setup.files
         output, names, seconds = os.path.abspath(pair.paths.output), pair.paths.names, pair.seconds
         with results_of(output, names) as folder:
-            with stage(seconds, "preview"):
-                _write_preview(os.path.join(folder, names.files["preview"]), pair.scans, result)
-            content = None
-            if files.view:
-                with stage(seconds, "view"):
-                    content = _content(pair.scans, result)
-            pair.scans = None  # ITK needs memory to write
-            with stage(seconds, "write"), native():
-                _write_images(folder, result, files, names)
-                _write_sidecars(folder, names)
+            with native(), ThreadPoolExecutor(1) as executor:
+                write = functools.partial(
+                    executor.submit, _write_images, folder, result, files, names
+                )
+                # ITK needs memory to write: where that is short, only once the scans are gone.
+                writing = write() if leaves_room(result.estimated_mb) else None
+                with stage(seconds, "preview"):
+                    _write_preview(os.path.join(folder, names.files["preview"]), pair.scans, result)
+                content = None
+                if files.view:
+                    with stage(seconds, "view"):
+                        content = _content(pair.scans, result)
+                pair.scans = pair.seen = None
+                with stage(seconds, "write"):
+                    (writing or write()).result()
+                    _write_sidecars(folder, names)
             summary = {
                 "finished": True,
                 **self.setup.recorded(pair.paths, pair.state),

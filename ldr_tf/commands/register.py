@@ -48,11 +48,11 @@ interruption; 3 with --strict where a warning was given.
 
 import contextlib
 import os
-import time
 
 from absl import flags
 from tqdm import tqdm
 
+from ldr_tf.beside import beside
 from ldr_tf.commands import batch, cli, cluster, report, results
 from ldr_tf.commands.bids import DataSet
 from ldr_tf.commands.folder import held, is_same_place
@@ -68,7 +68,7 @@ from ldr_tf.registration.choice import AUTO
 from ldr_tf.registration.options import RegistrationOptions
 from ldr_tf.registration.pair import SIDES, PairFiles
 from ldr_tf.registration.pair_lists import read_pairs
-from ldr_tf.registration.stages import since
+from ldr_tf.registration.stages import stage
 
 FLAGS = cli.new_flags()
 _MODEL = flags.DEFINE_string(
@@ -157,13 +157,14 @@ def _run_pair(options, files, paths, screen):
             pair = ReadPair.read(paths, files)
         memory.spare(pair.scans)
         # TensorFlow takes seconds to import: bad scans have been refused by now.
-        start = time.perf_counter()
-        with lasting():
-            import tensorflow  # noqa: F401
-
-        pair.seconds["import_tensorflow"], start = since(start), time.perf_counter()
-        setup = _source(options, files).load()
-        pair.seconds["load_model"] = since(start)
+        importing = beside(_import_tensorflow)
+        try:
+            pair.see(options.brain)
+        finally:  # it turns the screen off meanwhile
+            with stage(pair.seconds, "import_tensorflow"):
+                importing.result()
+        with stage(pair.seconds, "load_model"):
+            setup = _source(options, files).load()
         with _Bar(screen) as bar:
             registered = register_pair(pair, setup, bar.on_step)
         names, result = registered.write(screen.native), registered.result
@@ -173,6 +174,11 @@ def _run_pair(options, files, paths, screen):
     screen.say("written:", *[f"  {os.path.join(paths.output, name)}" for name in names])
     screen.say(*report.lines(result, pair.seconds))
     return screen.code(any(notice.level == "warning" for notice in result.notices))
+
+
+def _import_tensorflow():
+    with lasting():
+        import tensorflow  # noqa: F401
 
 
 class _Bar(contextlib.ExitStack):

@@ -1,7 +1,6 @@
 """Which model suits two scans, where nobody says it: the model `auto`."""
 
-import functools
-
+from ldr_tf.beside import beside
 from ldr_tf.registration.brains import BRAIN_RADIUS
 
 AUTO = "auto"
@@ -21,14 +20,20 @@ class AutoModel:
 
     def __init__(self, precision="auto"):
         """Takes the precision in which the model computes, see `load_model`; loads nothing yet."""
-        self._precision = precision
+        self._precision, self._loading = precision, None
 
-    @functools.cached_property
+    def prepare(self):
+        """Starts to load, beside whatever else is done, what most pairs need; returns at once."""
+        if self._loading is None:
+            from ldr_tf.models import load_model  # and TensorFlow, for which others need not wait
+
+            self._loading = beside(load_model, _BRAIN_T1, self._precision)
+
+    @property
     def brain(self):
         """The RegistrationModel `brain-t1`."""
-        from ldr_tf.models import load_model  # and TensorFlow, for which others need not wait
-
-        return load_model(_BRAIN_T1, self._precision)
+        self.prepare()
+        return self._loading.result()
 
     def choose(self, looks):
         """Returns a RegistrationModel or None, and in a sentence what was chosen and why.

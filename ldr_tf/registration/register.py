@@ -39,6 +39,7 @@ def register(
     options=None,
     observer=None,
     notices=None,
+    seen=None,
     **changes,
 ):
     """Registers a moving scan to a fixed one.
@@ -58,6 +59,7 @@ def register(
       observer: called as observer(step, steps, loss) after each of the refinement's steps, counted
         from 1; or None.
       notices: Notices, to which what must be said of the answer is added; or None.
+      seen: what `brains.see` returned for the pair, where it was called already.
       **changes: fields of RegistrationOptions that differ from `options`: refine_steps=50.
 
     Returns:
@@ -84,9 +86,12 @@ def register(
     options = dataclasses.replace(options or RegistrationOptions(), **changes)
     notices = Notices() if notices is None else notices
     seconds, fields, refinement = {}, {}, None
-    with stage(seconds, "brain"):
-        seen = brains.see(pair, options.brain, notices)
-        fixed, looks = seen.fixed, seen.looks
+    if isinstance(model, AutoModel):
+        model.prepare()
+    if seen is None:
+        with stage(seconds, "brain"):
+            seen = brains.see(pair, options.brain, notices)
+    fixed, looks = seen.fixed, seen.looks
     if isinstance(model, AutoModel):
         with stage(seconds, "choose"):
             looks = looks or evidence.looks_of(fixed, seen.moving)

@@ -117,6 +117,7 @@ def load_run(folder, compiled_warp=True, precision="auto"):
     Raises:
       InputError: the folder is no run, has no checkpoint, or one that does not fit, is damaged or
         holds weights that are not finite; the network does not bear bfloat16.
+      ValueError: there is no such precision.
     """
     name, folder = folder, packed.find_run(folder)
     config = read_config(folder)

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 from scipy import ndimage
 
+from ldr_tf.config.network import RUN_PRECISIONS
 from ldr_tf.errors import InputError
 from ldr_tf.ops.bspline import free_form_flow
 from ldr_tf.ops.warp import warp
@@ -40,7 +41,14 @@ def choose(precision, error):
     Args:
       precision: one of `ldr_tf.config.network.RUN_PRECISIONS`.
       error: the network's, as `bfloat16_error` measures it; None where it is not known.
+
+    Raises:
+      ValueError: there is no such precision.
     """
+    if precision not in RUN_PRECISIONS:
+        raise ValueError(
+            f"precision must be one of {', '.join(RUN_PRECISIONS)}, not {precision!r}."
+        )
     if precision != "auto":
         return precision
     bears = error is not None and error <= MOST_ERROR

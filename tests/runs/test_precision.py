@@ -53,6 +53,11 @@ def test_the_choice(monkeypatch, asked, error, able, chosen):
     assert precision.choose(asked, error) == chosen
 
 
+def test_no_such_precision(student_run):
+    with pytest.raises(ValueError, match="must be one of auto, float32, bfloat16, not 'mixed_b"):
+        ldr_tf.load_run(str(student_run), precision="mixed_bfloat16")
+
+
 @pytest.mark.parametrize(
     "text, able",
     [
