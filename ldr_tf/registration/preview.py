@@ -119,7 +119,7 @@ def write_preview(path, fixed, moving, result):
     )
     figure.text(0.5, 0.07 / figure.get_figheight(), caption, color=_TEXT, fontsize=10, ha="center")
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=100, facecolor=_BACKGROUND, pil_kwargs={"compress_level": 4})
+        figure.savefig(temporary, dpi=100, facecolor=_BACKGROUND, pil_kwargs={"compress_level": 1})
 
 
 def _upright(image):
