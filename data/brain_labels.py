@@ -46,6 +46,9 @@ BRAIN_LABELS = {
     "right-choroid-plexus": 63,
 }
 
+OUTSIDE_BRAIN = 500
+"""FreeSurfer's labels from here on lie outside the brain."""
+
 # MUSE's structures with a counterpart above: (right, left) -> FreeSurfer's (right, left).
 _MUSE_SIDES = {
     (23, 30): (58, 26),  # accumbens

@@ -3,12 +3,11 @@
 import numpy as np
 import SimpleITK as sitk
 
-from data.brain_labels import to_freesurfer
+from data.brain_labels import OUTSIDE_BRAIN, to_freesurfer
 from data.synthetic import paint_pair
 from ldr_tf import imaging
 
 _FLUID_AROUND = 24
-_LARGEST = 499
 _CLOSING = 3
 
 
@@ -20,7 +19,7 @@ def strip_map(labels):
     Args:
       labels: integers [x, y, z].
     """
-    labels = np.where(labels > _LARGEST, 0, labels)
+    labels = np.where(labels >= OUTSIDE_BRAIN, 0, labels)
     return np.where(_hull((labels != 0) & (labels != _FLUID_AROUND)), labels, 0)
 
 

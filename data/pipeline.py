@@ -142,7 +142,7 @@ class TrainingData:
         sides = [(*shape, 1)] * 2
         fixed, moving = read(self._read_volumes, [self._kind] * 2, sides)
         example = step * self._batch_size + tf.range(part.start, part.stop, dtype=tf.int64)
-        if self._painted:
+        if self._painted or self._config.images == "synthetic_any":
             (which,) = read(self._which_are_painted, [tf.bool], [(len(part), 2)])
             fixed, moving = _paint(fixed, moving, which, self._config.images, self._seed, example)
         batch = {"fixed": fixed, "moving": moving, "example": example}

@@ -12,6 +12,7 @@ spread over several workers, paints the same images.
 import numpy as np
 import tensorflow as tf
 
+from data.brain_labels import OUTSIDE_BRAIN
 from ldr_tf.conventions import INTENSITY_MAX
 
 STYLES = ("synthetic", "synthetic_t1", "synthetic_any")
@@ -32,9 +33,6 @@ _T1 = {
     "choroid plexus": (0.33, (31, 63, 25, 57)),
 }
 _T1_JITTER = 0.05
-
-_OUTSIDE = 500
-"""FreeSurfer's labels from here on lie outside the brain."""
 
 _SALT = 0x53594E54
 _DRAWS = 11
@@ -134,13 +132,14 @@ def _any_means(seed):
     Where they go by tissue, a label's is that of its tissue, and a little its own.
     """
     coins, own, tissue, jitter = tf.unstack(_split(seed, 4))
+    tissues = _tissues()
     by_tissue, stripped = tf.unstack(_uniform([2], coins, 0.0, 1.0))
     means = _uniform([_TABLE], own, 0.02, 1.0)
-    shared = tf.gather(_uniform([len(_T1) + 1], tissue, 0.02, 1.0), _tissues())
+    shared = tf.gather(_uniform([len(_T1) + 1], tissue, 0.02, 1.0), tissues)
     shared += _T1_JITTER * _normal([_TABLE], jitter)
-    known = tf.logical_and(by_tissue < _BY_TISSUE, tf.constant(_tissues() < len(_T1)))
+    known = tf.logical_and(by_tissue < _BY_TISSUE, tf.constant(tissues < len(_T1)))
     means = tf.clip_by_value(tf.where(known, shared, means), 0.02, 1.0)
-    seen = tf.logical_or(tf.range(_TABLE) < _OUTSIDE, stripped >= _STRIPPED)
+    seen = tf.logical_or(tf.range(_TABLE) < OUTSIDE_BRAIN, stripped >= _STRIPPED)
     means *= tf.cast(seen, tf.float32)
     return tf.concat([[0.0], means[1:]], 0)
 

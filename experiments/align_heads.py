@@ -4,11 +4,12 @@
 
 --heads: a folder of label maps, or a CSV list with the columns image and labels. Everything outside
 the brain is removed: what the labels do not cover, and of label maps the labels of the head. A
-label map is painted as a T1 scan. The brain is aligned to the reference by an affine map. With
---whole nothing is removed, the brain still decides about the map, and labels of scans keep their
-numbers. Writes
+label map is painted as a T1 scan. The brain is aligned to the reference by an affine map. Writes
 NAME_seg.nii.gz (labels in FreeSurfer's numbers) and NAME.nii.gz (the brain), both on the
 reference's grid, and keeps existing ones.
+
+With --whole, into a folder of its own, NAME.nii.gz is the whole head, which the brain's affine map
+takes along, and labels of scans keep their numbers.
 """
 
 import os

@@ -21,7 +21,7 @@ SUBJECTS = {
     "data": "reading training batches, against plain h5py; memory against the number of scans",
     "export": "a pair through an export, its XLA variant, in process, the original's graph",
     "inference": "a pair registered, fast and naive, by students and teachers; warps",
-    "growth": "the student's time and memory against volume size, batch and cascades",
+    "growth": "time and memory of students against volume size, batch and cascades",
     "flows": "a store of teacher flows: bytes, error of half precision, time to write and read",
     "serving": "an exported model under load: latency, memory, wrong requests, a restart",
     "shell": "scans registered from the shell: Dice against seconds, other programs beside us",

@@ -175,11 +175,10 @@ def _plan(names):
     if spacing and min(spacing) <= 0:
         raise InputError(f"--spacing must be above zero, not {','.join(_SPACING.value)}.")
     return Plan(
-        runs=tuple(zip(names, _RUN.value)),
+        runs=tuple((name, path, _PRECISION.value) for name, path in zip(names, _RUN.value)),
         baselines=tuple(_BASELINE.value),
         refine_steps=_REFINE_STEPS.value,
         affine=_AFFINE.value,
-        precision=_PRECISION.value,
         dataset=_DATASET.value,
         subset=_SUBSET.value,
         paired=_PAIRED.value,
@@ -208,7 +207,7 @@ def run():
         runner = Runner(Bench(cases, plan.originals), journal)
         if cluster.wanted(FLAGS):
             with cluster.opened(FLAGS) as shared:
-                rows = runner.run_on(shared, plan, methods, indices)
+                rows = runner.run_on(shared, plan.settled(methods), methods, indices)
         else:
             rows = runner.run(methods, indices, _THREADS.value)
         if rows:

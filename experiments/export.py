@@ -45,7 +45,7 @@ _PRECISION = flags.DEFINE_enum(
     "float32",
     RUN_PRECISIONS,
     "in which the graph computes (a SavedModel's); bfloat16 is for servers with instructions for "
-    "it, and slow and less exact elsewhere; auto: as this machine's processor",
+    "it, and slow and less exact elsewhere; auto: as processor and network bear it here",
     flag_values=FLAGS,
 )
 _OVERWRITE = flags.DEFINE_bool(

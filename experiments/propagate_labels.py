@@ -11,6 +11,7 @@ set with these scans labelled, beside one HDF5 file for each of them. A student 
 `train --set=loss.label_weight=1`. If interrupted, the same command resumes.
 """
 
+import hashlib
 import os
 import sys
 
@@ -64,12 +65,15 @@ def run():
     manifest = read_manifest(_DATASET.value)
     subsets = manifest.scheme(_SUBSET.value)
     keys = list(dict.fromkeys(key for name in subsets for key in manifest.subsets[name]))
-    with VolumeReader(manifest, cache=True) as reader:
+    output, target = os.path.abspath(_OUTPUT.value), os.path.join(_OUTPUT.value, "dataset.json")
+    if os.path.realpath(target) == os.path.realpath(_DATASET.value):
+        raise InputError(f"{_OUTPUT.value}: holds the data set itself; choose another folder.")
+    with VolumeReader(manifest) as reader:
         _check_atlases(manifest, reader, keys)
-        check_output_folder(_OUTPUT.value)
+        check_output_folder(output)
         teacher = RefinedTeacher(_TEACHER.value, manifest, _REFINE_STEPS.value)
-        _begin(teacher)
-        output = os.path.abspath(_OUTPUT.value)
+        _begin(teacher, [reader.digest(key) for key in [*keys, *_ATLAS.value]])
+        atlases = {key: reader.read(key) for key in _ATLAS.value}
         files = {
             name: os.path.relpath(os.path.abspath(manifest.file_path(name)), output)
             for name in manifest.files
@@ -80,10 +84,9 @@ def run():
                 name = f"{scan_id(key)}_propagated"
                 path = os.path.join(output, f"{name}.h5")
                 if not os.path.exists(path):
-                    _label(key, path, manifest, reader, teacher)
+                    _label(key, path, reader, atlases, teacher)
                 files[name], renamed[key] = os.path.basename(path), f"{name}/{_GROUP}"
                 progress.advance(key)
-    target = os.path.join(_OUTPUT.value, "dataset.json")
     write_manifest(
         target,
         file_paths=files,
@@ -96,6 +99,7 @@ def run():
         image=manifest.image,
         image_type=manifest.image_type,
         atlas=manifest.atlas,
+        task=list(manifest.task),
         segmentation_class_value=manifest.segmentation_class_value,
     )
     print(f"labelled: {len(keys)} scans -> {target}")
@@ -112,11 +116,11 @@ def _check_atlases(manifest, reader, keys):
     reader.check_labels(set(_ATLAS.value))
 
 
-def _begin(teacher):
+def _begin(teacher, digests):
     """Makes the folder, or refuses one in which something else was begun."""
     about = {
         **teacher.about,
-        "dataset": _DATASET.value,
+        "scans_sha256": hashlib.sha256("".join(digests).encode()).hexdigest(),
         "atlases": _ATLAS.value,
         "least_agreement": _LEAST_AGREEMENT.value,
     }
@@ -126,32 +130,30 @@ def _begin(teacher):
         write_json(path, about)
     elif read_json(path) != about:
         raise InputError(
-            f"{_OUTPUT.value}: was begun with another data set, teacher or atlas, or other steps."
+            f"{_OUTPUT.value}: was begun with other scans or atlases, another teacher, other steps."
         )
 
 
-def _label(key, path, manifest, reader, teacher):
+def _label(key, path, reader, atlases, teacher):
     """Writes a scan with its labels: an atlas' own, else what the atlases give it."""
-    volume = reader.read_volume(key)
-    if key in _ATLAS.value:
-        labels, agreement = _labels_of(key, manifest, reader), {}
+    scan = reader.read(key)
+    if key in atlases:
+        labels, agreement = scan.segmentation, {}
     else:
-        flows = [teacher.flow(volume, reader.read_volume(atlas)) for atlas in _ATLAS.value]
-        own = [_labels_of(atlas, manifest, reader) for atlas in _ATLAS.value]
-        labels, agreement = vote([_warped(*one) for one in zip(own, flows)])
+        labels, agreement = vote(
+            [
+                _warped(atlas.segmentation, teacher.flow(scan.volume, atlas.volume))
+                for atlas in atlases.values()
+            ]
+        )
         for label, share in agreement.items():
             if share < _LEAST_AGREEMENT.value:
                 labels[labels == label] = 0
+    painted = {"painted": True} if reader.is_label_map(key) else None
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
-        write_scan(file, _GROUP, volume, labels.astype(np.uint16))
+        write_scan(file, _GROUP, scan.volume, labels.astype(np.uint16), scan.point, painted)
         rows = np.array([*agreement.items()], np.float32).reshape(-1, 2)
         file[_GROUP].create_dataset(_AGREEMENT, data=rows)  # label, share
-
-
-def _labels_of(key, manifest, reader):
-    labels = np.empty(manifest.image_size, np.uint16)
-    reader.read_labels_into(key, labels)
-    return labels
 
 
 def _warped(labels, flow):

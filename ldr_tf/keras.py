@@ -5,6 +5,7 @@ subclassed models differ; there Keras 2 lives on in the package tf_keras.
 """
 
 import contextlib
+import threading
 
 import tensorflow as tf
 
@@ -20,16 +21,22 @@ def _keras_two():
 
 keras = _keras_two()
 
+_POLICY = threading.RLock()
+
 
 @contextlib.contextmanager
 def precision(policy):
-    """Context in which new layers get a precision policy, such as "mixed_float16"."""
-    before = keras.mixed_precision.global_policy()
-    keras.mixed_precision.set_global_policy(policy)
-    try:
-        yield
-    finally:
-        keras.mixed_precision.set_global_policy(before)
+    """Context in which new layers get a precision policy, such as "mixed_float16".
+
+    The policy is the process's: one thread at a time is in such a context.
+    """
+    with _POLICY:
+        before = keras.mixed_precision.global_policy()
+        keras.mixed_precision.set_global_policy(policy)
+        try:
+            yield
+        finally:
+            keras.mixed_precision.set_global_policy(before)
 
 
 __all__ = ["keras", "precision"]

@@ -18,6 +18,7 @@ import numpy as np
 from absl import flags
 
 from experiments.benchmarks import inference
+from ldr_tf.config.network import BASE_NETWORKS
 
 
 def define(flag_values):
@@ -28,9 +29,11 @@ def define(flag_values):
         "voxels a side",
         flag_values=flag_values,
     )
-    flags.DEFINE_list("networks", ["LDR", "Pyramid"], "base networks", flag_values=flag_values)
     flags.DEFINE_multi_enum(
-        "forms", ["fast", "bfloat16"], inference.FORMS, "float32 is fast", flag_values=flag_values
+        "networks", ["LDR", "Pyramid"], BASE_NETWORKS, "base networks", flag_values=flag_values
+    )
+    flags.DEFINE_multi_enum(
+        "forms", ["fast", "bfloat16"], inference.FORMS, "fast: float32", flag_values=flag_values
     )
     flags.DEFINE_list("batches", ["1", "2", "4"], "pairs, at --size", flag_values=flag_values)
     flags.DEFINE_list("cascades", ["1", "2", "3"], "cascades, at --size", flag_values=flag_values)

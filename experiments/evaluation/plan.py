@@ -12,17 +12,16 @@ class Plan:
     """Pairs and methods of an evaluation; fields as of the flags of experiments.evaluate.
 
     Attributes:
-      runs: (name, path) of each network.
+      runs: (name, path, precision) of each network.
       baselines: names of other programs.
       spacing: mm along x, y, z, or None.
       originals: whether the originals' metrics are measured too.
     """
 
-    runs: tuple[tuple[str, str], ...]
+    runs: tuple[tuple[str, str, str], ...]
     baselines: tuple[str, ...]
     refine_steps: int
     affine: str
-    precision: str
     dataset: Optional[str]
     subset: str
     paired: bool
@@ -45,6 +44,18 @@ class Plan:
         words = self.subset, self.paired, self.spacing, self.true_displacements
         return DatasetCases(manifest, *words)
 
+    def settled(self, methods):
+        """Returns the plan for workers, whose processors may be others, with precisions as here.
+
+        Args:
+          methods: of this plan, loaded here.
+        """
+        found = {
+            method.name: method.precision for method in methods if hasattr(method, "precision")
+        }
+        runs = tuple((name, path, found[name] or asked) for name, path, asked in self.runs)
+        return dataclasses.replace(self, runs=runs)
+
     def methods(self):
         """Returns the methods in the order of the tables.
 
@@ -58,8 +69,8 @@ class Plan:
         quiet_xla()
         others = [make_baseline(name) for name in self.baselines]
         methods = [Identity()]
-        for name, path in self.runs:
-            model = load_model(path, self.precision)
+        for name, path, precision in self.runs:
+            model = load_model(path, precision)
             if model is None:
                 raise InputError(
                     f"--run={path}: must be a model; what does nothing is there anyway."

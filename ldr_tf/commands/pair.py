@@ -128,7 +128,9 @@ class SetupSource:
         from ldr_tf.models.server import Connection
 
         if self.model == AUTO:
-            return AutoModel(self.running.precision)
+            model = AutoModel(self.running.precision)
+            model.prepare()
+            return model
         connection = Connection(self.running.timeout, self.running.retries, self.running.tls_ca)
         return load_model(self.model, self.running.precision, connection)
 
@@ -233,18 +235,20 @@ class RegisteredPair:
         pair, result, files = self.pair, self.result, self.setup.files
         output, names, seconds = os.path.abspath(pair.paths.output), pair.paths.names, pair.seconds
         with results_of(output, names) as folder:
+            content = None
+            if files.view:
+                with stage(seconds, "view"):
+                    content = _content(pair.scans, result)
+            images = _images(result, files)
             with native(), ThreadPoolExecutor(1) as executor:
                 write = functools.partial(
-                    executor.submit, _write_images, folder, result, files, names
+                    executor.submit, _write_images, folder, images, result, names
                 )
                 # ITK needs memory to write: where that is short, only once the scans are gone.
-                writing = write() if leaves_room(result.estimated_mb) else None
+                roomy = leaves_room(result.estimated_mb, self.setup.options.max_memory)
+                writing = write() if roomy else None
                 with stage(seconds, "preview"):
                     _write_preview(os.path.join(folder, names.files["preview"]), pair.scans, result)
-                content = None
-                if files.view:
-                    with stage(seconds, "view"):
-                        content = _content(pair.scans, result)
                 pair.scans = pair.seen = None
                 with stage(seconds, "write"):
                     (writing or write()).result()
@@ -282,7 +286,8 @@ def _as_read(content):
     return json.loads(json.dumps(content))
 
 
-def _write_images(folder, result, options, names):
+def _images(result, options):
+    """Returns what -> image of all that is to be written; computes what was not yet."""
     images = {"warped": result.warped, "displacement": result.displacement}
     if result.warped_labels is not None:
         images["warped_labels"] = result.warped_labels
@@ -293,6 +298,10 @@ def _write_images(folder, result, options, names):
     for side, mask in result.masks.items():
         if mask.source == "extracted":
             images[f"{side}_mask"] = mask.image
+    return images
+
+
+def _write_images(folder, images, result, names):
     for what, image in images.items():
         imaging.write_image(image, os.path.join(folder, names.files[what]))
     path = os.path.join(folder, names.files["affine"])

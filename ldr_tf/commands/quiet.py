@@ -42,10 +42,12 @@ def quiet_xla():
 class _Finder(importlib.abc.MetaPathFinder):
     """Finds TensorFlow, once, as Python would, and has its import run silently."""
 
+    _found = False
+
     def find_spec(self, name, path=None, target=None):
-        if name != "tensorflow":
+        if name != "tensorflow" or self._found:
             return None
-        sys.meta_path.remove(self)
+        self._found = True  # and it stays in its place: another thread may look through the list
         spec = importlib.util.find_spec(name)
         if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
@@ -62,7 +64,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 def quiet_native(wanted=True):
     """Keeps off the screen what is written to the file descriptors 1 and 2 in the block.
 
-    For reading and writing files alone: Python's own prints in the block are lost too. If the block
+    For reading, writing and importing: Python's own prints in the block are lost too. If the block
     fails, with anything but an InputError, whose sentence says it all, the lines are shown on 2.
 
     Args:

@@ -155,16 +155,14 @@ def _run_pair(options, files, paths, screen):
     with held(paths.output, paths.names):
         with screen.native():
             pair = ReadPair.read(paths, files)
-        memory.spare(pair.scans)
-        # TensorFlow takes seconds to import: bad scans have been refused by now.
-        importing = beside(_import_tensorflow)
-        try:
-            pair.see(options.brain)
-        finally:  # it turns the screen off meanwhile
-            with stage(pair.seconds, "import_tensorflow"):
-                importing.result()
-        with stage(pair.seconds, "load_model"):
-            setup = _source(options, files).load()
+            memory.spare(pair.scans)
+            # TensorFlow takes seconds to import: bad scans have been refused by now.
+            loading = beside(_loaded, _source(options, files))
+            try:
+                pair.see(options.brain)
+            finally:  # TensorFlow, too, keeps the screen to itself meanwhile
+                with stage(pair.seconds, "load_model"):
+                    setup = loading.result()
         with _Bar(screen) as bar:
             registered = register_pair(pair, setup, bar.on_step)
         names, result = registered.write(screen.native), registered.result
@@ -176,9 +174,12 @@ def _run_pair(options, files, paths, screen):
     return screen.code(any(notice.level == "warning" for notice in result.notices))
 
 
-def _import_tensorflow():
+def _loaded(source):
+    """Imports TensorFlow; returns the Setup of a SetupSource."""
     with lasting():
         import tensorflow  # noqa: F401
+
+    return source.load()
 
 
 class _Bar(contextlib.ExitStack):

@@ -78,12 +78,6 @@ class DistillationConfig(Record):
         least=0.0,
         most=1.0,
     )
-    weight: Optional[float] = setting(
-        None,
-        "weight of the distillation beside the whole reconstruction, instead of the shares that "
-        "gamma gives both; none: gamma counts",
-        least=0.0,
-    )
     reconstruction_steps: int = setting(
         2, "reconstruction-only steps before each full step (Algorithm 1)", least=0
     )
@@ -94,6 +88,12 @@ class DistillationConfig(Record):
         "same", "the kind of step from until_step on; same: as before", choices=AFTERWARDS
     )
     critic: CriticConfig = CriticConfig()
+    weight: Optional[float] = setting(
+        None,
+        "weight of the distillation beside the whole reconstruction, instead of the shares that "
+        "gamma gives both; none: gamma counts",
+        least=0.0,
+    )
 
     def __post_init__(self):
         super().__post_init__()

@@ -34,8 +34,8 @@ class LossConfig(Record):
     )
     label_classes: int = setting(
         0,
-        "classes whose overlap counts in a step, drawn anew for each; fewer make a step cheaper; "
-        "0: all",
+        "classes whose overlap counts in a step, drawn anew for each, first from those that its "
+        "fixed and moving scans have; fewer make a step cheaper; 0: all",
         least=0,
         changeable=True,
     )

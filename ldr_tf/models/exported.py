@@ -6,10 +6,9 @@ import os
 import tensorflow as tf
 
 from ldr_tf.errors import InputError
-from ldr_tf.files import read_json
 from ldr_tf.models.model import RegistrationModel
 from ldr_tf.runs import checkpoints
-from ldr_tf.serving import export
+from ldr_tf.serving import card, export
 
 
 class ExportedModel(RegistrationModel):
@@ -25,8 +24,7 @@ class ExportedModel(RegistrationModel):
           InputError: it is damaged, or no export of ours.
         """
         config = checkpoints.read_config(os.path.join(folder, export.EXTRA_NAME))
-        told = read_json(os.path.join(folder, export.CARD_NAME))
-        precision = told.get("precision", "float32")  # earlier versions had no other
+        precision = card.exported_precision(os.path.join(folder, export.CARD_NAME))
         super().__init__(folder, config, free_size=False, precision=precision)
         try:
             self._module = tf.saved_model.load(folder)  # must outlive its signature

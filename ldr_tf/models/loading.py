@@ -3,6 +3,7 @@
 from ldr_tf.errors import InputError
 from ldr_tf.models import exported, run, server
 from ldr_tf.models.model import RegistrationModel
+from ldr_tf.runs.precision import check_precision
 
 NONE = "none"
 """The name that stands for no model: the affine step and refinement alone."""
@@ -16,16 +17,18 @@ def load_model(name, precision="auto", connection=None):
         `ldr_tf.serving.export` has written, of which the highest version is taken, or a version's
         folder in it; or "grpc://HOST:PORT/MODEL" (see `ldr_tf.models.server.ServerModel`).
       precision: one of `ldr_tf.config.network.RUN_PRECISIONS`. An exported model computes in the
-        one in which it was exported, a server's in its own.
+        one in which it was exported, a server's in its own, which nobody here knows.
       connection: a `ldr_tf.models.server.Connection`, for a server.
 
     Returns:
       A `RegistrationModel`; None for "none".
 
     Raises:
+      ValueError: there is no such precision.
       InputError: the folder is none of these, or damaged; the server does not answer; this model
         cannot compute in that precision.
     """
+    check_precision(precision)
     on_server, version = name.startswith(server.SCHEMES), exported.version_folder(name)
     if name != NONE and not on_server and version is None:
         return run.load(name, precision)

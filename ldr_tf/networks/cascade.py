@@ -110,7 +110,8 @@ class CascadeNetwork(keras.Model):
         self.affine_stem = None
         if config.affine_stem != "none":
             stem_class = AFFINE_STEMS[config.affine_stem]
-            self.affine_stem = stem_class(config.image_size, config.channels)
+            with keras_precision("float32"):
+                self.affine_stem = stem_class(config.image_size, config.channels)
         stem_class = DENSE_STEMS[config.base_network]
         options = {"channels": config.channels, "multiplier": 1.0 / config.cascades}
         self._step = 1  # volume voxels per flow voxel along an axis

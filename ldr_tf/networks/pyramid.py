@@ -161,7 +161,7 @@ class PyramidLevel(keras.layers.Layer):
         x = tf.concat(inputs, axis=-1)
         for layer in self.convolutions:
             x = layer(x)
-        found = self.flow(tf.cast(x, tf.float32)) * self._flow_scale  # autocast is off
+        found = self.flow(x) * self._flow_scale
         return (found if flow is None else compose(flow, found, compiled)), x
 
 

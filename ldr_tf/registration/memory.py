@@ -120,13 +120,14 @@ def check(estimated, limit=None):
         )
 
 
-def leaves_room(estimated):
-    """Whether a registration like one whose result lies in memory can be done beside it.
+def leaves_room(estimated, limit=None):
+    """Whether as much memory as a registration takes is left beside one that lies in memory.
 
     Args:
-      estimated: MB of either, see `estimate`.
+      estimated: MB of the registration, see `estimate`.
+      limit: GB that may be taken; None for what the machine has free.
     """
-    return 2 * estimated <= available() / _MB
+    return 2 * estimated <= (available() / _MB if limit is None else limit * 1e9 / _MB)
 
 
 def available():

@@ -142,19 +142,20 @@ def load_run(folder, compiled_warp=True, precision="auto"):
 
 
 def _bfloat16_error(network):
-    """Returns by how much bfloat16 changes the flow of a network in whichever precision, voxels."""
-    twins = []
+    """Returns by how much bfloat16 changes the flow of a network, of either precision, voxels."""
+    twins = {network.precision: network}
     for policy in precisions.POLICIES.values():
-        twin = CascadeNetwork(network.config, network.compiled_warp, policy)
-        twin.set_weights(network.get_weights())
-        twins.append(twin)
-    return precisions.bfloat16_error(*twins)
+        if policy not in twins:
+            twins[policy] = CascadeNetwork(network.config, network.compiled_warp, policy)
+            twins[policy].set_weights(network.get_weights())
+    return precisions.bfloat16_error(*[twins[p] for p in precisions.POLICIES.values()])
 
 
 def pack_run(run, folder, card):
     """Writes a run as a packed one (see `ldr_tf.runs.packed`), whole or not at all.
 
-    Where this processor has instructions for bfloat16, what it costs this network is measured.
+    Where this processor has instructions for bfloat16, what it costs this network is measured,
+    before its weights are rounded.
 
     Args:
       run: run folder.
@@ -162,7 +163,7 @@ def pack_run(run, folder, card):
       card: the model card, text.
 
     Returns:
-      By how much bfloat16 changes the network's flow, voxels; None where it was not measured.
+      By how much bfloat16 changes the network's flow, voxels; None where nobody measured it.
 
     Raises:
       InputError: as `load_run`; the folder exists; a weight does not fit half precision.
@@ -170,7 +171,9 @@ def pack_run(run, folder, card):
     if os.path.lexists(folder):
         raise InputError(f"{folder}: exists already.")
     network = load_run(run, precision="float32")
-    error = _bfloat16_error(network) if precisions.has_bfloat16() else None
+    error = network.bfloat16_error
+    if precisions.has_bfloat16():
+        error = _bfloat16_error(network)
     with new_folder(folder) as temporary:
         write_config(temporary, configs.public_config(network.run_config))
         packed.write_weights(temporary, network, error)

@@ -10,7 +10,7 @@ from ldr_tf import records
 from ldr_tf.errors import InputError
 from ldr_tf.files import read_json
 from ldr_tf.json_text import parse_json
-from ldr_tf.runs.precision import precision_of
+from ldr_tf.runs.precision import POLICIES, precision_of
 
 LICENCE = "MIT (the code; the terms of the training data may bind the weights further)"
 
@@ -82,6 +82,20 @@ def card(network, config, figures, options):
     }
 
 
+def exported_precision(path):
+    """Returns in which precision the export computes whose model.json lies at `path`.
+
+    Raises:
+      InputError: the file is missing, or says something that is no precision.
+    """
+    content = read_json(path)
+    # Earlier versions had no other than float32.
+    found = content.get("precision", "float32") if isinstance(content, dict) else None
+    if not isinstance(found, str) or found not in POLICIES:
+        raise InputError(f"{path}: precision must be one of {', '.join(POLICIES)}, not {found!r}.")
+    return found
+
+
 def card_text(content, kit):
     """Returns README.md: the card in words, then `kit`, the section about serving."""
     network, image = content["network"], content["image"]
@@ -143,6 +157,7 @@ def _training_data(config):
         "scans": "its scans",
         "synthetic": "images painted from its label maps",
         "synthetic_t1": "T1-like images painted from its label maps",
+        "synthetic_any": "images in any contrast, its label maps painted, its scans recoloured",
     }[config.data.images]
     teacher = config.distillation.teacher or config.distillation.teacher_flows
     taught = f", taught by {teacher}" if teacher else ""

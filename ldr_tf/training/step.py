@@ -178,7 +178,7 @@ class TrainingStep:
     def _draw_classes(self, labels, example):
         """Returns the classes whose overlap counts for a part of the batch.
 
-        They are drawn from those on both sides of its pairs; where these are fewer, with others.
+        Those on both of its sides come first, whichever pair has them, in random order.
         """
         drawn = self._config.loss.label_classes
         if not 0 < drawn < self._classes:

@@ -165,6 +165,15 @@ def test_in_any_contrast_scans_are_recoloured_and_labels_painted(label_set, tmp_
     assert len({tuple(shade) for shade in few}) > 2
 
 
+def test_in_any_contrast_scans_alone_are_recoloured_too(label_set, tmp_path):
+    with h5py.File(tmp_path / "v.h5", "a") as file:
+        for name in ("s0", "s1", "s2", "s3"):
+            file[name]["volume"][...] = 60 * (labels() > 0)
+    options = {"images": "synthetic_any", "painted": "label_maps"}
+    batches = take(training_batches(label_set, "1", 1, 7, **options), 6)
+    assert len({int(batch[side].max()) for batch in batches for side in ("fixed", "moving")}) > 3
+
+
 def test_labels_out_of_range(label_set, tmp_path):
     with h5py.File(tmp_path / "v.h5", "a") as file:
         del file["s2"]["segmentation"]

@@ -47,6 +47,7 @@ def test_the_scans_of_a_subset_get_labels(phantoms, student_run, tmp_path, capfd
         for number, (key, original) in enumerate(keys):
             scan, true = ours.read(key), theirs.read(original)
             np.testing.assert_array_equal(scan.volume, true.volume)
+            np.testing.assert_array_equal(scan.point, true.point)
             same = (scan.segmentation == true.segmentation).mean()
             assert same == 1.0 if number < 2 else 0.5 < same < 1.0  # an atlas keeps its own
         ours.read(manifest.subsets["validation"][0])
@@ -98,6 +99,15 @@ def test_bad_input(phantoms, student_run, tmp_path, words, sentence, capfd):
     err = capfd.readouterr().err
     assert err.count("\n") == 1 and sentence in err
     assert not (tmp_path / "out" / "dataset.json").exists()
+
+
+def test_the_data_set_itself_is_not_written_over(phantoms, student_run, tmp_path, capfd):
+    content = json.loads(phantoms.read_text())
+    content["files"]["phantoms"]["path"] = str(phantoms.parent / "phantoms.h5")
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    assert call(tmp_path / "dataset.json", student_run, tmp_path, *ATLASES) == 2
+    assert "holds the data set itself" in capfd.readouterr().err
+    assert json.loads((tmp_path / "dataset.json").read_text()) == content
 
 
 def test_an_atlas_without_labels(phantoms, student_run, tmp_path, capfd):

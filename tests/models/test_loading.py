@@ -1,5 +1,6 @@
 """Every kind of model that a name may stand for."""
 
+import json
 import shutil
 
 import numpy as np
@@ -97,6 +98,23 @@ def test_bfloat16_is_for_networks_that_are_loaded_here(student_run, exported, pa
             load_model(name, "bfloat16")
     with pytest.raises(InputError, match="model: was exported in float32, not in bfloat16"):
         load_model(str(exported), "bfloat16")
+
+
+def test_a_card_that_tells_no_precision(exported, tmp_path):
+    shutil.copytree(exported, tmp_path / "m")
+    path = tmp_path / "m" / "9" / "model.json"
+    content = json.loads(path.read_text())
+    for spoilt in (
+        {**content, "precision": "half"},
+        [content],
+        {**content, "precision": ["float32"]},
+    ):
+        path.write_text(json.dumps(spoilt))
+        with pytest.raises(InputError, match="precision must be one of float32, bfloat16, not"):
+            load_model(str(tmp_path / "m"))
+    del content["precision"]  # of an earlier version
+    path.write_text(json.dumps(content))
+    assert load_model(str(tmp_path / "m")).precision == "float32"
 
 
 def test_an_export_in_bfloat16(student_run, pair, tmp_path):

@@ -133,6 +133,29 @@ def test_an_error_that_was_changed_or_is_none(tmp_path, monkeypatch, value, word
         ldr_tf.load_run(folder)
 
 
+def test_an_answer_that_is_no_number_bears_nothing():
+    class Answers:
+        def __init__(self, *values):
+            self.config, self._values = CONFIG, iter(values)
+
+        def __call__(self, fixed, moving):
+            return CascadeNetwork(CONFIG)(fixed, moving)._replace(
+                flow=tf.fill([2], next(self._values))
+            )
+
+    assert precision.bfloat16_error(Answers(1.0, 1.0), Answers(1.0, 1.25)) == 0.25
+    assert np.isnan(precision.bfloat16_error(Answers(1.0, 1.0), Answers(1.0, np.nan)))
+    with pytest.raises(InputError, match="a: bfloat16 changes its flow by nan voxel"):
+        precision.check_error("a", np.nan)
+
+
+def test_on_a_gpu_it_is_float32(monkeypatch):
+    monkeypatch.setattr(precision, "has_bfloat16", lambda: True)
+    assert precision.choose("auto", 0.01) == "bfloat16"
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind])
+    assert precision.choose("auto", 0.01) == "float32"
+
+
 @pytest.mark.parametrize("base", ["LDR", "VTN", "Pyramid", "VoxelMorph"])
 def test_heads_compute_in_float32(base):
     config = NetworkConfig(base, image_size=(64, 64, 64), channels=2)
