@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from ldr_tf.config import DataConfig, DistillationConfig, RunConfig, public_config
+from ldr_tf.config.data import IMAGES
 from ldr_tf.records import to_dict
 from ldr_tf.serving import card, kit
 from tests.servers import NAME
@@ -104,6 +105,12 @@ def test_paths_of_the_machine_stay_at_home():
     words = card._training_data(told)
     assert "brains/dataset.json, subset 1: its scans, 20000 steps of 1" in words
     assert words.endswith("taught by teacher")
+
+
+@pytest.mark.parametrize("images", IMAGES)
+def test_every_kind_of_training_images_has_its_words(images):
+    config = RunConfig(data=DataConfig(dataset="brains.json", images=images))
+    assert "brains.json, subset 1: " in card._training_data(config)
 
 
 def test_evaluation_figures(tmp_path):
