@@ -152,7 +152,7 @@ def plot(rows, folder):
     axes.set_ylabel("mean Dice")
     axes.set_xlim(0, 1.2 * means.seconds.max())  # with room for the words
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
+    axes.legend()
     path = os.path.join(folder, "shell.png")
     figure.savefig(path, dpi=120)
     return path
