@@ -118,12 +118,12 @@ def plot(rows, folder):
             label = f"{kind[0]}, {'float32' if kind[1] == 'fast' else kind[1]}"
             for axis, name in zip(axes[:, column], ("seconds", "MB")):
                 axis.loglog(work, [row[name] for row in found], "o-", ms=4, base=10, label=label)
-                axis.set_xticks(work, [str(row[grows]) for row in found])
         for axis, name in zip(axes[:, column], ("seconds", "MB")):
             least = min(row[name] for row in rows if row["grows"] == grows)
             axis.loglog(
                 work, [least * w / work[0] for w in work], ":", color="gray", label="linear"
             )
+            axis.set_xticks(work, [str(row[grows]) for row in found])
             axis.minorticks_off()
             axis.grid(alpha=0.3)
             axis.set_ylabel(name if column == 0 else "")
