@@ -128,9 +128,7 @@ class SetupSource:
         from ldr_tf.models.server import Connection
 
         if self.model == AUTO:
-            model = AutoModel(self.running.precision)
-            model.prepare()
-            return model
+            return AutoModel(self.running.precision)
         connection = Connection(self.running.timeout, self.running.retries, self.running.tls_ca)
         return load_model(self.model, self.running.precision, connection)
 

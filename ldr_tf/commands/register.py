@@ -64,7 +64,7 @@ from ldr_tf.errors import InputError
 from ldr_tf.files import check_output_folder
 from ldr_tf.registration import memory
 from ldr_tf.registration.brains import check_choice
-from ldr_tf.registration.choice import AUTO
+from ldr_tf.registration.choice import AUTO, AutoModel
 from ldr_tf.registration.options import RegistrationOptions
 from ldr_tf.registration.pair import SIDES, PairFiles
 from ldr_tf.registration.pair_lists import read_pairs
@@ -175,11 +175,14 @@ def _run_pair(options, files, paths, screen):
 
 
 def _loaded(source):
-    """Imports TensorFlow; returns the Setup of a SetupSource."""
+    """Imports TensorFlow; returns the Setup of a SetupSource, its model about to be loaded."""
     with lasting():
         import tensorflow  # noqa: F401
 
-    return source.load()
+    setup = source.load()
+    if isinstance(setup.model, AutoModel):
+        setup.model.prepare()
+    return setup
 
 
 class _Bar(contextlib.ExitStack):

@@ -24,7 +24,7 @@ class RegistrationModel(abc.ABC):
         known, since a server decides.
     """
 
-    def __init__(self, name, config, free_size, precision):
+    def __init__(self, name, config, free_size, precision="float32"):
         """Takes over what a run's config tells.
 
         Args:

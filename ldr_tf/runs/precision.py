@@ -63,8 +63,11 @@ def choose(precision, error):
 
 
 def precision_of(network):
-    """Returns in which precision a network's dense stems compute, such as "bfloat16"."""
-    return network.precision.removeprefix("mixed_")
+    """Returns in which precision a network's dense stems compute, such as "bfloat16".
+
+    A network that does not say it, since it is none of ours, counts as float32.
+    """
+    return getattr(network, "precision", "float32").removeprefix("mixed_")
 
 
 def check_error(name, error):

@@ -115,8 +115,9 @@ def test_other_files_and_other_weights_are_other_registrations(case, capsys, mon
 def test_a_model_that_was_chosen_is_held_against_the_one_that_would_be(case, capsys, monkeypatch):
     auto, summary = ("--model=auto", "--refine_steps=0"), case.folder / "out/second/summary.json"
     assert case.call(GOOD, *auto) == 0
-    assert "shows less than a brain" in capsys.readouterr().err and not case.loaded
+    assert "shows less than a brain" in capsys.readouterr().err
     assert json.loads(summary.read_text())["model"] is None
+    case.loaded.clear()  # it was, beside looking at the scans
     assert again(case, capsys, *auto) == "0 registered" and not case.loaded
     summary.unlink()
     monkeypatch.setattr("ldr_tf.registration.choice._unlike_brain", lambda look: None)

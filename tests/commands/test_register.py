@@ -30,6 +30,9 @@ class FakeNetwork:
         image=configs.ImageConfig("LIA", (2.0, 2.0, 2.0)),
     )
 
+    def __init__(self, precision="float32"):
+        self.precision = precision
+
     def get_weights(self):
         return []
 
@@ -331,7 +334,11 @@ def test_a_warning_can_be_read(case, monkeypatch, capsys):
     assert summary["notices"][0]["text"] in err
 
 
-def test_what_was_really_used_is_recorded(case, capsys):
+def test_what_was_really_used_is_recorded(case, capsys, monkeypatch):
+    def load_run(folder, precision):
+        return FakeNetwork(f"mixed_{precision}")
+
+    monkeypatch.setattr(ldr_tf.runs.checkpoints, "load_run", load_run)
     assert case.call("--inverse", "--precision=bfloat16") == 0
     summary = json.loads((case.folder / "out" / "summary.json").read_text())
     assert summary["model"]["precision"] == "bfloat16"

@@ -75,7 +75,7 @@ def test_it_goes_on_where_it_stopped(phantoms, student_run, tmp_path, monkeypatc
     assert call(phantoms, student_run, out, *ATLASES) == 0
     assert done[3:] == ["phantoms/003"]
     assert call(phantoms, student_run, out, *ATLASES, "--refine_steps=1") == 2
-    assert "was begun with another" in capfd.readouterr().err
+    assert "was begun with other scans" in capfd.readouterr().err
 
 
 def test_labels_on_which_atlases_disagree_are_left_out(phantoms, student_run, tmp_path):
