@@ -49,10 +49,9 @@ def align_label_map(label_image, reference, number, whole=False):
     head = imaging.to_array(label_image).astype(np.int32)
     brain = strip_map(head)
     painted = _painted(brain, label_image, number)
-    shown = head if whole else brain
-    shown_scan = _painted(head, label_image, number) if whole else painted
-    shown = imaging.to_image(shown.astype(np.uint16), label_image)
-    labels, scan = _aligned(painted, (shown, shown_scan), reference)
+    shown, scan = (head, _painted(head, label_image, number)) if whole else (brain, painted)
+    labels = imaging.to_image(shown.astype(np.uint16), label_image)
+    labels, scan = _aligned(painted, (labels, scan), reference)
     return labels, sitk.Cast(scan, sitk.sitkUInt8)
 
 

@@ -74,6 +74,7 @@ def test_results(dataset, capsys):
     assert (labels[5]["label"], labels[5]["dice"]) == ("other", "")
 
     summary = json.loads((output / "summary.json").read_text())
+    assert summary["precision"] == {"student": "float32"}
     student = summary["methods"]["student"]
     assert student["dice"] == {"mean": 0.5, "std": 0.5, "count": 2}
     assert student["parameters"] == 1234567

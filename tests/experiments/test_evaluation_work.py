@@ -2,11 +2,13 @@
 
 import contextlib
 import csv
+import dataclasses
 import json
 import pathlib
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -15,6 +17,7 @@ import SimpleITK as sitk
 
 from experiments import evaluate
 from experiments.evaluation import methods, work
+from experiments.evaluation.plan import Plan
 from ldr_tf.imaging import Grid, flow_to_displacement
 
 HERE = pathlib.Path(__file__).parent
@@ -39,6 +42,19 @@ def counted(self, case):
 methods.NetworkMethod.__call__ = counted
 evaluate.main(["evaluate", *{flags!r}])
 """
+
+
+def test_workers_compute_as_precisely_as_the_machine_that_asks():
+    runs = ("packed", "a", "auto"), ("run", "b", "auto"), ("served", "grpc://c", "auto")
+    others = {field.name: None for field in dataclasses.fields(Plan)}
+    loaded = [
+        SimpleNamespace(name="identity"),
+        SimpleNamespace(name="packed", precision="bfloat16"),
+        SimpleNamespace(name="run", precision="float32"),
+        SimpleNamespace(name="served", precision=None),  # in its own
+    ]
+    settled = Plan(**{**others, "runs": runs}).settled(loaded)
+    assert [precision for _, _, precision in settled.runs] == ["bfloat16", "float32", "auto"]
 
 
 def command(dataset, output, *others):
