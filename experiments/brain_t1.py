@@ -3,17 +3,20 @@
     python -m experiments.brain_t1 --scans=FOLDER --label_maps=FOLDER --heads=LIST.csv \\
         --validation=FOLDER --output=runs/brain
 
---scans: skull-stripped T1 scans that are affinely aligned to each other, with labels or without.
+--scans: skull-stripped T1 scans that are affinely aligned to each other, with labels in
+FreeSurfer's numbers or without.
 --label_maps: label maps of whole heads, in FreeSurfer's numbers.
 --heads: whole heads with labels of the brain, a CSV list with the columns image and labels.
 --validation: scans like the first, with labels.
 Of maps and heads the last ones are held out for validation.
 
 Maps and heads are stripped and aligned to the first scan, and everything is resampled to its grid
-of 2 mm, centred on the brain. A network learns from real pairs by their images, and by their labels
-where both have them, and from pairs of painted maps by images and labels; every file of --configs
-is a run that starts from the one before. Writes the aligned brains, the data set, the runs and an
-evaluation into --output, in that order; if interrupted, it resumes with the same command.
+of 2 mm, centred on the brain, and to one of 4 mm, where a step takes a sixth of the time. A network
+learns from real pairs by their images, and by their labels where both have them, and from pairs of
+painted maps, those of labelled scans among them, by images and labels. Every file of
+--coarse_configs is a run at 4 mm, then every file of --configs one at 2 mm; each starts from the
+one before. Writes the aligned brains, the data sets, the runs and an evaluation into --output, in
+that order; if interrupted, it resumes with the same command.
 """
 
 import csv
@@ -29,13 +32,13 @@ from experiments import align_heads, evaluate, prepare
 from experiments.stages import Command, Stage, run_stages
 from experiments.training import Training
 from ldr_tf.commands import cli
+from ldr_tf.config.optimisation import PRECISIONS
 from ldr_tf.errors import InputError
 from ldr_tf.files import atomic_path, check_output_folder
 
-CONFIGS = [
-    os.path.join(os.path.dirname(os.path.abspath(__file__)), "configs", name)
-    for name in ("brain_t1_first.json", "brain_t1.json")
-]
+_CONFIGS_FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "configs")
+COARSE_CONFIGS = [os.path.join(_CONFIGS_FOLDER, "brain_t1_coarse.json")]
+CONFIGS = [os.path.join(_CONFIGS_FOLDER, name) for name in ("brain_t1_first.json", "brain_t1.json")]
 
 FLAGS = cli.new_flags()
 _SCANS = flags.DEFINE_string(
@@ -62,10 +65,24 @@ _NUMBERS = flags.DEFINE_enum(
     flag_values=FLAGS,
 )
 _SIZE = flags.DEFINE_string("size", "80,96,112", "voxels of 2 mm", flag_values=FLAGS)
+_COARSE_SIZE = flags.DEFINE_string("coarse_size", "48,48,64", "voxels of 4 mm", flag_values=FLAGS)
+_COARSE_CONFIGS = flags.DEFINE_list(
+    "coarse_configs",
+    COARSE_CONFIGS,
+    "JSON files of config fields, one for each run at 4 mm",
+    flag_values=FLAGS,
+)
 _CONFIGS = flags.DEFINE_list(
     "configs",
     CONFIGS,
-    "JSON files of config fields, one for each run; the last is evaluated",
+    "JSON files of config fields, one for each run at 2 mm; the last is evaluated",
+    flag_values=FLAGS,
+)
+_PRECISION = flags.DEFINE_enum(
+    "precision",
+    "float32",
+    PRECISIONS,
+    "of the trainings, see optimisation.precision; what ships was trained in mixed_bfloat16",
     flag_values=FLAGS,
 )
 _STEPS = flags.DEFINE_integer(
@@ -73,8 +90,8 @@ _STEPS = flags.DEFINE_integer(
 )
 _OUTPUT = flags.DEFINE_string("output", None, "folder", required=True, flag_values=FLAGS)
 
-# Of the training's pairs. Heads that are no label maps are scans, and paired with the others.
-_SHARES = {"scans": 0.4, "maps": 0.6}
+# Of the training's pairs. What is registered later looks like the scans, of which there are few.
+_SHARES = {"scans": 0.2, "scans_and_heads": 0.35, "maps": 0.45}
 _VALIDATIONS = ("validation", "validation_maps", "validation_heads")
 
 
@@ -91,7 +108,7 @@ def run():
             )
     if not _CONFIGS.value:
         raise InputError("--configs must name at least one file.")
-    aligned, prepared = os.path.join(folder, "aligned"), os.path.join(folder, "prepared")
+    aligned = os.path.join(folder, "aligned")
     check_output_folder(folder)
     os.makedirs(aligned, exist_ok=True)
     listed = os.path.join(aligned, "list.csv")
@@ -102,46 +119,54 @@ def run():
         where = (f"--reference={scans[0].image}", f"--output={aligned}")
         return Command(align_heads, (*flags_of_heads, *where))
 
-    preparing = (
-        f"--input={listed}",
-        f"--output={prepared}",
-        f"--size={_SIZE.value}",
-        "--spacing=2",
-        "--orientation=LIA",
-        "--crop=foreground",
-        f"--reference={scans[0].image}",
-    )
+    def preparing(output, size, spacing):
+        grid = (f"--size={size}", f"--spacing={spacing}", "--orientation=LIA", "--crop=foreground")
+        reference = f"--reference={scans[0].image}"
+        return Command(prepare, (f"--input={listed}", f"--output={output}", *grid, reference))
+
     first = [
         Stage("label maps on the first scan's brain", aligning(_LABEL_MAPS.value, "freesurfer"))
     ]
     if heads:
         again = aligning(_HEADS.value, _HEADS_NUMBERS.value)
         first.append(Stage("heads on the first scan's brain", again))
-    first.append(Stage("everything on one grid", Command(prepare, preparing)))
+    grids = []  # the folder of a grid's data set, and the configs of its runs
+    if _COARSE_CONFIGS.value:
+        coarse = os.path.join(folder, "prepared_4mm")
+        first.append(Stage("everything at 4 mm", preparing(coarse, _COARSE_SIZE.value, 4)))
+        grids.append((coarse, _COARSE_CONFIGS.value))
+    fine = os.path.join(folder, "prepared")
+    first.append(Stage("everything at 2 mm", preparing(fine, _SIZE.value, 2)))
+    grids.append((fine, _CONFIGS.value))
     code = run_stages("brain_t1", first)
     if code:
         return code
-    dataset = os.path.join(prepared, "brain.json")
-    _write_schemes(os.path.join(prepared, "dataset.json"), dataset)
-    return run_stages("brain_t1", _trainings(folder, dataset))
+    for prepared, _ in grids:
+        _write_schemes(os.path.join(prepared, "dataset.json"), _dataset(prepared))
+    return run_stages("brain_t1", _trainings(folder, grids))
 
 
-def _trainings(folder, dataset):
-    """Returns the stages from the data set on: the runs and the evaluation of the last."""
-    settings = ("data.cache=true",)
+def _dataset(prepared):
+    """Returns the path of the data set with the recipe's schemes in a prepared folder."""
+    return os.path.join(prepared, "brain.json")
+
+
+def _trainings(folder, grids):
+    """Returns the stages from the data sets on: the runs and the evaluation of the last."""
+    settings = ("data.cache=true", f"optimisation.precision={_PRECISION.value}")
     if _STEPS.value is not None:
         settings += (f"optimisation.steps={_STEPS.value}",)
+    runs = [(_dataset(prepared), config) for prepared, configs in grids for config in configs]
     stages, start = [], None
-    for number, config in enumerate(_CONFIGS.value, 1):
-        last = number == len(_CONFIGS.value)
-        output = os.path.join(folder, "run" if last else f"run_{number}")
+    for number, (dataset, config) in enumerate(runs, 1):
+        output = os.path.join(folder, "run" if number == len(runs) else f"run_{number}")
         training = Training("student", dataset, output, config, settings, init=start)
-        stages.append(Stage(f"training {number} of {len(_CONFIGS.value)}", training))
+        stages.append(Stage(f"training {number} of {len(runs)}", training))
         start = os.path.join(output, "best")
     measuring = (
         f"--run={start}",
         "--names=student",
-        f"--dataset={dataset}",
+        f"--dataset={runs[-1][0]}",
         f"--output={os.path.join(folder, 'evaluation')}",
     )
     return [*stages, Stage("evaluation", Command(evaluate, measuring))]
@@ -151,14 +176,15 @@ def _write_list(path, scans, maps, heads, validation):
     """Writes the CSV list that `experiments.prepare` takes."""
     folder = os.path.dirname(path)
     rows = [(s.image, s.labels, "scans", s.name) for s in scans]
+    # A map without a scan is painted anew at every step; so are the scans' labels, beside them.
+    rows += [(None, s.labels, "maps", f"{s.name}_painted") for s in scans if s.labels is not None]
     for subset, held_out_subset, sources in (
         ("maps", "validation_maps", maps),
-        ("scans", "validation_heads", heads),
+        ("heads", "validation_heads", heads),
     ):
         for number, source in enumerate(sources):
             scan, labels = align_heads.paths(folder, source.name)
             held_out = number >= len(sources) - _HELD_OUT.value
-            # A map without a scan is painted anew at every step.
             image = scan if held_out or source.image is not None else None
             rows.append((image, labels, held_out_subset if held_out else subset, source.name))
     for source in validation:
@@ -192,12 +218,17 @@ def _write_schemes(source, target):
     """Writes a copy of the data set's JSON with the shares of its subsets and the labels."""
     manifest = read_manifest(source)
     validations = [name for name in _VALIDATIONS if name in manifest.subsets]
+    subsets = dict(manifest.subsets)
+    subsets["scans_and_heads"] = [*subsets["scans"], *subsets.get("heads", ())]
+    shares = dict(_SHARES)
+    if len(subsets["scans"]) < 2:  # there is no pair of them
+        shares["scans_and_heads"] += shares.pop("scans")
     write_manifest(
         target,
         file_paths=manifest.files,
-        subsets=manifest.subsets,
+        subsets=subsets,
         schemes={
-            "1": _SHARES,
+            "1": shares,
             "2": {name: 1 / len(validations) for name in validations},
         },
         image_size=manifest.image_size,

@@ -33,6 +33,12 @@ class OptimisationConfig(Record):
         least=1,
         changeable=True,
     )
+    clip_norm: float = setting(
+        0.0,
+        "largest global norm of the network's gradient, longer ones are shortened to it; 0: none",
+        least=0.0,
+        changeable=True,
+    )
     average: float = setting(
         0.0,
         "decay of a moving average of the weights, such as 0.999, which is then what is validated "

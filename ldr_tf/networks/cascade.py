@@ -168,7 +168,8 @@ class CascadeNetwork(keras.Model):
         further one starts as a copy of its last, with a flow of zero.
 
         Args:
-          other: a `CascadeNetwork` whose config differs at most in its number of cascades.
+          other: a `CascadeNetwork` whose config differs at most in its number of cascades and,
+            without an affine stem, in the size of the images.
         """
         if self.affine_stem is not None:
             self.affine_stem.set_weights(other.affine_stem.get_weights())

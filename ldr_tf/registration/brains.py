@@ -80,9 +80,9 @@ def see(pair, brain, notices):
 
     Args:
       pair: a ScanPair.
-      brain: one of `options.BRAIN_CHOICES`. "auto" goes by the masks that are given; where none is,
-        it extracts the brain of each scan that looks like a whole head, if the package for it is
-        installed.
+      brain: one of `options.BRAIN_CHOICES`. "auto" goes by the masks that are given; of a scan
+        without one that looks like a whole head it extracts the brain, if the package for it is
+        installed and the other scan's mask, if any, holds a brain, too.
       notices: Notices, told what was seen and done.
 
     Returns:
@@ -106,13 +106,19 @@ def see(pair, brain, notices):
                 notices.warning(
                     "brain-not-found", f"{_no_brain(side, mask)}; it counts all the same."
                 )
-    elif brain == "auto" and not masks:
-        looks = dict(zip(SIDES, looks_of(*scans.values())))
-        heads = {side: scans[side] for side in SIDES if _is_head(looks[side])}
+    elif brain == "auto" and len(masks) < len(SIDES):
+        looks = dict(
+            zip(SIDES, looks_of(*[_masked(scans[side], masks.get(side)) for side in SIDES]))
+        )
+        heads = {}
+        # A mask of anything but a brain asks for no brain beside it.
+        if all(_is_brain(looks[side]) for side in masks):
+            heads = {side: scans[side] for side in SIDES if _is_head(looks[side])}
         if heads and not can_extract():
             _tell_of_heads(list(heads), notices)
         elif heads:
-            masks, looks = _tried(heads, looks, notices)
+            extracted, looks = _tried(heads, looks, notices)
+            masks.update(extracted)
     seen = [_masked(scans[side], masks.get(side)) for side in SIDES]
     _tell(masks, notices)
     return Seen(*seen, masks, looks and tuple(looks.values()))

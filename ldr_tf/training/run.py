@@ -120,6 +120,8 @@ def load_initial(config):
         return None
     initial = checkpoints.load_run(config.init, precision="float32")
     network = initial.config
+    if network.affine_stem == "none":  # dense stems take any size: a coarse grid may come first
+        network = dataclasses.replace(network, image_size=config.network.image_size)
     if network.cascades < config.network.cascades:
         network = dataclasses.replace(network, cascades=config.network.cascades)
     rows = records.differences(network, config.network, "network.")

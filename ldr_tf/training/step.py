@@ -210,6 +210,9 @@ class TrainingStep:
             norm = tf.where(tf.math.is_finite(norm), norm, 0.0)
             gradients = state.optimizer.get_unscaled_gradients(gradients)
         scalars["gradient_norm"] = norm
+        longest = self._config.optimisation.clip_norm
+        if longest > 0:
+            gradients, _ = tf.clip_by_global_norm(gradients, longest, use_norm=norm)
         self._move(state.optimizer, gradients, state.network.trainable_variables, norm)
 
     def _move_critic(self, gradients, scalars):

@@ -63,6 +63,8 @@ def folders(tmp_path):
         else:
             folder = scans if seed < 6 else validation
             write(shade[labels], folder / f"s{seed}.nii.gz")
+            if seed == 4:
+                write(labels * np.uint16(labels < 500), folder / f"s{seed}_seg.nii.gz")
             if seed >= 6:
                 write(rank[labels], folder / f"s{seed}_seg.nii.gz")
     return tmp_path
@@ -85,25 +87,31 @@ FOLDERS = {
 @pytest.mark.chain
 def test_from_scans_and_label_maps_to_figures(folders, capfd):
     configs = []
-    for number, path in enumerate(brain_t1.CONFIGS):
+    for number, path in enumerate([*brain_t1.COARSE_CONFIGS, *brain_t1.CONFIGS]):
         values = json.loads(pathlib.Path(path).read_text())
         values["network"]["channels"] = 2
         values["optimisation"] |= {"validate_every": 3, "checkpoint_every": 3, "summarize_every": 1}
         configs.append(folders / f"config{number}.json")
         configs[-1].write_text(json.dumps(values))
-    flags = [f"--configs={configs[0]},{configs[1]}", "--steps=3"]
-    flags += ["--size=48", "--held_out=2", "--heads_numbers=muse"]
+    flags = [f"--coarse_configs={configs[0]}", f"--configs={configs[1]},{configs[2]}"]
+    flags += ["--steps=3"]
+    flags += ["--coarse_size=32", "--size=48", "--held_out=2", "--heads_numbers=muse"]
     flags += [f"--heads={folders / 'heads' / 'list.csv'}"]
     assert call(folders, *flags) == 0
     out = folders / "out"
     with open(out / "aligned" / "list.csv", newline="") as file:
         subsets = [row["subset"] for row in csv.DictReader(file)]
-    counts = {"maps": 2, "scans": 4, "validation": 2, "validation_maps": 2, "validation_heads": 2}
-    assert collections.Counter(subsets) == counts
+    training = {"maps": 3, "scans": 2, "heads": 2}  # the labels of one scan are painted, too
+    held_out = {"validation": 2, "validation_maps": 2, "validation_heads": 2}
+    assert collections.Counter(subsets) == training | held_out
+    schemes = json.loads((out / "prepared" / "brain.json").read_text())["schemes"]
+    assert schemes["1"] == {"scans": 0.2, "scans_and_heads": 0.35, "maps": 0.45}
     summary = json.loads((out / "evaluation" / "summary.json").read_text())
     identity = summary["methods"]["identity"]
     assert identity["dice"]["count"] == 6  # both ways in each of the three validations
     assert identity["dice"]["mean"] > 0.8  # aligned, and the labels' numbers agree
+    grids = [json.loads((out / run / "config.json").read_text()) for run in ("run_1", "run_2")]
+    assert [grid["network"]["image_size"] for grid in grids] == [[32] * 3, [48] * 3]
     logged = (out / "run" / "metrics.jsonl").read_text()
     assert '"overlap"' in logged and "validation/dice" in logged
     assert call(folders, *flags) == 0

@@ -1,5 +1,6 @@
 """The training command: it learns, resumes, and refuses."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -11,7 +12,10 @@ import tensorflow as tf
 
 import ldr_tf
 from experiments import make_teacher_flows, train
-from ldr_tf.config import run_config
+from ldr_tf.config import NetworkConfig, RunConfig, run_config
+from ldr_tf.errors import InputError
+from ldr_tf.networks.cascade import CascadeNetwork
+from ldr_tf.training.run import load_initial
 
 
 def flags(dataset, output, *more):
@@ -139,6 +143,22 @@ def test_init_takes_over_the_weights(phantoms, student_run, tmp_path):
     first, second = (ldr_tf.load_run(str(run)) for run in (student_run, tmp_path / "run"))
     for a, b in zip(first.get_weights(), second.get_weights()):
         np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+@pytest.mark.parametrize("affine_stem, taken", [("none", True), ("light", False)])
+def test_init_may_come_from_another_grid(affine_stem, taken, monkeypatch):
+    """Dense stems alone learn on any; an affine stem's last layer knows its own."""
+    size = {"none": (32, 32, 32), "light": (48, 48, 48)}[affine_stem]
+    network = NetworkConfig(affine_stem=affine_stem, image_size=size, channels=2)
+    coarse = CascadeNetwork(network)
+    monkeypatch.setattr("ldr_tf.runs.checkpoints.load_run", lambda path, **_: coarse)
+    fine = dataclasses.replace(network, image_size=(64, 64, 64))
+    config = RunConfig(network=fine, init="runs/coarse")
+    if taken:
+        assert load_initial(config) is coarse
+    else:
+        with pytest.raises(InputError, match=r"network\.image_size is"):
+            load_initial(config)
 
 
 def test_what_is_not_finite_is_named_and_the_checkpoint_kept(phantoms, tmp_path, capfd):

@@ -114,6 +114,23 @@ def test_whole_heads_are_seen_as_their_brains(deepbet):
     assert all(look.radius == pytest.approx(60, abs=4) for look in seen.looks)
 
 
+def test_one_mask_of_a_brain_has_the_other_brain_extracted(deepbet):
+    deepbet(STAND_IN.format(low=80, high=150))
+    notices = Notices()
+    mask = sitk.Cast(BRAIN > 0, sitk.sitkUInt8)
+    seen = see(ScanPair(HEAD, HEAD, moving_mask=mask), "auto", notices)
+    assert {side: mask.source for side, mask in seen.masks.items()} == {
+        "fixed": "extracted",
+        "moving": "given",
+    }
+    np.testing.assert_array_equal(to_array(seen.fixed), to_array(seen.moving))
+    assert codes(notices) == ["mask-given", "mask-extracted"]
+    # A mask of something else, here of a small part of the brain, has the other scan stay whole.
+    part = sitk.Cast(ball((20, 1)) > 0, sitk.sitkUInt8)
+    seen = see(ScanPair(HEAD, HEAD, moving_mask=part), "auto", notices)
+    assert list(seen.masks) == ["moving"] and seen.fixed is HEAD
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

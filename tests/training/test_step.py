@@ -343,6 +343,19 @@ def test_less_memory_gives_the_same_step(how):
         np.testing.assert_allclose(b.numpy() / scale, a.numpy() / scale, atol=1e-3)
 
 
+@pytest.mark.parametrize("share", [0.25, 4.0])
+def test_a_long_gradient_is_shortened(share):
+    """To the length that the config allows, in its direction; a shorter one stays as it is."""
+    _, plain = plain_step()
+    wanted = adam_moments(plain.optimizer)  # 0.001 of the gradients' squares, after one step
+    length = np.sqrt(sum(moment.sum() for moment in wanted) * 1e3)
+    scalars, state = one_full_step(clip_norm=float(share * length))
+    assert scalars["gradient_norm"] == pytest.approx(length, rel=1e-3)  # as it was found
+    scale = min(share, 1.0) ** 2
+    for moment, expected in zip(adam_moments(state.optimizer), wanted):
+        np.testing.assert_allclose(moment, scale * expected, atol=1e-4 * expected.max())
+
+
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision_learns_like_float32(precision):
     wanted, _ = plain_step()
