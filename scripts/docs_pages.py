@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = {
     "index.md": "README.md",
     "brain-t1.md": "ldr_tf/shipped/brain-t1/README.md",
+    "brain-t1-first.md": "ldr_tf/shipped/brain-t1-first/README.md",
     "changelog.md": "CHANGELOG.md",
     "contributing.md": "CONTRIBUTING.md",
     "datasets.md": "data/README.md",

@@ -111,7 +111,7 @@ class PyramidLevel(keras.layers.Layer):
     # A 1x1x1 head has few weights a voxel: so Adam moves its flow as fast as a larger kernel's.
     _FLOW_SCALE = 8.0
     # On levels of up to so many voxels a call saves too little to compile functions for them.
-    PLAIN_VOXELS = 8192
+    PLAIN_VOXELS = 16384
     _CONVOLUTIONS = 3
 
     def __init__(self, width, coarser, neighbours, multiplier, **kwargs):
