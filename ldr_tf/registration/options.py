@@ -52,8 +52,8 @@ class RegistrationOptions(Record):
     brain: str = setting(
         "auto",
         "which part of the scans counts: their brains (extract, by the package deepbet), what lies "
-        "in fixed_mask and moving_mask (given), the whole of them (none) or auto: the masks that are "
-        "given and, of a scan without one that looks like a whole head, its brain, if deepbet is "
+        "in fixed_mask and moving_mask (given), the whole of them (none) or auto: the masks that "
+        "are given and, of a scan without one that is a whole head, its brain, if deepbet is "
         "installed; what is warped is the whole scan in any case",
         choices=BRAIN_CHOICES,
     )
