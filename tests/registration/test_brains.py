@@ -114,7 +114,7 @@ def test_whole_heads_are_seen_as_their_brains(deepbet):
     assert all(look.radius == pytest.approx(60, abs=4) for look in seen.looks)
 
 
-def test_one_mask_of_a_brain_has_the_other_brain_extracted(deepbet):
+def test_one_mask_of_a_brain_has_the_other_brain_extracted(deepbet, monkeypatch):
     deepbet(STAND_IN.format(low=80, high=150))
     notices = Notices()
     mask = sitk.Cast(BRAIN > 0, sitk.sitkUInt8)
@@ -129,6 +129,10 @@ def test_one_mask_of_a_brain_has_the_other_brain_extracted(deepbet):
     part = sitk.Cast(ball((20, 1)) > 0, sitk.sitkUInt8)
     seen = see(ScanPair(HEAD, HEAD, moving_mask=part), "auto", notices)
     assert list(seen.masks) == ["moving"] and seen.fixed is HEAD
+    no_package(monkeypatch)
+    notices = Notices()
+    assert see(ScanPair(HEAD, HEAD, moving_mask=mask), "auto", notices).fixed is HEAD
+    assert codes(notices) == ["skull-seen", "mask-given"] and "the fixed scan" in notices[0].text
 
 
 @pytest.mark.parametrize(
