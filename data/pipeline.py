@@ -50,8 +50,6 @@ class TrainingData:
         self._manifest, self._config = manifest, config
         self._batch_size, self._seed = batch_size, seed
         self.classes = len(label_classes(manifest))
-        if config.images != "scans" and flows is not None:
-            raise InputError(f"{flows}: stored flows belong to the scans, not to painted images.")
         self._reader = reader = VolumeReader(manifest, config.cache)
         self._pairs(0)
         keys = [key for name in manifest.scheme(config.subset) for key in manifest.subsets[name]]

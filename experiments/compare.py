@@ -10,7 +10,8 @@ arms refined and refined-aldk learn from stored flows, --refined_flows
 Finished runs are kept, an interrupted comparison resumes with the same command, and other --arms or
 --seeds add to earlier results: the tables hold every finished run in DIR and name the arms that are
 open. Writes DIR/ARM-SEED (the runs), DIR/evaluation (every figure of every pair),
-DIR/comparison.md, comparison.json and comparison.png.
+DIR/comparison.md, comparison.json and comparison.png. Where the trainings validated, curves.png has
+what they found against steps and against processor time.
 """
 
 import os
@@ -38,6 +39,9 @@ ARMS = {
 
 _REFINED = ("refined", "refined-aldk")
 _SECONDS_NAME = "seconds.json"
+"""Of a finished run: the processor seconds of its training, over all cores."""
+_SO_FAR_NAME = "seconds_so_far.json"
+"""The same of an interrupted one."""
 
 FLAGS = cli.new_flags()
 _DATASET = flags.DEFINE_string(
@@ -115,15 +119,16 @@ def _check_sources():
 
 
 def _train(arm, seed):
-    """Trains or resumes one run, and keeps its duration in its folder."""
-    seconds = os.path.join(_folder(arm, seed), _SECONDS_NAME)
-    if os.path.exists(seconds):
+    """Trains or resumes one run, and keeps in its folder what processor time it took."""
+    names = (_SECONDS_NAME, _SO_FAR_NAME)
+    finished, so_far = [os.path.join(_folder(arm, seed), name) for name in names]
+    if os.path.exists(finished):
         return 0
     print(f"\n== {arm}, seed {seed}", flush=True)
-    started = time.monotonic()
+    before = read_json(so_far) if os.path.exists(so_far) else 0.0
+    started = time.process_time()
     code = _training(arm, seed).run()
-    if code == 0:
-        write_json(seconds, time.monotonic() - started)
+    write_json(so_far if code else finished, before + time.process_time() - started)
     return code
 
 
@@ -175,14 +180,16 @@ def _evaluate(runs):
 
 
 def _report(runs):
-    """Writes table, rows and figure of the finished runs."""
-    from experiments.evaluation import arms
+    """Writes table, rows and figures of the finished runs."""
+    from experiments.evaluation import arms, curves
 
     members = {"identity": [("identity", None)], "teacher": [("teacher", None)]}
+    folders = {}
     for arm, seeds in runs.items():
         names = [f"{arm}-{seed}" for seed in seeds]
-        taken = [read_json(os.path.join(_OUTPUT.value, name, _SECONDS_NAME)) for name in names]
-        members[arm] = [(name, seconds / 60) for name, seconds in zip(names, taken)]
+        paths = [_folder(arm, seed) for seed in seeds]
+        taken = [read_json(os.path.join(path, _SECONDS_NAME)) / 60 for path in paths]
+        members[arm], folders[arm] = list(zip(names, taken)), list(zip(paths, taken))
     pairs = arms.read_pairs(os.path.join(_OUTPUT.value, "evaluation", "pairs.csv"))
     rows = arms.arm_rows(pairs, members)
     text = arms.table(rows, [arm for arm in ARMS if arm not in runs])
@@ -191,6 +198,9 @@ def _report(runs):
         file.write(text)
     write_json(os.path.join(_OUTPUT.value, "comparison.json"), rows)
     arms.draw(rows, os.path.join(_OUTPUT.value, "comparison.png"))
+    found = curves.read_curves(folders)
+    if len(found):
+        curves.draw(found, os.path.join(_OUTPUT.value, "curves.png"))
     print(text)
     return 0
 

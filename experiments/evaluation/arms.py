@@ -16,7 +16,8 @@ def arm_rows(pairs, runs):
 
     Args:
       pairs: a frame of evaluation's pairs.csv.
-      runs: arm -> list of (the method's name in `pairs`, minutes of its training or None).
+      runs: arm -> list of (the method's name in `pairs`, processor minutes of its training or
+        None).
 
     Returns:
       [{"arm", "runs", "dices": each run's mean over pairs, each of FIGURES: mean over runs, with
@@ -53,7 +54,7 @@ def arm_rows(pairs, runs):
 
 def table(rows, open_arms=()):
     """Returns the rows as a Markdown table; `open_arms` have no run yet."""
-    head = ["arm", "runs", *FIGURES.values(), f"Dice above {BASE} (95 %)", "minutes a run"]
+    head = ["arm", "runs", *FIGURES.values(), f"Dice above {BASE} (95 %)", "processor minutes"]
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     for row in rows:
         cells = [_with_spread(row[figure], row[f"{figure}_std"]) for figure in FIGURES]

@@ -22,7 +22,9 @@ def compiled_by_shape(function):
 def traced_by_shape(function):
     """As `compiled_by_shape`, but as a TensorFlow graph, without XLA.
 
-    Its `trace(*shapes)` traces it for float32 tensors of those shapes, and computes nothing.
+    A function of many operations, used often in a network, is thus built once per shape instead of
+    once per use. Its `trace(*shapes)` traces it for float32 tensors of those shapes, and computes
+    nothing.
     """
     return _by_shape(function, None)
 

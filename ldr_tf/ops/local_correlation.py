@@ -14,7 +14,7 @@ import itertools
 import tensorflow as tf
 
 from ldr_tf.conventions import check_same_grid, check_volume
-from ldr_tf.ops.compiling import compiled_by_shape
+from ldr_tf.ops.compiling import compiled_by_shape, traced_by_shape
 from ldr_tf.ops.warp import spatial_size
 
 _CUBE = tuple(itertools.product((-1, 0, 1), repeat=3))
@@ -55,7 +55,7 @@ def local_correlation(fixed, moving, neighbours=27, compiled=True):
         raise ValueError(f"neighbours must be 7 or 27, not {neighbours}.")
     if compiled:
         return _compiled(fixed, moving, neighbours)
-    return _correlate(fixed, _padded(moving), neighbours)
+    return _PLAIN[neighbours](fixed, _padded(moving))
 
 
 def _compiled(fixed, moving, neighbours):
@@ -111,14 +111,12 @@ def _part(padded, extent, offset):
     return tf.slice(padded, [0, *(1 + step for step in offset), 0], extent)
 
 
-def _for_each_number(function):
-    """Returns the function compiled for each number of neighbours."""
-    return {
-        number: compiled_by_shape(functools.partial(function, neighbours=number))
-        for number in OFFSETS
-    }
+def _for_each_number(function, by_shape=compiled_by_shape):
+    """Returns the function, compiled or traced, for each number of neighbours."""
+    return {number: by_shape(functools.partial(function, neighbours=number)) for number in OFFSETS}
 
 
 _CORRELATE, _FIXED_GRADIENT, _MOVING_GRADIENT = map(
     _for_each_number, (_correlate, _fixed_gradient, _moving_gradient)
 )
+_PLAIN = _for_each_number(_correlate, traced_by_shape)

@@ -10,7 +10,7 @@ sizes, eight times slower.
 import tensorflow as tf
 
 from ldr_tf.conventions import check_volume
-from ldr_tf.ops.compiling import compiled_by_shape
+from ldr_tf.ops.compiling import compiled_by_shape, traced_by_shape
 
 
 def half_size(size):
@@ -40,7 +40,7 @@ def upsample(field, size, compiled=True):
             f"field must have half the voxels of {tuple(size)} along each axis, "
             f"not {tuple(field.shape[1:4])}."
         )
-    doubled = _double_compiled(field) if compiled else _double(field)
+    doubled = (_double_compiled if compiled else _double_plain)(field)
     if any(extent % 2 for extent in size):
         doubled = doubled[:, : size[0], : size[1], : size[2]]
     return doubled
@@ -63,3 +63,4 @@ def _double_along(field, axis):
 
 
 _double_compiled = compiled_by_shape(_double)
+_double_plain = traced_by_shape(_double)

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from ldr_tf.conventions import check_flow, check_same_grid, check_volume
 from ldr_tf.ops import fused_warp, plain_warp
+from ldr_tf.ops.compiling import traced_by_shape
 
 
 def identity_grid(size, dtype=tf.float32):
@@ -39,7 +40,7 @@ def warp(image, flow, compiled=True):
     _check(image, flow)
     if compiled:
         return fused_warp.warp(image, flow)
-    return plain_warp.warp(image, flow, spatial_size(image))
+    return _plain_warp(image, flow)
 
 
 def warp_gradient(image, flow, upstream):
@@ -85,6 +86,11 @@ def sample_zero_border(image, positions, compiled=True):
     """As `sample`, but with one voxel of zeros around the volume."""
     padded = tf.pad(image, [[0, 0], [1, 1], [1, 1], [1, 1], [0, 0]])
     return sample(padded, positions + 1.0, compiled)
+
+
+@traced_by_shape
+def _plain_warp(image, flow):
+    return plain_warp.warp(image, flow, spatial_size(image))
 
 
 def _check(image, flow):

@@ -121,8 +121,17 @@ def _similarity(evidence, notices):
     last, after = list(known.items())[-1]
     straight = known.get("affine", known.get("before"))
     sign = sign_of_other_contrast(straight, evidence.explained, evidence.deep)
-    if sign is not None and _across_contrasts(evidence):
-        return  # what correlation says of scans of one contrast does not hold
+    # Where edges alone were compared, what correlation says of scans of one contrast does not hold.
+    by_edges = evidence.similarity == "gradient_fields" and "network" not in evidence.correlation
+    if sign is not None and by_edges:
+        # Of two heads whose cores go together more is known.
+        if evidence.cores is None or evidence.cores < LOW_CORES:
+            notices.warning(
+                "contrast-differs",
+                f"{sign}: the scans seem to be of different contrasts, such as T1 and T2, and the "
+                "registration went by their edges alone: look at it.",
+            )
+        return
     if sign is not None:
         notices.warning(
             "contrast-differs",
@@ -154,15 +163,6 @@ def _similarity(evidence, notices):
             f"the scans are less alike after the last step ({last}, correlation {after:.2f}) than "
             f"earlier ({best}, {earlier[best]:.2f}).",
         )
-
-
-def _across_contrasts(evidence):
-    """Whether an answer for scans of two contrasts was found by what is made for them.
-
-    That is by edges alone, without a network, between two heads whose cores go together.
-    """
-    made_for_it = evidence.similarity == "gradient_fields" and "network" not in evidence.correlation
-    return made_for_it and evidence.cores is not None and evidence.cores >= LOW_CORES
 
 
 def sign_of_other_contrast(correlation, explained, deep):

@@ -1,6 +1,5 @@
 """The model card of an export: model.json for programs, README.md for people."""
 
-import contextlib
 import hashlib
 import json
 import os
@@ -9,8 +8,8 @@ import ldr_tf
 from ldr_tf import records
 from ldr_tf.errors import InputError
 from ldr_tf.files import read_json
-from ldr_tf.json_text import parse_json
 from ldr_tf.runs.precision import POLICIES, precision_of
+from ldr_tf.runs.validations import read_validations
 
 LICENCE = "MIT (the code; the terms of the training data may bind the weights further)"
 
@@ -36,7 +35,7 @@ def config_hash(config):
 def evaluation_figures(run):
     """Returns the last validation in a run folder, {"step": ..., name: figure}, or {}.
 
-    That is validation.json (in RUN/best), else the last validation in metrics.jsonl.
+    That is validation.json (in RUN/best), else the last of `read_validations`.
     """
     path = os.path.join(run, "validation.json")
     if os.path.isfile(path):
@@ -44,16 +43,9 @@ def evaluation_figures(run):
         if not isinstance(found, dict):
             raise InputError(f"{path}: must be an object with figures.")
         return found
-    found = {}
-    try:
-        with open(os.path.join(run, "metrics.jsonl"), encoding="utf-8") as file:
-            for line in file:
-                if '"validation/' in line and line.endswith("}\n"):  # not one cut short
-                    with contextlib.suppress(InputError):  # a line that is none of ours
-                        found = parse_json(line, "metrics.jsonl", nan=True)
-    except OSError:
-        return {}
-    return {name.rsplit("/", 1)[-1]: value for name, value in found.items()}
+    found = read_validations(run)
+    step = max(found, default=None)
+    return {} if step is None else {"step": step, **found[step]}
 
 
 def card(network, config, figures, options):

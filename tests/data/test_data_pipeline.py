@@ -61,13 +61,19 @@ def test_resumes_at_any_step(manifest):
             np.testing.assert_array_equal(batch[name], value)
 
 
-def test_stored_flows_come_with_their_pairs(manifest, tmp_path):
+@pytest.mark.parametrize(
+    "images",
+    [{}, {"images": "synthetic_any", "painted": "label_maps"}],
+    ids=["scans", "recoloured"],
+)
+def test_stored_flows_come_with_their_pairs(images, manifest, tmp_path):
     pairs = list_pairs(manifest, "1")
     path = tmp_path / "flows.h5"
     with FlowWriter(path, SIZE, {}) as writer:
         for number, pair in enumerate(pairs):
             writer.write(*map(scan_id, pair), np.full((*SIZE, 3), number / 8, np.float32))
-    for step, batch in enumerate(take(training_batches(manifest, "1", 2, seed=3, flows=path), 4)):
+    batches = training_batches(manifest, "1", 2, seed=3, flows=path, **images)
+    for step, batch in enumerate(take(batches, 4)):
         assert batch["teacher_flow"].dtype == np.float16
         chosen = training_pairs(manifest, "1", 2, 3, step)
         wanted = [pairs.index(pair) / 8 for pair in chosen]

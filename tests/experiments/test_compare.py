@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from experiments import compare, make_teacher_flows
-from experiments.evaluation import arms
+from experiments.evaluation import arms, curves
 
 
 def run(phantoms, teacher, folder, *more):
@@ -90,6 +90,37 @@ def test_rows_by_hand():
     assert flow["cpu_seconds"] == pytest.approx(0.2)
     np.testing.assert_allclose(flow["over_base"], [0.2, 0.2, 0.2])
     assert "| flow | 2 | 0.8000 ± 0.0707 |" in arms.table([none, flow])
+
+
+def test_curves_by_hand(tmp_path):
+    """Four steps in eight minutes are two minutes a step; what a resumed run redid counts."""
+    for name, lines in {
+        "a": [(2, 0.1, 0.5), (4, 0.2, 0.4), (2, 0.3, 0.3)],
+        "b": [(2, 0.5, 0.1), (4, 0.6, 0.2)],
+        "never-validated": [],
+    }.items():
+        (tmp_path / name).mkdir()
+        text = '{"step": 1, "reconstruction": 0.5}\n{"step": 2, "valida\n'
+        for step, dice, folds in lines:
+            figures = {"dice": dice, "folds_any_percent": folds, "correlation": 0.9}
+            named = {f"validation/{figure}": value for figure, value in figures.items()}
+            text += json.dumps({"step": step, **named}) + "\n"
+        (tmp_path / name / "metrics.jsonl").write_text(text, encoding="utf-8")
+    found = curves.read_curves(
+        {
+            "none": [(tmp_path / "a", 8.0), (tmp_path / "b", 6.0)],
+            "flow": [(tmp_path / "never-validated", 5.0)],
+        }
+    )
+    assert found.values.tolist() == [
+        ["none", 0, 2, 4.0, 0.3, 0.3],
+        ["none", 0, 4, 8.0, 0.2, 0.4],
+        ["none", 1, 2, 3.0, 0.5, 0.1],
+        ["none", 1, 4, 6.0, 0.6, 0.2],
+    ]
+    curves.draw(found, tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").stat().st_size > 1000
+    assert curves.read_curves({"flow": [(tmp_path / "never-validated", 5.0)]}).empty
 
 
 @pytest.mark.parametrize(

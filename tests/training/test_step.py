@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import pathlib
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from ldr_tf.config import (
     RunConfig,
 )
 from ldr_tf.errors import InputError
+from ldr_tf.files import read_json
 from ldr_tf.losses.adversarial import feature_distance
 from ldr_tf.losses.regularization import flow_smoothness
 from ldr_tf.losses.similarity import correlation_loss
@@ -25,6 +27,8 @@ from ldr_tf.training.state import TrainingState
 from ldr_tf.training.step import TrainingStep
 
 SIZE = (16, 16, 16)
+CONFIGS = pathlib.Path(__file__).parents[2] / "experiments" / "configs"
+PAPER = read_json(CONFIGS / "aldk_paper.json")["distillation"]["critic"]
 
 
 class ShiftTeacher:
@@ -118,6 +122,7 @@ def test_every_student_weight_feels_the_critic_alone(flow_resolution):
         {"kind": "flow"},
         {"objective": "game"},
         {"objective": "joint", "penalty": 2.0},
+        PAPER,
         {"constraint": "none"},
         {"size": (8, 8, 8)},
         {"kind": "flow", "weight": 0.2},
@@ -163,14 +168,16 @@ def plain_gradients(state, teacher, pair, gamma):
         else:
             s, t = phi_s / critic.flow_unit, phi_t / critic.flow_unit
             features = state.critic(s), state.critic(t)
-            l_dis = tf.reduce_mean(tf.square(features[0] - features[1]))
+            squares = tf.square(features[0] - features[1])
+            over_features = getattr(tf, f"reduce_{critic.feature_reduction}")(squares, axis=-1)
+            l_dis = tf.reduce_mean(over_features)
             if critic.objective == "joint":
                 joint = critic.beta * t + (1 - critic.beta) * s
                 with tf.GradientTape() as inner:
                     inner.watch(joint)
                     output = tf.reduce_mean(state.critic(joint))
                 slope = inner.gradient(output, joint)
-                voxels = float(np.prod(SIZE))
+                voxels = float(np.prod(SIZE)) if critic.flow_length == "rms" else 1.0
                 norm = tf.sqrt(tf.reduce_sum(tf.square(slope)) * voxels + 1e-12)
                 l_dis += critic.penalty * tf.square(norm - 1.0)
         loss = gamma * l_rec + (1.0 - gamma) * l_dis
