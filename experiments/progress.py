@@ -65,6 +65,12 @@ class Progress:
             print(line, file=sys.stderr, flush=True)
 
 
+_MEASURED = (
+    "as measured, no teacher lifts a student above what the images alone teach it under the same "
+    "schedule, with enough regularisation (docs/distil.md)"
+)
+
+
 class TrainingProgress(Observer):
     """Shows a training: what is trained, steps, losses, validation figures, how it ended."""
 
@@ -77,6 +83,9 @@ class TrainingProgress(Observer):
         start = f"resuming at step {first_step}" if first_step else "from the start"
         network = config.network.base_network
         print(f"{config.stage}: {network}, {parameters:,} parameters, {start}", flush=True)
+        kind = config.distillation.kind
+        if kind != "none":
+            print(f"{config.stage}: learns from its teacher by {kind}; {_MEASURED}", flush=True)
 
     def on_start(self, first_step, last_step):
         self._progress = Progress(last_step, "step", first_step)

@@ -77,12 +77,15 @@ def draw(rows, path):
 
     trained = [row for row in rows if row["cpu_seconds"] > 0]
     sizes = {row["parameters"] for row in trained if row["arm"] != "teacher"}
-    figure = Figure(figsize=(11 if len(sizes) > 1 else 7, 1.5 + 0.35 * len(rows)))
+    names = [row["arm"].replace("+", "\n+") for row in reversed(rows)]
+    lines = sum(name.count("\n") + 1 for name in names)
+    size = (12 if len(sizes) > 1 else 8, 1.5 + 0.25 * (len(rows) + lines) / 2)
+    figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(1, 2 if len(sizes) > 1 else 1, squeeze=False)[0]
     for place, row in enumerate(reversed(rows)):
         panels[0].plot(row["dices"], [place] * row["runs"], "o", color="0.6", markersize=4)
         panels[0].plot(row["dice"], place, "|", color="C0", markersize=16, markeredgewidth=2)
-    panels[0].set_yticks(range(len(rows)), [row["arm"] for row in reversed(rows)])
+    panels[0].set_yticks(range(len(rows)), names, fontsize=7)
     panels[0].set_xlabel("Dice (dots: runs, bar: their mean)")
     panels[0].grid(axis="x", alpha=0.3)
     if len(sizes) > 1:
@@ -104,7 +107,6 @@ def draw(rows, path):
         panels[1].set_xlabel("processor time of a pair, ms (beside each: parameters)")
         panels[1].set_ylabel("Dice")
         panels[1].grid(alpha=0.3)
-    figure.tight_layout()
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
 

@@ -33,7 +33,7 @@ def draw(curves, path):
     """Draws `read_curves`: a line for each arm, the mean of its runs, and their range as a band."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 7))
+    figure = Figure(figsize=(10, 6 + 0.2 * curves["arm"].nunique()), layout="constrained")
     panels = figure.subplots(len(FIGURES), 2, sharex="col", sharey="row")
     for row, (name, label) in zip(panels, FIGURES.items()):
         for panel, along in zip(row, ("step", "minutes")):
