@@ -32,7 +32,7 @@ LAYERS = {
     "losses": _BASE | {"ops"},
     "metrics": _BASE | {"ops"},
     "networks": _NETWORKS,
-    "runs": _NETWORKS | {"files", "hdf5"},
+    "runs": _NETWORKS | {"files", "hdf5", "json_text"},
     "training": _TRAINING,
     "imaging": _BASE | {"files", "json_text"},
     "evaluation": _APPLICATIONS,
