@@ -1,5 +1,7 @@
 """How the runs of a comparison came along: validation figures against steps and processor time."""
 
+import math
+
 import pandas as pd
 
 from ldr_tf.files import atomic_path
@@ -24,7 +26,7 @@ def read_curves(runs):
             found = read_validations(folder)
             for step, figures in found.items():
                 taken = minutes * step / max(found)
-                kept = {name: figures[name] for name in FIGURES}
+                kept = {name: figures.get(name, math.nan) for name in FIGURES}
                 rows.append({"arm": arm, "run": run, "step": step, "minutes": taken, **kept})
     return pd.DataFrame(rows, columns=["arm", "run", "step", "minutes", *FIGURES])
 

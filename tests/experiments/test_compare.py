@@ -1,6 +1,7 @@
 """experiments.compare in process, and its figures against numbers worked out by hand."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -90,6 +91,18 @@ def test_rows_by_hand():
     assert flow["cpu_seconds"] == pytest.approx(0.2)
     np.testing.assert_allclose(flow["over_base"], [0.2, 0.2, 0.2])
     assert "| flow | 2 | 0.8000 ± 0.0707 |" in arms.table([none, flow])
+
+
+def test_the_time_before_an_interruption_counts(tmp_path, monkeypatch):
+    codes, clock = iter([1, 0]), iter([0.0, 3.0, 10.0, 15.0])
+    training = SimpleNamespace(run=lambda: next(codes))
+    monkeypatch.setattr(compare, "_folder", lambda *_: str(tmp_path))
+    monkeypatch.setattr(compare, "_training", lambda *_: training)
+    monkeypatch.setattr(compare, "time", SimpleNamespace(process_time=lambda: next(clock)))
+    assert compare._train("none", "1") == 1
+    assert not (tmp_path / "seconds.json").exists()
+    assert compare._train("none", "1") == 0
+    assert json.loads((tmp_path / "seconds.json").read_text(encoding="utf-8")) == 8.0
 
 
 def test_curves_by_hand(tmp_path):
