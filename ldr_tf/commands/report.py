@@ -55,6 +55,7 @@ def summary(result, seconds, peak_mb):
         "refinement": result.refinement and dataclasses.asdict(result.refinement),
         "dice": _before_and_after(result.dice_before, result.dice_after),
         "landmarks_mm": _before_and_after(result.landmarks_before, result.landmarks_after),
+        "unfolding": result.unfolding and result.unfolding._asdict(),
         "folds_percent": result.folds_percent,
         "folds_any_percent": result.folds_any_percent,
         "std_jacobian": result.std_jacobian,
@@ -92,13 +93,23 @@ def lines(result, seconds):
             )
     found.append(
         f"folds: {result.folds_percent:.4f} % by forward differences, "
-        f"{result.folds_any_percent:.4f} % towards any corner of a voxel"
+        f"{result.folds_any_percent:.4f} % towards any corner of a voxel{_unfolded(result)}"
     )
     if result.inverse_residual is not None:
         parts = ", ".join(f"{k} {_number(v)}" for k, v in result.inverse_residual.items())
         found.append(f"inverse, residual in mm (lost in percent): {parts}")
     found.append("seconds: " + ", ".join(f"{stage} {s:.2f}" for stage, s in seconds.items()))
     return found
+
+
+def _unfolded(result):
+    done = result.unfolding
+    if done is None:
+        return ""
+    return (
+        f" (before unfolding {done.folds_any_percent:.4f} %; that changed "
+        f"{done.changed_percent:.2f} % of the vectors, by {done.largest_mm:.1f} mm at most)"
+    )
 
 
 def mean(values):

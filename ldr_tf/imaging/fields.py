@@ -8,22 +8,26 @@ from ldr_tf.imaging.grid import grid_of
 from ldr_tf.imaging.slabs import ImageOfSlabs, in_threads, slab_of, slabs
 
 _STEPS_PER_MM = np.float32(1024)
+"""Of a displacement that is to be written: finer than any registration, and half the size of a
+packed file, since the digits that an interpolation leaves behind do not pack."""
+
 _KINDS = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor}
 
 
-def flow_to_displacement(flow, grid):
+def flow_to_displacement(flow, grid, dtype=np.float64):
     """Returns a flow as ITK's displacement field: d = direction (spacing * flow).
 
     Args:
       flow: [x, y, z, 3], voxels of `grid`.
       grid: the Grid on which it lies.
+      dtype: of the result.
 
     Returns:
-      A SimpleITK vector image, float64, in mm along the LPS axes, on the same grid.
+      A SimpleITK vector image in mm along the LPS axes, on the same grid.
     """
     direction = np.reshape(grid.direction, (3, 3))
-    vectors = np.asarray(flow, np.float64) * np.asarray(grid.spacing)
-    return to_image(vectors @ direction.T, grid)
+    vectors = np.asarray(flow, dtype) * np.asarray(grid.spacing, dtype)
+    return to_image(vectors @ direction.T.astype(dtype), grid)
 
 
 def displacement_to_flow(field):
@@ -46,8 +50,7 @@ def displacement_on(field, grid):
 def with_affine(field, affine, grid=None):
     """Returns the displacement field of a field followed by an affine map: p -> A(p + d(p)).
 
-    Rounded to 1/1024 mm: finer than any registration, and half the size of a packed file, since
-    the digits that an interpolation leaves behind do not pack.
+    Rounded, see `rounded`.
 
     Args:
       field: d, a SimpleITK vector image, mm, LPS.
@@ -78,9 +81,7 @@ def with_affine(field, affine, grid=None):
                 piece[...] = piece @ matrix
             piece += plane
             piece += (k * steps[:, 2]).astype(np.float32)
-            piece *= _STEPS_PER_MM
-            np.rint(piece, out=piece)
-            piece /= _STEPS_PER_MM
+            rounded(piece)
         return start, vectors.transpose(2, 1, 0, 3)
 
     for start, vectors in in_threads(slab, slabs(grid)):
@@ -159,6 +160,14 @@ def _along_axes(field, grid, across):
         return result
 
     return vectors_of
+
+
+def rounded(vectors):
+    """Rounds displacements in mm, float32, to 1/1024 mm, in place; returns them."""
+    vectors *= _STEPS_PER_MM
+    np.rint(vectors, out=vectors)
+    vectors /= _STEPS_PER_MM
+    return vectors
 
 
 def displacement_transform(field):

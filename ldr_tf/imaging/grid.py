@@ -42,6 +42,17 @@ class Grid:
         axes = np.reshape(self.direction, (3, 3))
         return np.linalg.solve(axes, (np.asarray(points) - self.origin).T).T / self.spacing
 
+    def resized(self, size):
+        """Returns the Grid of other voxels, so many along x, y, z, over the same extent."""
+        ratio = np.asarray(self.size) / size
+        origin = self.points((ratio - 1) / 2)
+        return Grid(
+            tuple(int(n) for n in size),
+            tuple(float(mm) for mm in ratio * self.spacing),
+            tuple(float(mm) for mm in origin),
+            self.direction,
+        )
+
     @property
     def centre(self):
         """The LPS point, mm, in the middle of the volume."""

@@ -118,13 +118,7 @@ def refinement_grid(fixed, moving, box=None):
     grid = foreground_grid(fixed, box)
     if max(_edge(scan.GetSpacing()) for scan in (fixed, moving)) > _FINER * grid.spacing[0]:
         return grid
-    origin = grid.points([[-0.25] * 3])[0]
-    return Grid(
-        tuple(2 * size for size in grid.size),
-        tuple(spacing / 2 for spacing in grid.spacing),
-        tuple(float(mm) for mm in origin),
-        grid.direction,
-    )
+    return grid.resized([2 * size for size in grid.size])
 
 
 def is_fine(grid, fixed, box=None):

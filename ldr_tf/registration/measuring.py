@@ -1,5 +1,7 @@
 """What is known of a registration once it is done."""
 
+from typing import NamedTuple, Optional
+
 import numpy as np
 import SimpleITK as sitk
 
@@ -7,16 +9,31 @@ from ldr_tf import imaging
 from ldr_tf.evaluation import scans
 from ldr_tf.imaging import to_array, to_image
 from ldr_tf.registration import checks, evidence
+from ldr_tf.registration.unfolding import Unfolding
+
+
+class Mapping(NamedTuple):
+    """From points of the fixed scan to points of the moving one, and its parts.
+
+    Attributes:
+      alignment: the affine step, an Alignment.
+      fields: stage -> displacement field that follows the affine step, in order.
+      displacement: the whole displacement field, on the fixed scan's grid.
+      unfolding: what was done to it where it folded, or None.
+    """
+
+    alignment: imaging.Alignment
+    fields: dict[str, sitk.Image]
+    displacement: sitk.Image
+    unfolding: Optional[Unfolding]
 
 
 def measure(
     pair,
     working,
-    alignment,
+    mapping,
     contrast,
     similarity,
-    fields,
-    displacement,
     moving,
     covered,
     warped_labels,
@@ -27,11 +44,9 @@ def measure(
     Args:
       pair: the ScanPair.
       working: the Working.
-      alignment: the affine step, an Alignment.
+      mapping: the Mapping.
       contrast: what tells of the scans' contrasts, an evidence.Contrast.
       similarity: what the refinement compared; None without one.
-      fields: stage -> displacement field that follows the affine step, in order.
-      displacement: the whole displacement field, on the fixed scan's grid.
       moving: the moving scan, NaN where it is padding.
       covered: the warped moving scan, NaN outside the moving scan and in its padding.
       warped_labels: the warped moving labels or None.
@@ -41,19 +56,23 @@ def measure(
       Fields of the `RegistrationResult`, by name.
     """
     before, after = _correlation(pair.fixed, moving, covered)
-    moved = _moved(working, fields)
-    folding = scans.folding(displacement)
+    moved = _moved(working, mapping.fields)
+    folding = scans.folding(mapping.displacement)
+    # What a network or a refinement made of the scans is judged by what it folded itself.
+    folds = folding["folds_percent"]
+    if mapping.unfolding is not None:
+        folds = mapping.unfolding.folds_percent
     found = evidence.gather(
         working.fixed,
         moved,
-        alignment,
+        mapping.alignment,
         contrast,
-        folds_percent=folding["folds_percent"],
+        folds_percent=folds,
         similarity=similarity,
     )
     checks.check(found, notices)
     dices = scans.label_dices(pair.fixed, pair.fixed_labels, pair.moving_labels, warped_labels)
-    landmarks = scans.landmark_errors(pair.fixed_points, pair.moving_points, displacement)
+    landmarks = scans.landmark_errors(pair.fixed_points, pair.moving_points, mapping.displacement)
     return {
         "correlation_before": before,
         "correlation_after": after,

@@ -7,7 +7,7 @@ from ldr_tf.errors import InputError
 from ldr_tf.imaging import AFFINE_METHODS
 from ldr_tf.records import Record, setting
 
-QUALITIES = {"fast": (0, 30), "balanced": (10, 100), "best": (50, 200)}
+QUALITIES = {"fast": (0, 20), "balanced": (10, 60), "best": (30, 120)}
 """Steps of refinement, after a model's answer and without a model."""
 
 BRAIN_CHOICES = ("auto", "extract", "given", "none")
@@ -38,10 +38,13 @@ class RegistrationOptions(Record):
     refine_steps: Optional[int] = setting(
         None,
         "steps of refinement, in place of those that quality stands for (fast 0, balanced 10, best "
-        "50; without a model 30, 100, 200)",
+        "30; without a model 20, 60, 120)",
         least=0,
     )
     diffeomorphic: bool = setting(False, "refine by a velocity field: no folds")
+    unfold: bool = setting(
+        True, "smooth the displacement field where it folds, and only there, until it does not"
+    )
     similarity: str = setting(
         "auto",
         "what the refinement compares: local_correlation (grey values; scans of one contrast), "

@@ -2,8 +2,8 @@
 
 The steps: see which part of the scans counts, bring them roughly onto each other (affine), prepare
 both on the working grid, run the model, refine its flow on the pair, carry it to the fixed scan's
-grid and compose it with the affine map to one displacement field, resample the original moving scan
-once through that field, measure.
+grid and compose it with the affine map to one displacement field, unfold that field, resample the
+original moving scan once through it, measure.
 """
 
 import dataclasses
@@ -16,12 +16,13 @@ from ldr_tf.models import as_model
 from ldr_tf.notices import Notices
 from ldr_tf.registration import brains, evidence, memory
 from ldr_tf.registration.choice import AUTO, AutoModel
-from ldr_tf.registration.measuring import inverse_figures, measure
+from ldr_tf.registration.measuring import Mapping, inverse_figures, measure
 from ldr_tf.registration.options import RegistrationOptions
 from ldr_tf.registration.pair import ScanPair
 from ldr_tf.registration.refinement import SIMILARITIES, prepare_refinement, refine_scans
 from ldr_tf.registration.result import RegistrationResult
 from ldr_tf.registration.stages import stage
+from ldr_tf.registration.unfolding import unfold
 from ldr_tf.registration.working import Frame, prepare
 
 
@@ -144,6 +145,11 @@ def register(
     with stage(seconds, "carry_back"):
         field = list(fields.values())[-1] if fields else _no_displacement(working.grid)
         displacement = imaging.with_affine(field, affine, imaging.grid_of(fixed))
+    unfolding = None
+    if options.unfold:
+        with stage(seconds, "unfold"):
+            unfolding = unfold(displacement)
+    mapping = Mapping(alignment, fields, displacement, unfolding)
     with stage(seconds, "resample"):
         known = _unknown_in_padding(moving)
         covered = imaging.apply_displacement(
@@ -156,11 +162,9 @@ def register(
         figures = measure(
             dataclasses.replace(pair, fixed=fixed),
             working,
-            alignment,
+            mapping,
             contrast,
             similarity,
-            fields,
-            displacement,
             known,
             covered,
             warped_labels,
@@ -180,6 +184,7 @@ def register(
         displacement=displacement,
         model=model,
         alignment=alignment,
+        unfolding=unfolding,
         masks=seen.masks,
         background=background,
         warped_labels=warped_labels,

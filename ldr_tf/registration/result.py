@@ -12,6 +12,7 @@ from ldr_tf.models.model import RegistrationModel
 from ldr_tf.notices import Notice
 from ldr_tf.registration.brains import Mask
 from ldr_tf.registration.refinement import RefinementConfig
+from ldr_tf.registration.unfolding import Unfolding
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class RegistrationResult:
         moving scan through it gives `warped`.
       model: the RegistrationModel that took part, or None.
       alignment: the affine step, an Alignment; its `transform` is the affine part alone.
+      unfolding: what was done to the displacement where it folded, an Unfolding, or None.
       masks: {"fixed", "moving": the `brains.Mask` of what counted}, of those that had one.
       background: the value of `warped` outside the moving scan and in its padding.
       warped_labels: the moving labels in their own type, nearest neighbour, or None.
@@ -58,6 +60,7 @@ class RegistrationResult:
     displacement: sitk.Image
     model: Optional[RegistrationModel]
     alignment: Alignment
+    unfolding: Optional[Unfolding]
     masks: dict[str, Mask]
     background: float
     warped_labels: Optional[sitk.Image]

@@ -71,12 +71,14 @@ def _how(summary):
     affine, settings = _part(summary, "affine"), _part(summary, "settings")
     model, refinement = _part(summary, "model"), _part(summary, "refinement")
     memory, seconds = _part(summary, "memory"), _part(summary, "seconds")
+    folded = _number(_part(summary, "unfolding").get("folds_any_percent"), 4)
     spent = [value for value in seconds.values() if _number(value, 1)]
     rows = [
         ["affine step", _text(affine.get("note"))],
         ["model", _text(model.get("name")) or ("none" if "model" in summary else "")],
         ["quality", _text(settings.get("quality"))],
         ["steps of refinement", _number(refinement.get("steps"), 0)],
+        ["unfolded", f"{folded} % of the voxels" if folded else ""],
         ["seconds", _number(sum(spent), 1) if spent else ""],
         ["memory, MB", _number(memory.get("peak_mb"), 0)],
     ]

@@ -347,6 +347,7 @@ def test_what_was_really_used_is_recorded(case, capsys, monkeypatch):
         "quality": "fast",
         "refine_steps": None,
         "diffeomorphic": False,
+        "unfold": True,
         "similarity": "auto",
         "brain": "auto",
         "inverse": True,

@@ -5,7 +5,12 @@ import itertools
 import numpy as np
 import pytest
 
-from ldr_tf.metrics.jacobian import folded_voxels, jacobian_determinant, surely_unfolded
+from ldr_tf.metrics.jacobian import (
+    folded_among,
+    folded_voxels,
+    jacobian_determinant,
+    surely_unfolded,
+)
 
 CORNERS = list(itertools.product((0, 1), repeat=3))
 TURNED = np.array([[0.0, -0.5, 0.1], [1.2, 0.0, 0.2], [0.0, 0.3, -3.0]])
@@ -59,6 +64,12 @@ def test_folds_are_the_union_over_the_corners_whatever_the_order_in_memory(order
     dets = np.array([one_by_one(flow, corner, steps) for corner in CORNERS])
     wanted = (dets <= 0).any(axis=0)
     np.testing.assert_array_equal(folded_voxels(flow, steps), wanted)
+    places = np.argwhere(np.random.default_rng(3).random(wanted.shape) < 0.5)
+    among = folded_among(flow, steps, places)
+    np.testing.assert_array_equal(among, wanted[tuple(places.T)])
+    for corner, of_corner in zip(CORNERS, dets):
+        among = folded_among(flow, steps, places, [corner])
+        np.testing.assert_array_equal(among, of_corner[tuple(places.T)] <= 0)
     forward = dets[CORNERS.index((1, 1, 1))] <= 0
     assert 0.1 < forward.mean() < 0.5 * wanted.mean() < 0.5
 

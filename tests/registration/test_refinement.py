@@ -12,6 +12,7 @@ from ldr_tf.errors import InputError
 from ldr_tf.losses.similarity import gradient_fields_loss, local_correlation_loss
 from ldr_tf.metrics.jacobian import folded_voxels, jacobian_determinant
 from ldr_tf.ops.flow import jacobian_determinant as jacobian_of_flow
+from ldr_tf.ops.flow import resize_flow
 from ldr_tf.ops.warp import warp, warp_nearest
 from ldr_tf.registration.refinement import (
     RefinementConfig,
@@ -20,6 +21,7 @@ from ldr_tf.registration.refinement import (
     refine_scans,
     refine_volumes,
 )
+from ldr_tf.registration.refinement.descent import start_size
 from ldr_tf.registration.refinement.level import Level, Scan
 
 SIZE = (32, 34, 36)  # a half resolution is tried from 32 on
@@ -94,6 +96,18 @@ def test_no_steps_return_the_start(pair, start):
     fixed, moving, truth, _ = pair
     flow = refine(fixed, moving, truth if start else None, RefinementConfig(0))
     np.testing.assert_array_equal(flow, truth if start else np.zeros_like(truth))
+
+
+def test_starts_from_a_flow_on_the_grid_of_its_first_steps(pair):
+    fixed, moving, truth, _ = pair
+    config = RefinementConfig(5, fine=True)
+    size = start_size(SIZE, config)
+    assert size == (16, 17, 18) and start_size(SIZE, RefinementConfig(5)) == SIZE
+    coarse = resize_flow(tf.constant(truth[None], tf.float32), size)[0].numpy()
+    flows = [refine(fixed, moving, start, config) for start in (coarse, truth)]
+    np.testing.assert_allclose(*flows, atol=1e-4)
+    with pytest.raises(ValueError, match=r"\(32, 34, 36, 3\) or \(16, 17, 18, 3\)"):
+        refine(fixed, moving, coarse[1:], config)
 
 
 def test_the_penalty_prevents_folds_towards_every_corner(pair):

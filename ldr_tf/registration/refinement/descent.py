@@ -64,7 +64,7 @@ class RefinementConfig:
 
     steps: int
     diffeomorphic: bool = False
-    learning_rate: float = 0.1
+    learning_rate: float = 0.15
     regularization: float = 0.4
     fold_weight: float = 20.0
     least_jacobian: float = 0.15
@@ -100,7 +100,8 @@ def refine(fixed, moving, flow, config, observer=None, known=None):
 
     Args:
       fixed, moving: [x, y, z] on one grid, intensities 0..255.
-      flow: where to start, [x, y, z, 3] in voxels, or None for the identity.
+      flow: where to start, [x, y, z, 3] in voxels of its own grid, either the volumes' or that of
+        `start_size`; None for the identity.
       config: a RefinementConfig.
       observer: called as observer(step, steps, loss) after each step, counted from 1; or None.
       known: two arrays of the volumes' shape, above 0 where the fixed and the moving one are known:
@@ -117,8 +118,11 @@ def refine(fixed, moving, flow, config, observer=None, known=None):
     size = np.shape(fixed)
     if len(size) != 3 or np.shape(moving) != size:
         raise ValueError(f"fixed and moving must be [x, y, z], not {size}, {np.shape(moving)}.")
-    if flow is not None and np.shape(flow) != (*size, 3):
-        raise ValueError(f"flow must be {(*size, 3)}, not {np.shape(flow)}.")
+    if flow is not None:
+        shapes = dict.fromkeys((*n, 3) for n in (size, start_size(size, config)))
+        if np.shape(flow) not in shapes:
+            wanted = " or ".join(map(str, shapes))
+            raise ValueError(f"flow must be {wanted}, not {np.shape(flow)}.")
     levels = _levels(size, config, coarse=flow is None)
     if known is None:
         known = (np.ones(size, bool),) * 2
@@ -130,6 +134,17 @@ def refine(fixed, moving, flow, config, observer=None, known=None):
     if not levels:
         return np.float32(flow)
     return _descend(*scans, tf.constant(flow, tf.float32)[None], levels, observer)[0].numpy()
+
+
+def start_size(size, config):
+    """Returns the size of the grid on which `refine` takes its first step from a given flow.
+
+    Args:
+      size: of the volumes.
+      config: the RefinementConfig.
+    """
+    levels = _levels(size, config, coarse=False)
+    return levels[0][0] if levels else size
 
 
 def compile_ahead(size, config, coarse):
@@ -188,7 +203,7 @@ def _tensor(volume):
 
 def _descend(fixed, moving, flow, levels, observer):
     """Returns the flow after the steps of all levels; the first one starts from `flow`."""
-    count, total, field, full = 0, sum(level[2] for level in levels), None, spatial_size(flow)
+    count, total, field = 0, sum(level[2] for level in levels), None
     for size, settings, steps in levels:
         level = _level(size, settings)
         if field is None:
@@ -206,7 +221,7 @@ def _descend(fixed, moving, flow, levels, observer):
             if observer is not None:
                 observer(count, total, float(cost))
         field, flow = level.field(state[0]), level.flow(state[0])
-    return resize_flow(flow, full)
+    return resize_flow(flow, spatial_size(fixed.intensity))
 
 
 def _level(size, config):

@@ -12,9 +12,10 @@ from ldr_tf.registration.refinement.descent import (
     RefinementConfig,
     compile_ahead,
     refine,
+    start_size,
 )
 
-CT = {"learning_rate": 0.15, "regularization": 2.0, "spacing": 3.0, "coarse_spacing": 4.0}
+CT = {"regularization": 2.0, "spacing": 3.0, "coarse_spacing": 4.0}
 """Stiffer settings for CT of the body: organs move as wholes, while a brain's folds differ from
 head to head, and a spline as flexible as that would follow the noise."""
 
@@ -69,10 +70,11 @@ def refine_scans(
     known = [imaging.inside_scan(scan, grid, map_) for scan, map_ in scans]
     flow = None
     if field is not None:
-        flow = imaging.displacement_to_flow(imaging.displacement_on(field, grid))
+        start = grid.resized(start_size(grid.size, config))
+        flow = imaging.displacement_to_flow(imaging.displacement_on(field, start))
     flow = refine(*volumes, flow, config, observer, known)
     # The flow is float32, and so is the field: in float64 a fine grid's would only be larger.
-    return sitk.Cast(imaging.flow_to_displacement(flow, grid), sitk.sitkVectorFloat32), config
+    return imaging.flow_to_displacement(flow, grid, np.float32), config
 
 
 def refine_volumes(fixed, moving, flow, steps, *, spacing=None, ct=False):
