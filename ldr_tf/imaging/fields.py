@@ -25,9 +25,8 @@ def flow_to_displacement(flow, grid, dtype=np.float64):
     Returns:
       A SimpleITK vector image in mm along the LPS axes, on the same grid.
     """
-    direction = np.reshape(grid.direction, (3, 3))
-    vectors = np.asarray(flow, dtype) * np.asarray(grid.spacing, dtype)
-    return to_image(vectors @ direction.T.astype(dtype), grid)
+    steps = np.reshape(grid.direction, (3, 3)) * grid.spacing
+    return to_image(np.asarray(flow, dtype) @ steps.T.astype(dtype), grid)
 
 
 def displacement_to_flow(field):

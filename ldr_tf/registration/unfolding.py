@@ -72,13 +72,12 @@ def unfold(displacement):
         first, last = max(0, start - _MARGIN), min(grid.size[2], stop + _MARGIN)
         before = array_view(displacement, first, last)
         vectors = to_array(displacement[:, :, first:last])
-        beyond = _unfold(vectors, steps, seeds - (0, 0, first), stop - first)
+        smoothed, beyond = _unfold(vectors, steps, seeds - (0, 0, first), stop - first)
         places = np.concatenate([places, beyond + (0, 0, first)])
-        moved = np.argwhere((vectors != before).any(axis=-1))
-        index = tuple(moved.T)
+        index = tuple(smoothed.T)
         ways = np.linalg.norm(vectors[index] - before[index], axis=-1)
         largest = max(largest, float(ways.max(initial=0.0)))
-        changed.append(_flat(moved + (0, 0, first), grid.size))
+        changed.append(_flat(smoothed[ways > 0] + (0, 0, first), grid.size))
         displacement[:, :, first:last] = to_image(vectors, slab_of(grid, first, last))
     return Unfolding(
         folds_percent=100.0 * np.count_nonzero(forward) / math.prod(n - 1 for n in grid.size),
@@ -96,21 +95,22 @@ def _unfold(vectors, steps, places, stop):
       stop: slice from which on folds are left to the next slab.
 
     Returns:
-      Places there that fold, or did for a while.
+      Places that were smoothed, and those from `stop` on that fold or did for a while.
     """
-    size, left = vectors.shape[:3], [places[:0]]
+    size, smoothed, left = vectors.shape[:3], [places[:0]], [places[:0]]
     folded = places[folded_among(vectors, steps, places)]
     for turn in range(_ROUNDS):
         if not len(folded):
             break
         near = _around(folded, 1 + turn // _ROUNDS_PER_RADIUS, size)
+        smoothed.append(near)
         vectors[tuple(near.T)] = rounded(_smoothed(vectors, near))
         affected = _around(near, 1, size)
         folded = affected[folded_among(vectors, steps, affected)]
         here = folded[:, 2] < stop
         left.append(folded[~here])
         folded = folded[here]
-    return np.concatenate(left)
+    return np.concatenate(smoothed), np.concatenate(left)
 
 
 def _smoothed(vectors, places):
