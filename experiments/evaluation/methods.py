@@ -111,7 +111,8 @@ class NetworkMethod:
         scans = [case.scans[name] for name in SIDES]
         masks = {f"{side}_mask": case.scans.get(f"{side}_mask") for side in SIDES}
         brain = "none" if all(mask is None for mask in masks.values()) else "given"
-        chosen = {"affine": affine, "brain": brain, **masks}
+        # Networks are judged by what they fold themselves.
+        chosen = {"affine": affine, "brain": brain, "unfold": False, **masks}
         if not self._warm:
             register(*scans, self._model, refine_steps=0, **chosen)
             self._warm = True

@@ -5,9 +5,11 @@ import csv
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import tensorflow as tf
 
 from experiments import evaluate
 from experiments.evaluation import methods
+from tests.experiments.conftest import Output
 
 SPACING = (1.0, 2.0, 1.5)
 
@@ -94,6 +96,21 @@ def test_networks_go_by_the_masks_of_the_list_and_by_nothing_else(
         assert (brain, list(masks)) == (("given", ["moving"]) if masked else ("none", []))
         for mask in masks.values():  # 8^3 voxels of 3 mm^3
             assert mask.millilitres == pytest.approx(8**3 * 3 / 1000)
+
+
+def test_folds_are_those_of_the_network(scans, fake_runs, monkeypatch):
+    shift = fake_runs["runs/student"]
+
+    class Folding(type(shift)):
+        def __call__(self, fixed, moving):
+            flow = super().__call__(fixed, moving).flow.numpy()
+            flow[:, 30:33, 30:33, 30:33] += 8.0
+            return Output(tf.constant(flow), moving)
+
+    monkeypatch.setitem(fake_runs, "runs/student", Folding())
+    code, output = call(scans, write_list(scans, "a.nii.gz,b.nii.gz"))
+    _, student = read_csv(output / "pairs.csv")
+    assert code == 0 and 0 < float(student["folds_any_percent"]) < 5  # few enough to be unfolded
 
 
 def test_scans_on_different_grids(scans, fake_runs):
