@@ -203,16 +203,17 @@ def _tensor(volume):
 
 def _descend(fixed, moving, flow, levels, observer):
     """Returns the flow after the steps of all levels; the first one starts from `flow`."""
-    count, total, field = 0, sum(level[2] for level in levels), None
+    count, total = 0, sum(level[2] for level in levels)
+    level = state = None
     for size, settings, steps in levels:
-        level = _level(size, settings)
-        if field is None:
+        coarser, level = level, _level(size, settings)
+        if coarser is None:
             coefficients = level.coefficients_of_flow(resize_flow(flow, size))
         else:
-            coefficients = level.coefficients(resize_flow(field, size))
+            coefficients = level.coefficients(resize_flow(coarser.field(state[0]), size))
         scans = _resized(fixed, size), _trusted(_resized(moving, size))
         state = level.start(coefficients)
-        flow = field = coefficients = None  # while the steps need memory
+        flow = coefficients = None  # while the steps need memory
         for _ in range(steps):
             state, cost = level.step(*scans, state)
             count += 1
@@ -220,8 +221,7 @@ def _descend(fixed, moving, flow, levels, observer):
                 raise FloatingPointError(f"the loss of refinement step {count} is {float(cost)}.")
             if observer is not None:
                 observer(count, total, float(cost))
-        field, flow = level.field(state[0]), level.flow(state[0])
-    return resize_flow(flow, spatial_size(fixed.intensity))
+    return resize_flow(level.flow(state[0]), spatial_size(fixed.intensity))
 
 
 def _level(size, config):

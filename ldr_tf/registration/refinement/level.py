@@ -6,9 +6,10 @@ import typing
 import numpy as np
 import tensorflow as tf
 
+from ldr_tf.beside import beside
 from ldr_tf.conventions import AXES
 from ldr_tf.losses.similarity import gradient_fields_loss, local_correlation_loss
-from ldr_tf.ops.bspline import cubic_bspline
+from ldr_tf.ops.bspline import cubic_bspline, spline_at_voxels
 from ldr_tf.ops.compiling import compiled_by_shape
 from ldr_tf.ops.flow import jacobian_determinant
 from ldr_tf.ops.velocity import integrate, logarithm
@@ -31,7 +32,8 @@ class Level:
 
     A step is a chain of small compiled functions, its gradient put together by hand. In one
     function XLA computes the warped volume anew wherever a window's sum reads it, and everything in
-    between lies in memory at once: a step takes a quarter longer, and twice the memory.
+    between lies in memory at once: a step takes a quarter longer, and twice the memory. XLA's
+    functions run on one core each; so the penalty on folds goes beside the others.
     """
 
     def __init__(self, size, config):
@@ -67,6 +69,8 @@ class Level:
 
     def field(self, coefficients):
         """Returns the spline at the voxels: the flow, or the velocity field."""
+        if self._spacing == int(self._spacing):
+            return spline_at_voxels(coefficients, self._size, int(self._spacing))
         return _product(coefficients, self._voxels)
 
     def coefficients(self, field):
@@ -109,11 +113,12 @@ class Level:
           flow: [1, x, y, z, 3], voxels.
           corner: towards which |J| takes its differences, three numbers, 0 or 1.
         """
+        folding = beside(self._folds, flow, tf.constant(corner, tf.float32))
         warped = warp(moving.intensity, flow)
         known = _both_known(fixed.known, moving.known, flow)
         unlike, upstream = self._unlike(warped, fixed.intensity, known)
         gradient = warp_gradient(moving.intensity, flow, upstream)
-        folds, upstream = self._folds(flow, tf.constant(corner, tf.float32))
+        folds, upstream = folding.result()
         return unlike + folds, gradient + upstream
 
     def _flow(self, coefficients):
