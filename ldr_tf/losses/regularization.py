@@ -21,26 +21,37 @@ def flow_smoothness(flow):
     return _smoothness(check_flow(flow, "flow"))
 
 
+def smoothness_gradient(flow):
+    """Returns the gradient of each flow's `flow_smoothness`, in the shape of the flow.
+
+    Minus the Laplacian, the outermost values repeated beyond the volume, divided by x * y * z * 3:
+    linear in the flow, whose smoothness is half of the product of both. TensorFlow's own gradient
+    of the differences takes twice as long.
+    """
+    total = 0.0
+    for axis in AXES:
+        first, last = tf.split(flow, [1, -1], axis)[0], tf.split(flow, [-1, 1], axis)[1]
+        repeated = tf.concat([first, flow, last], axis)
+        before, after = tf.split(repeated, [-1, 2], axis)[0], tf.split(repeated, [2, -1], axis)[1]
+        total += 2.0 * flow - before - after
+    return total * _share(flow)
+
+
+_compiled_gradient = tf.function(smoothness_gradient, jit_compile=True, autograph=False)
+
+
 @tf.custom_gradient
 def _smoothness(flow):
-    """The loss with a one-pass gradient: a voxel's backward differences less its forward ones."""
-    share = 1.0 / tf.cast(tf.reduce_prod(tf.shape(flow)[1:]), flow.dtype)
     total = sum(tf.reduce_sum(tf.square(d), (*AXES, 4)) for d in _differences(flow)) / 2.0
 
     def gradient(upstream):
-        return _difference_of_differences(flow) * (share * upstream)[:, None, None, None, None]
+        return _compiled_gradient(flow) * upstream[:, None, None, None, None]
 
-    return total * share, gradient
+    return total * _share(flow), gradient
 
 
-@tf.function(jit_compile=True, autograph=False)
-def _difference_of_differences(flow):
-    result = 0.0
-    for axis, difference in zip(AXES, _differences(flow)):
-        before, after = [[0, 0] for _ in range(5)], [[0, 0] for _ in range(5)]
-        before[axis], after[axis] = [1, 0], [0, 1]
-        result += tf.pad(difference, before) - tf.pad(difference, after)
-    return result
+def _share(flow):
+    return 1.0 / tf.cast(tf.reduce_prod(tf.shape(flow)[1:]), flow.dtype)
 
 
 def _differences(flow):

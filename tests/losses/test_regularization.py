@@ -15,6 +15,29 @@ def test_smoothness_of_a_linear_field_is_known():
     np.testing.assert_allclose(regularization.flow_smoothness(flow), 0.125 * 4 / 5 / 3, rtol=1e-5)
 
 
+def test_gradient_of_smoothness_by_its_differences_one_by_one():
+    flow = np.random.default_rng(4).normal(size=(2, 4, 5, 6, 3))
+    expected = np.zeros_like(flow)
+    for axis in (1, 2, 3):
+        for low, high in zip(range(flow.shape[axis] - 1), range(1, flow.shape[axis])):
+            a, b = ((slice(None),) * axis + (place,) for place in (low, high))
+            expected[b] += flow[b] - flow[a]
+            expected[a] -= flow[b] - flow[a]
+    expected /= 4 * 5 * 6 * 3
+    gradient = regularization.smoothness_gradient(tf.constant(flow, tf.float32))
+    np.testing.assert_allclose(gradient, expected, atol=1e-6)
+    with tf.GradientTape() as tape:
+        given = tf.constant(flow, tf.float32)
+        tape.watch(given)
+        smoothness = regularization.flow_smoothness(given)
+    upstream = tf.constant([2.0, -1.0])
+    found = tape.gradient(smoothness, given, upstream)
+    np.testing.assert_allclose(found, expected * [[[[[2.0]]]], [[[[-1.0]]]]], atol=1e-6)
+    # Half of the product of field and gradient is the field's smoothness.
+    products = (flow * expected).sum(axis=(1, 2, 3, 4)) / 2
+    np.testing.assert_allclose(smoothness, products, rtol=1e-5)
+
+
 def test_affine_losses_vanish_for_a_rotation_and_only_there():
     angle = 0.3
     rotation = np.eye(3)
