@@ -27,6 +27,9 @@ _ROUNDS_PER_RADIUS = 4
 _MARGIN = _ROUNDS // _ROUNDS_PER_RADIUS + 2
 """Slices beside a slab: as far as the last rounds reach from its folds, and their differences."""
 
+_AT_A_TIME = 1 << 20
+"""Voxels whose differences lie in memory together, as many as a slab has."""
+
 _SHARE = 1 / 8
 """Of the second differences along the three axes; with 1/6 a chequered field would stay one."""
 
@@ -62,7 +65,8 @@ def unfold(displacement):
     percent = 100.0 * len(places) / math.prod(grid.size)
     if not 0 < percent <= MOST_PERCENT:
         return None
-    forward = folded_among(array_view(displacement), steps, places, [FORWARD])
+    field, parts = array_view(displacement), np.array_split(places, 1 + len(places) // _AT_A_TIME)
+    forward = sum(np.count_nonzero(folded_among(field, steps, p, [FORWARD])) for p in parts)
     changed, largest = [np.zeros(0, int)], 0.0
     for start, stop in slabs(grid):
         here = places[:, 2] < stop
@@ -80,7 +84,7 @@ def unfold(displacement):
         changed.append(_flat(smoothed[ways > 0] + (0, 0, first), grid.size))
         displacement[:, :, first:last] = to_image(vectors, slab_of(grid, first, last))
     return Unfolding(
-        folds_percent=100.0 * np.count_nonzero(forward) / math.prod(n - 1 for n in grid.size),
+        folds_percent=100.0 * forward / math.prod(n - 1 for n in grid.size),
         folds_any_percent=percent,
         changed_percent=100.0 * len(np.unique(np.concatenate(changed))) / math.prod(grid.size),
         largest_mm=largest,
