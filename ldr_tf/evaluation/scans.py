@@ -133,7 +133,7 @@ def jacobian_determinant(field):
       float32 [x - 1, y - 1, z - 1] of a field of float32; 1 where nothing moves, not above 0 at a
       fold.
     """
-    return jacobian.jacobian_determinant(to_array(field), steps=voxel_steps(field))
+    return jacobian.jacobian_determinant(to_array(field), steps=grid_of(field).steps)
 
 
 def jacobian_image(field):
@@ -142,7 +142,7 @@ def jacobian_image(field):
     result = ImageOfSlabs(grid, sitk.sitkFloat32)
     for start, stop in slabs(grid, overlap=1):
         determinant = jacobian.jacobian_determinant(
-            array_view(field, start, stop), steps=voxel_steps(field)
+            array_view(field, start, stop), steps=grid.steps
         )
         last = (0, int(stop == grid.size[2]))
         piece = np.pad(determinant, [(0, 1), (0, 1), last], mode="edge")
@@ -160,12 +160,12 @@ def folding(field):
       {"folds_percent", "folds_any_percent", "std_jacobian"}, see `ldr_tf.metrics.folding`; the
       first and the last of the Jacobian determinant by forward differences.
     """
-    grid, steps = grid_of(field), voxel_steps(field)
+    grid = grid_of(field)
     depth = grid.size[2]
 
     def of_slab(start, stop):
         piece = array_view(field, start, min(stop + 1, depth))
-        ahead = jacobian.jacobian_determinant(piece, steps=steps)
+        ahead = jacobian.jacobian_determinant(piece, steps=grid.steps)
         folded = np.count_nonzero(_folded(field, start, stop))
         return folded, np.count_nonzero(~(ahead > 0)), Moments.of(ahead)
 
@@ -201,9 +201,4 @@ def _folded(field, start, stop):
     piece = array_view(field, start - before, stop + after)
     if jacobian.surely_unfolded(piece, field.GetSpacing()):
         return np.zeros((*piece.shape[:2], 0), bool)
-    return jacobian.folded_voxels(piece, voxel_steps(field))[..., before : before + stop - start]
-
-
-def voxel_steps(field):
-    """Returns 3x3, in column c the way in mm to the next voxel along axis c."""
-    return np.reshape(field.GetDirection(), (3, 3)) * field.GetSpacing()
+    return jacobian.folded_voxels(piece, grid_of(field).steps)[..., before : before + stop - start]

@@ -25,8 +25,7 @@ def flow_to_displacement(flow, grid, dtype=np.float64):
     Returns:
       A SimpleITK vector image in mm along the LPS axes, on the same grid.
     """
-    steps = np.reshape(grid.direction, (3, 3)) * grid.spacing
-    return to_image(np.asarray(flow, dtype) @ steps.T.astype(dtype), grid)
+    return to_image(np.asarray(flow, dtype) @ grid.steps.T.astype(dtype), grid)
 
 
 def displacement_to_flow(field):
@@ -65,7 +64,7 @@ def with_affine(field, affine, grid=None):
     matrix = np.reshape(affine.GetMatrix(), (3, 3))
     turned = not np.array_equal(matrix, np.eye(3))
     # A(p) - p is linear in the voxel's index: a constant and a share of each axis.
-    steps = (matrix - np.eye(3)) @ (np.reshape(grid.direction, (3, 3)) * grid.spacing)
+    steps = (matrix - np.eye(3)) @ grid.steps
     plane = np.subtract(affine.TransformPoint(grid.origin), grid.origin)
     plane = plane + np.arange(grid.size[1])[:, None, None] * steps[:, 1]
     plane = (plane + np.arange(grid.size[0])[:, None] * steps[:, 0]).astype(np.float32)

@@ -24,6 +24,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ldr_tf.errors import InputError
+from ldr_tf.imaging.grid import grid_of
 from ldr_tf.notices import Notices
 
 _LPS = np.diag([-1.0, -1.0, 1.0])
@@ -176,8 +177,8 @@ def check_spacing(spacing, name):
 
 def affine_of(image):
     """Returns the affine of a 3D SimpleITK image."""
-    steps = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
-    return np.column_stack([steps, image.GetOrigin()])
+    grid = grid_of(image)
+    return np.column_stack([grid.steps, grid.origin])
 
 
 def place(image, affine, name, notices=None, interpolation="linear", outside=None):

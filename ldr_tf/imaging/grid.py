@@ -54,6 +54,11 @@ class Grid:
         )
 
     @property
+    def steps(self):
+        """3x3, mm: column c is the way from a voxel to the next along axis c."""
+        return np.reshape(self.direction, (3, 3)) * self.spacing
+
+    @property
     def centre(self):
         """The LPS point, mm, in the middle of the volume."""
         return self.points((np.asarray(self.size) - 1) / 2)

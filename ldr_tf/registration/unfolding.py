@@ -8,13 +8,12 @@ Source of the idea, to correct a field only where its Jacobian determinants ask 
 Davatzikos, "Estimating topology preserving and smooth displacement fields", IEEE TMI 2004.
 """
 
-import itertools
 import math
 from typing import NamedTuple
 
 import numpy as np
 
-from ldr_tf.evaluation.scans import folded_places, voxel_steps
+from ldr_tf.evaluation.scans import folded_places
 from ldr_tf.imaging import array_view, grid_of, slab_of, slabs, to_array, to_image
 from ldr_tf.imaging.fields import rounded
 from ldr_tf.metrics.jacobian import FORWARD, folded_among
@@ -22,7 +21,7 @@ from ldr_tf.metrics.jacobian import FORWARD, folded_among
 MOST_PERCENT = 5.0
 """Where more voxels fold than that, the registration failed, and its field stays as it is."""
 
-_ROUNDS = 40
+_ROUNDS = 60
 _ROUNDS_PER_RADIUS = 4
 _MARGIN = _ROUNDS // _ROUNDS_PER_RADIUS + 2
 """Slices beside a slab: as far as the last rounds reach from its folds, and their differences."""
@@ -32,6 +31,10 @@ _AT_A_TIME = 1 << 20
 
 _SHARE = 1 / 8
 """Of the second differences along the three axes; with 1/6 a chequered field would stay one."""
+
+
+_STEPS = np.concatenate([np.zeros((1, 3), int), np.eye(3, dtype=int), -np.eye(3, dtype=int)])
+"""To a voxel itself and its six neighbours."""
 
 
 class Unfolding(NamedTuple):
@@ -58,9 +61,10 @@ def unfold(displacement):
 
     Returns:
       An Unfolding; None, and nothing is done, where nothing folds or more than MOST_PERCENT of the
-      voxels do. What has not unfolded after 40 rounds stays, smoothed.
+      voxels do. What has not unfolded after 60 rounds stays, smoothed.
     """
-    grid, steps = grid_of(displacement), voxel_steps(displacement).astype(np.float32)
+    grid = grid_of(displacement)
+    steps = grid.steps.astype(np.float32)
     places = folded_places(displacement)
     percent = 100.0 * len(places) / math.prod(grid.size)
     if not 0 < percent <= MOST_PERCENT:
@@ -132,12 +136,12 @@ def _smoothed(vectors, places):
 
 
 def _around(places, radius, size):
-    """Returns the indices of a grid's voxels within a radius of any of the places, each once."""
-    ways = np.array(list(itertools.product(range(-radius, radius + 1), repeat=3)))
-    ways = ways[(ways**2).sum(axis=1) <= radius**2]
-    found = (places[:, None] + ways).reshape(-1, 3)
-    found = found[((found >= 0) & (found < size)).all(axis=1)]
-    return np.stack(np.unravel_index(np.unique(_flat(found, size)), size), axis=1)
+    """Returns the indices of a grid's voxels at most `radius` steps from any of the places."""
+    for _ in range(radius):
+        found = (places[:, None] + _STEPS).reshape(-1, 3)
+        found = found[((found >= 0) & (found < size)).all(axis=1)]
+        places = np.stack(np.unravel_index(np.unique(_flat(found, size)), size), axis=1)
+    return places
 
 
 def _flat(places, size):

@@ -139,8 +139,7 @@ def _gray(arrays, grid):
 
 
 def _jacobian(field, grid):
-    steps = np.reshape(grid.direction, (3, 3)) * grid.spacing
-    determinant = jacobian_determinant(field, steps=steps)
+    determinant = jacobian_determinant(field, steps=grid.steps)
     logarithm = np.log2(np.maximum(determinant, 1e-3))
     slope = _DOUBLINGS / 127
     levels = np.rint(128 + np.clip(logarithm / slope, -127, 127)).astype(np.uint8)

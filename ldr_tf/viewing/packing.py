@@ -44,7 +44,7 @@ def pack(array, grid, slope=1.0, intercept=0.0):
       slope, intercept: what the file says of its numbers: value = slope * number + intercept.
     """
     affine = np.eye(4)
-    affine[:3, :3] = _TO_RAS @ np.reshape(grid.direction, (3, 3)) * grid.spacing
+    affine[:3, :3] = _TO_RAS @ grid.steps
     affine[:3, 3] = _TO_RAS @ grid.origin
     image = nibabel.Nifti1Image(array, affine)
     image.header.set_xyzt_units("mm")

@@ -17,6 +17,7 @@ from ldr_tf import config as configs
 from ldr_tf.commands import register
 from ldr_tf.commands.folder import held
 from ldr_tf.imaging import Grid, same_grid, to_array, to_image
+from ldr_tf.registration.unfolding import Unfolding
 
 LIA = (1.0, 0, 0, 0, 0, -1.0, 0, -1.0, 0)
 RAS = (-1.0, 0, 0, 0, -1.0, 0, 0, 0, 1.0)
@@ -101,6 +102,18 @@ def test_everything_is_written_and_right(case, capsys):
     printed = capsys.readouterr().out
     for word in (str(out / "warped.nii.gz"), "correlation", "Dice", "folds", "seconds"):
         assert word in printed
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_what_unfolding_did_is_told(case, capsys, monkeypatch, asked):
+    found = Unfolding(0.25, 0.5, changed_percent=1.25, largest_mm=2.75)
+    monkeypatch.setattr("ldr_tf.registration.register.unfold", lambda displacement: found)
+    assert case.call(f"--unfold={asked}") == 0
+    summary = json.loads((case.folder / "out" / "summary.json").read_text())
+    assert summary["settings"]["unfold"] is asked
+    told = "before unfolding 0.5000 %; that changed 1.25 % of the vectors, by 2.8 mm at most"
+    assert summary["unfolding"] == (found._asdict() if asked else None)
+    assert (told in capsys.readouterr().out) is asked
 
 
 def test_an_existing_folder_keeps_other_files_and_loses_stale_labels(case):

@@ -267,6 +267,7 @@ def test_fine_scans_are_refined_on_half_the_spacing():
     # Eight voxels have their middle where the one they come from has its own.
     eight = grid.points(2 * np.array([3, 4, 5]) + np.array(list(np.ndindex(2, 2, 2))))
     np.testing.assert_allclose(eight.mean(0), work.points([[3, 4, 5]])[0], atol=1e-9)
+    assert grid.resized(work.size) == work
     # One of both is not finer than three quarters of 2 mm: there is nothing more to see.
     thick = sitk.BinShrink(image, [2, 2, 1])
     assert refinement_grid(image, thick) == refinement_grid(thick, image) == work

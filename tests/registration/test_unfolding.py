@@ -50,6 +50,15 @@ def test_no_fold_is_left_and_nothing_else_is_touched():
     assert found.largest_mm < 6
 
 
+def test_a_wide_fold_as_of_a_coarse_network_unfolds_too():
+    places = np.moveaxis(np.indices(SIZE), 0, -1) - (12, 10, 24)
+    bump = np.exp(-(places**2).sum(axis=-1) / (2 * 3.0**2))  # steepest by 0.6 / 3 of its height a voxel
+    image = to_image(np.float32(bump[..., None] * (-12.0, 2.0, 1.0)), GRID)
+    assert np.count_nonzero(folded(to_array(image))) > 200
+    assert unfold(image).folds_any_percent < unfolding.MOST_PERCENT
+    assert not folded(to_array(image)).any()
+
+
 def test_folds_at_the_seams_of_slabs_unfold_too(monkeypatch):
     monkeypatch.setitem(slabs.__globals__, "_VOXELS", 8 * SIZE[0] * SIZE[1])
     assert list(slabs(GRID))[:2] == [(0, 8), (8, 16)]

@@ -43,6 +43,8 @@ def test_figures_before_and_after():
     assert cells("Dice of each label") == {"3": ["0.500", "0.750"]}
     assert cells("How") == {"model": ["brain-t1"], "seconds": ["3.2"]}
     assert cells("How", {**SUMMARY, "model": None})["model"] == ["none"]
+    unfolded = {**SUMMARY, "unfolding": {"folds_any_percent": 0.125, "changed_percent": 1.0}}
+    assert cells("How", unfolded)["unfolded"] == ["0.1250 % of the voxels"]
 
 
 @pytest.mark.parametrize("junk", [None, 5, "text", [1, {}], {"before": 3, "after": [2]}, math.nan])
