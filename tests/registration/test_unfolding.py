@@ -52,7 +52,8 @@ def test_no_fold_is_left_and_nothing_else_is_touched():
 
 def test_a_wide_fold_as_of_a_coarse_network_unfolds_too():
     places = np.moveaxis(np.indices(SIZE), 0, -1) - (12, 10, 24)
-    bump = np.exp(-(places**2).sum(axis=-1) / (2 * 3.0**2))  # steepest by 0.6 / 3 of its height a voxel
+    # steepest by 0.6 / 3 of its height a voxel
+    bump = np.exp(-(places**2).sum(axis=-1) / (2 * 3.0**2))
     image = to_image(np.float32(bump[..., None] * (-12.0, 2.0, 1.0)), GRID)
     assert np.count_nonzero(folded(to_array(image))) > 200
     assert unfold(image).folds_any_percent < unfolding.MOST_PERCENT
