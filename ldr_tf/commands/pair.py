@@ -121,6 +121,7 @@ class SetupSource:
         """Returns the Setup; InputError where there is no such model."""
         with lasting():
             quiet_xla()
+            _leave_graphs_as_they_are()
             return Setup(self._model(), self.options, self.files)
 
     def _model(self):
@@ -131,6 +132,16 @@ class SetupSource:
             return AutoModel(self.running.precision)
         connection = Connection(self.running.timeout, self.running.retries, self.running.tls_ca)
         return load_model(self.model, self.running.precision, connection)
+
+
+def _leave_graphs_as_they_are():
+    """Saves TensorFlow's rewriting of graphs: half a second at a network's first call.
+
+    Later calls take as long as with it.
+    """
+    import tensorflow as tf
+
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 def check_pair(paths):

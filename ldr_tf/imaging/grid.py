@@ -39,8 +39,8 @@ class Grid:
 
     def indices(self, points):
         """Returns the voxel indices, with fractions, of LPS points [n, 3] in mm."""
-        axes = np.reshape(self.direction, (3, 3))
-        return np.linalg.solve(axes, (np.asarray(points) - self.origin).T).T / self.spacing
+        inverse = np.linalg.inv(np.reshape(self.direction, (3, 3)))
+        return (np.asarray(points) - self.origin) @ inverse.T / self.spacing
 
     def resized(self, size):
         """Returns the Grid of other voxels, so many along x, y, z, over the same extent."""
