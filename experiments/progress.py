@@ -67,7 +67,7 @@ class Progress:
 
 _MEASURED = (
     "as measured, no teacher lifts a student above what the images alone teach it under the same "
-    "schedule, with enough regularisation (docs/distil.md)"
+    "schedule, with enough regularisation (docs/distillation.md)"
 )
 
 

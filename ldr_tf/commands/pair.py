@@ -165,6 +165,7 @@ class ReadPair:
       notices: the Notices of what was read.
       seconds: {"read": ...}, to which the seconds of what follows may be added.
       seen: what the registration is to see of it, once `see` was called.
+      alignment: its affine step, once `align` was called.
     """
 
     paths: PairFiles
@@ -173,6 +174,7 @@ class ReadPair:
     notices: Notices
     seconds: dict
     seen: Optional[Seen] = None
+    alignment: Optional[imaging.Alignment] = None
 
     @classmethod
     def read(cls, paths, files):
@@ -187,6 +189,11 @@ class ReadPair:
         """Finds out, without TensorFlow, what of the scans counts; see `brains.see`."""
         with stage(self.seconds, "brain"):
             self.seen = see(self.scans, brain, self.notices)
+
+    def align(self, method):
+        """Finds, without TensorFlow, the affine map of what `see` saw; see `imaging.align`."""
+        with stage(self.seconds, "affine"):
+            self.alignment = imaging.align(self.seen.fixed, self.seen.moving, method)
 
 
 def register_pair(pair, setup, observer=None):
@@ -211,6 +218,7 @@ def register_pair(pair, setup, observer=None):
             observer=observer,
             notices=pair.notices,
             seen=pair.seen,
+            alignment=pair.alignment,
         )
     pair.seconds.update(result.seconds)
     return RegisteredPair(pair, setup, result, memory)

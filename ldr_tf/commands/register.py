@@ -160,6 +160,7 @@ def _run_pair(options, files, paths, screen):
             loading = beside(_loaded, _source(options, files))
             try:
                 pair.see(options.brain)
+                pair.align(options.affine)
             finally:  # TensorFlow, too, keeps the screen to itself meanwhile
                 with stage(pair.seconds, "load_model"):
                     setup = loading.result()

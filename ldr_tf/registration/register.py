@@ -41,6 +41,7 @@ def register(
     observer=None,
     notices=None,
     seen=None,
+    alignment=None,
     **changes,
 ):
     """Registers a moving scan to a fixed one.
@@ -61,6 +62,7 @@ def register(
         from 1; or None.
       notices: Notices, to which what must be said of the answer is added; or None.
       seen: what `brains.see` returned for the pair, where it was called already.
+      alignment: what `ldr_tf.imaging.align` returned for what was seen, likewise.
       **changes: fields of RegistrationOptions that differ from `options`: refine_steps=50.
 
     Returns:
@@ -116,8 +118,9 @@ def register(
             similarity=SIMILARITIES[0] if options.similarity == "auto" else options.similarity,
             box=frame.box,
         )
-    with stage(seconds, "affine"):
-        alignment = imaging.align(fixed, seen.moving, options.affine)
+    if alignment is None:
+        with stage(seconds, "affine"):
+            alignment = imaging.align(fixed, seen.moving, options.affine)
     affine = alignment.transform
     with stage(seconds, "prepare"):
         working = prepare(fixed, seen.moving, alignment, model, frame, notices)

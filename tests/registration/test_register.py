@@ -328,6 +328,16 @@ def test_auto_aligns_what_does_not_overlap_enough():
     assert list(result.stages) == ["before", "affine"]
 
 
+def test_an_affine_step_found_before_is_taken(monkeypatch):
+    fixed, moving = blob((5.0, -3.0, 8.0)), blob((19.0, -3.0, 8.0), direction=RAS)
+    wanted = register(fixed, moving, affine="full")
+    assert wanted.alignment.transform.GetTranslation() != (0.0, 0.0, 0.0)
+    monkeypatch.setattr(registration.imaging, "align", None)
+    result = register(fixed, moving, alignment=wanted.alignment)
+    np.testing.assert_array_equal(to_array(result.displacement), to_array(wanted.displacement))
+    assert "affine" in wanted.seconds and "affine" not in result.seconds
+
+
 def test_refinement_without_a_network_finds_a_bend():
     fixed, moving = blob((5.0, -3.0, 8.0)), blob((8.0, -1.0, 6.0))
     seen = []
