@@ -13,8 +13,6 @@ import tensorflow as tf
 
 from ldr_tf.ops.compiling import compiled_by_shape
 
-_CORNERS = list(itertools.product((0, 1), repeat=3))
-
 
 def warp(image, flow):
     """As `ldr_tf.ops.warp.warp`."""
@@ -54,8 +52,7 @@ def _forward(image, where, moves):
     # Two functions: in one, XLA would recompute the cells for each channel. The table is reshaped
     # out here: reshaped inside, its rows would be found by five indices instead of two.
     table = tf.reshape(image, [-1, image.shape[-1]])
-    strides = tf.stack(_strides(_size(image)))
-    return _interpolate_compiled(table, strides, *_CELLS[moves](image, where))
+    return _interpolate_compiled(table, *_strides(_size(image)), *_CELLS[moves](image, where))
 
 
 def _cells(image, where, moves):
@@ -77,7 +74,7 @@ def _cells(image, where, moves):
 def _coordinate(where, axis, moves):
     coordinate = where[..., axis]
     if moves:
-        own = tf.range(tf.shape(where)[axis + 1])
+        own = tf.range(where.shape[axis + 1] or tf.shape(where)[axis + 1])
         coordinate += tf.cast(tf.reshape(own, [-1] + [1] * (2 - axis)), where.dtype)
     return coordinate
 
@@ -94,22 +91,26 @@ def _size(image):
 
 def _strides(size):
     """Returns the rows from a voxel to the next along x, y, z; 0 on an axis of one voxel."""
-    x, y, z = [tf.minimum(extent - 1, 1) for extent in size]
+    x, y, z = [min(n - 1, 1) if isinstance(n, int) else tf.minimum(n - 1, 1) for n in size]
     return [x * size[1] * size[2], y * size[2], z]
+
+
+def _rows(row, strides):
+    """Returns the rows of a cell's corners by their offsets, 0 or 1, along as many axes."""
+    rows = {(): row}
+    for stride in strides:
+        rows = {(*at, i): row + stride if i else row for at, row in rows.items() for i in (0, 1)}
+    return rows
 
 
 def _corners(table, strides, row):
     """Returns a table's values at a cell's eight corners, by their offsets along x, y, z."""
-    along_x, along_y, along_z = strides[0], strides[1], strides[2]
-    return {
-        (i, j, k): tf.gather(table, row + i * along_x + j * along_y + k * along_z)
-        for i, j, k in _CORNERS
-    }
+    return {at: tf.gather(table, here) for at, here in _rows(row, strides).items()}
 
 
-def _interpolate(table, strides, row, fx, fy, fz):
+def _interpolate(table, along_x, along_y, along_z, row, fx, fy, fz):
     """Returns the trilinear interpolation between rows of a table of voxels."""
-    corners = _corners(table, strides, row)
+    corners = _corners(table, (along_x, along_y, along_z), row)
     if table.shape.rank > 1:
         fx, fy, fz = (fraction[..., tf.newaxis] for fraction in (fx, fy, fz))
     planes = [_bilinear({(j, k): corners[i, j, k] for j, k in _PAIRS}, fy, fz) for i in (0, 1)]
@@ -129,7 +130,7 @@ def _bilinear(values, first, second):
 def _sample(image, where, moves):
     """Samples an image of one channel."""
     cells = _cells(image, where, moves)
-    sampled = _interpolate(tf.reshape(image, [-1]), _strides(_size(image)), *cells)
+    sampled = _interpolate(tf.reshape(image, [-1]), *_strides(_size(image)), *cells)
     return sampled[..., tf.newaxis]
 
 
@@ -165,14 +166,13 @@ def _image_gradient(image, where, upstream, moves):
     """
     row, *fractions = _cells(image, where, moves)
     fx, fy, fz = (fraction[..., tf.newaxis] for fraction in fractions)
-    along_x, along_y, _ = _strides(_size(image))
     both = tf.concat([(1.0 - fz) * upstream, fz * upstream], axis=-1)
     channels = image.shape[-1]
     rows = tf.reduce_prod(tf.shape(image)[:-1])
     table = tf.zeros([rows, 2 * channels], image.dtype)
-    for i, j in _PAIRS:
+    for (i, j), corner in _rows(row, _strides(_size(image))[:2]).items():
         weight = (fx if i else 1.0 - fx) * (fy if j else 1.0 - fy)
-        corner = tf.reshape(row + i * along_x + j * along_y, [-1, 1])
+        corner = tf.reshape(corner, [-1, 1])
         values = tf.reshape(weight * both, [-1, 2 * channels])
         table = tf.tensor_scatter_nd_add(table, corner, values)
     near, far = tf.split(table, 2, axis=1)
