@@ -121,15 +121,14 @@ def _similarity(evidence, notices):
     last, after = list(known.items())[-1]
     straight = known.get("affine", known.get("before"))
     sign = sign_of_other_contrast(straight, evidence.explained, evidence.deep)
-    # Where edges alone were compared, what correlation says of scans of one contrast does not hold.
-    by_edges = evidence.similarity == "gradient_fields" and "network" not in evidence.correlation
-    if sign is not None and by_edges:
-        # Of two heads whose cores go together more is known.
+    if sign is not None and (blind := _blind_to_contrast(evidence)):
+        # What correlation says of scans of one contrast does not hold. Of two heads whose cores go
+        # together more is known.
         if evidence.cores is None or evidence.cores < LOW_CORES:
             notices.warning(
                 "contrast-differs",
                 f"{sign}: the scans seem to be of different contrasts, such as T1 and T2, and the "
-                "registration went by their edges alone: look at it.",
+                f"registration went by {blind} alone: look at it.",
             )
         return
     if sign is not None:
@@ -163,6 +162,26 @@ def _similarity(evidence, notices):
             f"the scans are less alike after the last step ({last}, correlation {after:.2f}) than "
             f"earlier ({best}, {earlier[best]:.2f}).",
         )
+
+
+def _blind_to_contrast(evidence):
+    """Returns in words what a registration went by, if contrasts do not count there, or None."""
+    if "network" in evidence.correlation:
+        return None
+    if evidence.similarity == "gradient_fields":
+        return "their edges"
+    if evidence.similarity == "local_correlation" and is_reversed(evidence.deep):
+        return "the squares of their local correlations"
+    return None
+
+
+def is_reversed(deep):
+    """Whether tissues that are bright in one scan are dark in the other, as in T1 and T2.
+
+    Args:
+      deep: as of Evidence.
+    """
+    return deep is not None and deep < -LOW_DEEP_CORRELATION
 
 
 def sign_of_other_contrast(correlation, explained, deep):

@@ -9,7 +9,7 @@ from ldr_tf.imaging import foreground_threshold, in_threads, is_ct, to_array
 from ldr_tf.imaging.affine.likeness import binned, correlation_ratio
 from ldr_tf.imaging.depth import body_of, depth_in
 from ldr_tf.imaging.padding import without_padding
-from ldr_tf.registration.checks import Evidence, sign_of_other_contrast
+from ldr_tf.registration.checks import Evidence, is_reversed, sign_of_other_contrast
 
 _BINS = 32
 _RIM, _INSIDE = (4.0, 8.0), (12.0, 16.0)  # mm below the surface
@@ -34,6 +34,10 @@ class Contrast(NamedTuple):
     def sign(self):
         """Returns in words what makes the contrasts look different, or None."""
         return sign_of_other_contrast(self.correlation, self.explained, self.deep)
+
+    def reversed(self):
+        """Whether bright tissues of one scan are dark in the other."""
+        return is_reversed(self.deep)
 
 
 def contrast_of(fixed, placed, spacing, rims):

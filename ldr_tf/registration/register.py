@@ -206,7 +206,8 @@ def _similarity(options, contrast, notices):
     if options.similarity != "auto":
         return options.similarity
     sign = contrast.sign()
-    if sign is None:
+    # Reversed contrasts change a local correlation's sign, and it is squared.
+    if sign is None or contrast.reversed():
         return "local_correlation"
     notices.notice(
         "similarity-chosen",

@@ -92,6 +92,16 @@ def test_an_answer_across_contrasts_is_judged_by_the_cores():
         assert "contrast-differs" in said(**{**edges, **changes})
 
 
+def test_reversed_contrasts_are_judged_as_edges_are():
+    low = {"affine": 0.1, "refinement": -0.3}
+    squares = {"correlation": low, "deep": -0.48, "similarity": "local_correlation"}
+    (warning,) = said(**squares).values()
+    assert warning.code == "contrast-differs" and "squares of their local" in warning.text
+    # What is merely unlike deep inside is not reversed, and a network is not blind to it.
+    assert "correlation-low" in said(**{**squares, "deep": -0.1})
+    assert "correlation-low" in said(**{**squares, "correlation": {**low, "network": 0.1}})
+
+
 def test_likeness_by_chance_before_the_affine_step_does_not_count():
     assert said(correlation={"before": 0.9, "affine": 0.6, "network": 0.8}) == {}
 

@@ -9,7 +9,7 @@ from ldr_tf.errors import InputError
 from ldr_tf.imaging import Grid, Points, grid_of, network_grid, same_grid, to_array, to_image
 from ldr_tf.models import RegistrationModel
 from ldr_tf.notices import Notices
-from ldr_tf.registration import refinement
+from ldr_tf.registration import evidence, refinement
 from ldr_tf.registration import register as registration
 from ldr_tf.registration.options import SIMILARITIES, RegistrationOptions
 
@@ -509,5 +509,11 @@ def test_what_the_refinement_compares_is_chosen_by_the_contrasts(scale, chosen):
     assert result.refinement.similarity == chosen
     told = [notice.text for notice in result.notices if notice.code == "similarity-chosen"]
     assert len(told) == (scale < 0)
+    reversed_ = evidence.Contrast(0.1, 0.02, deep=-0.48, rims=None)
+    unlike = reversed_._replace(deep=0.08)
+    options, notices = RegistrationOptions(), Notices()
+    for contrast, wanted in ((reversed_, "local_correlation"), (unlike, "gradient_fields")):
+        assert registration._similarity(options, contrast, notices) == wanted
+    assert [notice.code for notice in notices] == ["similarity-chosen"]
     forced = register(scan, scan, refine_steps=1, similarity="gradient_fields")
     assert forced.refinement.similarity == "gradient_fields"
