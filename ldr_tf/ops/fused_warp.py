@@ -11,6 +11,7 @@ import itertools
 
 import tensorflow as tf
 
+from ldr_tf.ops.cells import corner_rows, strides
 from ldr_tf.ops.compiling import compiled_by_shape
 
 
@@ -52,7 +53,7 @@ def _forward(image, where, moves):
     # Two functions: in one, XLA would recompute the cells for each channel. The table is reshaped
     # out here: reshaped inside, its rows would be found by five indices instead of two.
     table = tf.reshape(image, [-1, image.shape[-1]])
-    return _interpolate_compiled(table, *_strides(_size(image)), *_CELLS[moves](image, where))
+    return _interpolate_compiled(table, *strides(_size(image)), *_CELLS[moves](image, where))
 
 
 def _cells(image, where, moves):
@@ -89,23 +90,9 @@ def _size(image):
     return [n or tf.shape(image)[axis + 1] for axis, n in enumerate(image.shape[1:4])]
 
 
-def _strides(size):
-    """Returns the rows from a voxel to the next along x, y, z; 0 on an axis of one voxel."""
-    x, y, z = [min(n - 1, 1) if isinstance(n, int) else tf.minimum(n - 1, 1) for n in size]
-    return [x * size[1] * size[2], y * size[2], z]
-
-
-def _rows(row, strides):
-    """Returns the rows of a cell's corners by their offsets, 0 or 1, along as many axes."""
-    rows = {(): row}
-    for stride in strides:
-        rows = {(*at, i): row + stride if i else row for at, row in rows.items() for i in (0, 1)}
-    return rows
-
-
-def _corners(table, strides, row):
+def _corners(table, steps, row):
     """Returns a table's values at a cell's eight corners, by their offsets along x, y, z."""
-    return {at: tf.gather(table, here) for at, here in _rows(row, strides).items()}
+    return {at: tf.gather(table, here) for at, here in corner_rows(row, steps).items()}
 
 
 def _interpolate(table, along_x, along_y, along_z, row, fx, fy, fz):
@@ -130,7 +117,7 @@ def _bilinear(values, first, second):
 def _sample(image, where, moves):
     """Samples an image of one channel."""
     cells = _cells(image, where, moves)
-    sampled = _interpolate(tf.reshape(image, [-1]), *_strides(_size(image)), *cells)
+    sampled = _interpolate(tf.reshape(image, [-1]), *strides(_size(image)), *cells)
     return sampled[..., tf.newaxis]
 
 
@@ -141,7 +128,7 @@ def _position_gradient(image, where, upstream, moves):
     # every corner is reduced over channels once and serves all three axes.
     channels = image.shape[-1]
     table = tf.reshape(image, [-1] if channels == 1 else [-1, channels])
-    c = _corners(table, _strides(_size(image)), row)
+    c = _corners(table, strides(_size(image)), row)
     if channels == 1:
         c = {offsets: value * upstream[..., 0] for offsets, value in c.items()}
     else:
@@ -170,7 +157,7 @@ def _image_gradient(image, where, upstream, moves):
     channels = image.shape[-1]
     rows = tf.reduce_prod(tf.shape(image)[:-1])
     table = tf.zeros([rows, 2 * channels], image.dtype)
-    for (i, j), corner in _rows(row, _strides(_size(image))[:2]).items():
+    for (i, j), corner in corner_rows(row, strides(_size(image))[:2]).items():
         weight = (fx if i else 1.0 - fx) * (fy if j else 1.0 - fy)
         corner = tf.reshape(corner, [-1, 1])
         values = tf.reshape(weight * both, [-1, 2 * channels])

@@ -9,6 +9,8 @@ as channels, two neighbours packed into one complex number, tf.image.crop_and_re
 
 import tensorflow as tf
 
+from ldr_tf.ops.cells import corner_rows, strides
+
 _POSITIONS = 32768
 """Positions per turn of the loop: arrays of 128 KB."""
 
@@ -82,12 +84,7 @@ def _interpolated(table, batch, coordinates, size, channels):
     """Interpolates between the eight corners, along z, then y, then x."""
     (x, fx), (y, fy), (z, fz) = coordinates
     row = ((batch * size[0] + x) * size[1] + y) * size[2] + z
-    # An axis with a single voxel has no neighbour.
-    dx, dy, dz = [min(n - 1, 1) if isinstance(n, int) else tf.minimum(n - 1, 1) for n in size]
-    rows = [row]
-    for step in (dx * size[1] * size[2], dy * size[2], dz):
-        rows = [near for row in rows for near in (row, row + step)]
-    corners = [tf.gather(table, row) for row in rows]
+    corners = [tf.gather(table, at) for at in corner_rows(row, strides(size)).values()]
     for fraction in (fz, fy, fx):
         place = fraction if channels == 1 else fraction[..., tf.newaxis]
         pairs = zip(corners[::2], corners[1::2])

@@ -14,9 +14,10 @@ import SimpleITK as sitk
 
 import ldr_tf.runs.checkpoints
 from ldr_tf import config as configs
+from ldr_tf import imaging
 from ldr_tf.commands import register
 from ldr_tf.commands.folder import held
-from ldr_tf.imaging import Grid, same_grid, to_array, to_image
+from ldr_tf.imaging import Grid, align, same_grid, to_array, to_image
 from ldr_tf.registration.unfolding import Unfolding
 
 LIA = (1.0, 0, 0, 0, 0, -1.0, 0, -1.0, 0)
@@ -102,6 +103,14 @@ def test_everything_is_written_and_right(case, capsys):
     printed = capsys.readouterr().out
     for word in (str(out / "warped.nii.gz"), "correlation", "Dice", "folds", "seconds"):
         assert word in printed
+
+
+def test_the_affine_step_is_taken_once(case, monkeypatch):
+    found = []
+    monkeypatch.setattr(imaging, "align", lambda *scans: found.append(align(*scans)) or found[-1])
+    assert case.call(affine="moments") == 0 and len(found) == 1
+    seconds = json.loads((case.folder / "out" / "summary.json").read_text())["seconds"]
+    assert list(seconds).index("affine") < list(seconds).index("load_model")
 
 
 @pytest.mark.parametrize("asked", [True, False])

@@ -63,6 +63,9 @@ def test_deep_inside_contrast_shows_though_scalp_and_skull_agree():
     same = gather(arrays[0], {"affine": arrays[0]}, rims=(1.3, 1.3))
     assert same.deep == pytest.approx(1.0)
     assert gather(arrays[0], moved).deep is None  # no heads
+    assert contrast_of(arrays[0], moved, GRID.spacing, (1.3, 1.3)).reversed()
+    assert not contrast_of(arrays[0], {"affine": arrays[0]}, GRID.spacing, (1.3, 1.3)).reversed()
+    assert not contrast_of(arrays[0], moved, GRID.spacing, None).reversed()
 
 
 def test_half_of_the_moving_scan_is_missing():
