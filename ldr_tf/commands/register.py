@@ -48,6 +48,7 @@ interruption; 3 with --strict where a warning was given.
 
 import contextlib
 import os
+from concurrent.futures import FIRST_COMPLETED, wait
 
 from absl import flags
 from tqdm import tqdm
@@ -160,7 +161,11 @@ def _run_pair(options, files, paths, screen):
             loading = beside(_loaded, _source(options, files))
             try:
                 pair.see(options.brain)
-                pair.align(options.affine)
+                aligning = beside(pair.align, options.affine)
+                wait([loading, aligning], return_when=FIRST_COMPLETED)
+                if loading.done():
+                    loading.result()  # without such a model nobody waits for the affine step
+                aligning.result()
             finally:  # TensorFlow, too, keeps the screen to itself meanwhile
                 with stage(pair.seconds, "load_model"):
                     setup = loading.result()

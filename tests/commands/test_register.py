@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,6 +18,7 @@ from ldr_tf import config as configs
 from ldr_tf import imaging
 from ldr_tf.commands import register
 from ldr_tf.commands.folder import held
+from ldr_tf.errors import InputError
 from ldr_tf.imaging import Grid, align, same_grid, to_array, to_image
 from ldr_tf.registration.unfolding import Unfolding
 
@@ -111,6 +113,20 @@ def test_the_affine_step_is_taken_once(case, monkeypatch):
     assert case.call(affine="moments") == 0 and len(found) == 1
     seconds = json.loads((case.folder / "out" / "summary.json").read_text())["seconds"]
     assert list(seconds).index("affine") < list(seconds).index("load_model")
+
+
+def test_a_model_that_is_none_is_refused_before_the_affine_step_ends(case, capsys, monkeypatch):
+    def load(source):
+        raise InputError(f"{source.model}: is not a run folder.")
+
+    refused, found = threading.Event(), []
+    monkeypatch.setattr(register.SetupSource, "load", load)
+    monkeypatch.setattr(imaging, "align", lambda *_: found.append(refused.wait(20)))
+    try:
+        assert case.call(model="nothing") == 2
+        assert "nothing: is not a run folder" in capsys.readouterr().err and not found
+    finally:
+        refused.set()
 
 
 @pytest.mark.parametrize("asked", [True, False])
