@@ -8,6 +8,7 @@ import itertools
 import tensorflow as tf
 
 from ldr_tf.networks import layers
+from ldr_tf.networks.descent import Descent
 from ldr_tf.networks.pyramid import Pyramid
 from ldr_tf.ops.flow import compose_affine, resize
 from ldr_tf.ops.warp import identity_grid
@@ -44,7 +45,7 @@ def registration(network):
     for layer in network.submodules:
         if isinstance(layer, layers.Conv3DTranspose):
             layer.subpixel = False
-        elif isinstance(layer, Pyramid):
+        elif isinstance(layer, (Pyramid, Descent)):
             layer.compiled = False
 
     def register(fixed, moving):
@@ -59,6 +60,9 @@ def registration(network):
                 flow = _composed(flow, matrix, further, moving)
                 matrix = None
                 warped = eight_gathers(moving, resize(flow, moving.shape[1:4]))
+        for _ in range(network.config.descents):
+            flow = _composed(flow, None, network.descent(fixed, warped, flow), moving)
+            warped = eight_gathers(moving, flow)
         return resize(flow, moving.shape[1:4]), warped
 
     return register

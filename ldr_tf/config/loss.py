@@ -4,6 +4,7 @@ import dataclasses
 
 from ldr_tf.records import Record, require, setting
 
+REGULARIZED = ("stems", "composed")
 SIMILARITIES = (
     "correlation",
     "gradient_fields",
@@ -26,6 +27,12 @@ class LossConfig(Record):
         choices=SIMILARITIES,
     )
     regularization: float = setting(1.0, "weight of the flow's smoothness", least=0.0)
+    regularized: str = setting(
+        "stems",
+        "what is kept smooth: the flow of every dense stem and learned step by itself, as in the "
+        "VTN and RCN code, or all of them composed",
+        choices=REGULARIZED,
+    )
     label_weight: float = setting(
         0.0,
         "weight of the segmentations' overlap, for pairs in which both scans have one; 0: labels "

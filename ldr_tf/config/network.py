@@ -1,4 +1,4 @@
-"""A registration network: an affine stem, then a recursive cascade of dense stems."""
+"""A registration network: an affine stem, a recursive cascade of dense stems, learned steps."""
 
 import dataclasses
 
@@ -19,7 +19,7 @@ _SIDES = {"none": (1, 16), "vtn": (64, 64), "light": (16, 48)}
 
 @dataclasses.dataclass(frozen=True)
 class NetworkConfig(Record):
-    """A registration network: an affine stem, then a recursive cascade of dense stems."""
+    """A registration network: an affine stem, a recursive cascade of dense stems, learned steps."""
 
     PREFIX = "network."
 
@@ -27,6 +27,13 @@ class NetworkConfig(Record):
     cascades: int = setting(1, "dense stems, each with its own weights", least=1, most=100)
     rep: int = setting(
         1, "how often each dense stem is applied in a row, with the same weights", least=1, most=100
+    )
+    descents: int = setting(
+        0,
+        "learned steps of gradient descent on the pair that follow the dense stems, all with the "
+        "same weights",
+        least=0,
+        most=100,
     )
     affine_stem: str = setting(
         "none", "the affine stem; light: that of the authors' release", choices=AFFINE_STEMS
@@ -59,6 +66,11 @@ class NetworkConfig(Record):
             or (self.base_network in _HALF_FLOWS and self.affine_stem == "none"),
             "network.flow_resolution may be half for base_network LDR or Pyramid only, with "
             f"affine_stem none, not for {self.base_network} with {self.affine_stem}.",
+        )
+        require(
+            self.descents == 0 or self.flow_resolution == "full",
+            "network.descents must be 0 where network.flow_resolution is half, not "
+            f"{self.descents}.",
         )
         multiple, least = _SIDES[self.affine_stem]
         require(

@@ -1,4 +1,4 @@
-"""l_rec: similarity of the last stem's image, regularisation of every stem, overlap of labels."""
+"""l_rec: similarity of the last stem's image, smoothness of the flows, overlap of labels."""
 
 from typing import NamedTuple
 
@@ -27,6 +27,7 @@ def reconstruction_loss(fixed, registration, config, rep=1, labels=None):
 
     As in the VTN and RCN code, similarity counts only the last stem's images (of all its
     repetitions), while every dense flow is kept smooth and every affine map close to a rotation.
+    With `regularized` "composed" the composed flow is kept smooth instead of each by itself.
 
     Args:
       fixed: [batch, x, y, z, 1], 0..1.
@@ -42,9 +43,12 @@ def reconstruction_loss(fixed, registration, config, rep=1, labels=None):
     loss = SIMILARITY_LOSSES[config.similarity]
     dense = [stage for stage in registration.stages if stage.matrix is None]
     matrices = [stage.matrix for stage in registration.stages if stage.matrix is not None]
+    smooth = [stage.flow for stage in dense]
+    if config.regularized == "composed":
+        smooth = [registration.flow]
     terms = {
         "similarity": sum(loss(fixed, stage.warped) for stage in dense[-rep:]),
-        "smoothness": sum(flow_smoothness(stage.flow) for stage in dense),
+        "smoothness": sum(flow_smoothness(flow) for flow in smooth),
     }
     total = terms["similarity"] + config.regularization * terms["smoothness"]
     if matrices:

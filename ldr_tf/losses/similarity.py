@@ -7,6 +7,8 @@ import tensorflow as tf
 
 from ldr_tf.conventions import AXES, check_same_grid, check_volume
 from ldr_tf.ops.compiling import compiled_by_shape
+from ldr_tf.ops.gradients import neighbours, spatial_gradient
+from ldr_tf.ops.windows import window_mean, window_sum
 
 _EPSILON = 1e-6
 _SLABS = 8
@@ -55,12 +57,10 @@ def local_correlation_loss(fixed, warped, window=9, epsilon=1e-5, known=None):
     # One after the other in the batch: as channels they would be read and written five apart.
     moments = tf.concat([fixed, warped, fixed * fixed, warped * warped, fixed * warped], axis=0)
     if known is None:
-        means = box_sum(moments, window)
-        for axis in AXES:
-            means /= tf.constant(_box_counts(means.shape[axis], window, axis), means.dtype)
+        means = window_mean(moments, window)
     else:
         weights = known if known.shape[0] == 1 else tf.concat([known] * 5, axis=0)
-        means = box_sum(moments * weights, window) / tf.maximum(box_sum(weights, window), 1.0)
+        means = window_sum(moments * weights, window) / tf.maximum(window_sum(weights, window), 1.0)
     mean_f, mean_w, ff, ww, fw = tf.split(means, 5)
     covariance = fw - mean_f * mean_w
     variances = (ff - mean_f * mean_f) * (ww - mean_w * mean_w)
@@ -89,29 +89,15 @@ def gradient_fields_loss(fixed, warped, edge=0.02, known=None):
       [batch], in 0..1.
     """
     _check(fixed, warped)
-    f, w = _gradient(fixed), _gradient(warped)
+    f, w = spatial_gradient(fixed), spatial_gradient(warped)
     product, of_fixed, of_warped = (
         tf.reduce_sum(a * b, -1, keepdims=True) for a, b in ((f, w), (f, f), (w, w))
     )
     parallel = tf.square(product) / ((of_fixed + edge**2) * (of_warped + edge**2))
     if known is not None:
-        about = [neighbour for axis in AXES for neighbour in _neighbours(known, axis)]
+        about = [neighbour for axis in AXES for neighbour in neighbours(known, axis)]
         parallel *= functools.reduce(tf.minimum, about, known)
     return 1.0 - tf.reduce_mean(parallel, (*AXES, 4))
-
-
-def _gradient(volume):
-    """Returns the gradient by central differences, [batch, x, y, z, 3]."""
-    pairs = [_neighbours(volume, axis) for axis in AXES]
-    return tf.concat([(ahead - behind) / 2.0 for ahead, behind in pairs], -1)
-
-
-def _neighbours(volume, axis):
-    """Returns the voxels ahead and behind along an axis; beyond the border the outermost one."""
-    length = volume.shape[axis]
-    first, last = _part(volume, 0, 1, axis), _part(volume, length - 1, 1, axis)
-    ahead = tf.concat([_part(volume, 1, length - 1, axis), last], axis)
-    return ahead, tf.concat([first, _part(volume, 0, length - 1, axis)], axis)
 
 
 def mse_loss(fixed, warped):
@@ -166,71 +152,6 @@ def _joint_histogram(bins):
         return total / float(voxels)
 
     return compiled_by_shape(histogram)
-
-
-def box_sum(volume, window):
-    """Sums over the cube of `window` voxels a side around each voxel, zeros outside.
-
-    The gradient is the same sum, since the window is symmetric.
-
-    Args:
-      volume: [batch, x, y, z, channels].
-      window: odd number of voxels.
-
-    Returns:
-      The same shape.
-    """
-
-    @tf.custom_gradient
-    def summed(tensor):
-        return compiled(tensor), lambda upstream: compiled(upstream)
-
-    compiled = _box_sum(window)
-    return summed(check_volume(volume, "volume"))
-
-
-def _box_counts(length, window, axis):
-    """Returns how many of a window's voxels lie within the volume along one axis: [1, .. n .. 1].
-
-    Computed in NumPy, since XLA would spend minutes of compiling on folding a sum of ones.
-    """
-    places = np.arange(length)
-    first, last = places - window // 2, places + window // 2
-    counts = np.minimum(last, length - 1) - np.maximum(first, 0) + 1
-    shape = [1] * 5
-    shape[axis] = length
-    return counts.reshape(shape)
-
-
-@functools.cache
-def _box_sum(window):
-    """Returns the compiled sum over windows of one size."""
-    return compiled_by_shape(functools.partial(_sum_boxes, window=window))
-
-
-def _sum_boxes(volume, window):
-    for axis in AXES:
-        length = volume.shape[axis]
-        padding = [[0, 0] for _ in range(5)]
-        padding[axis] = [window // 2, window // 2]
-        volume = _running_sum(tf.pad(volume, padding), window, length, axis)
-    return volume
-
-
-def _running_sum(volume, window, length, axis):
-    """Sums the `window` voxels from each of the first `length` on, by doubling."""
-    if window == 1:
-        return _part(volume, 0, length, axis)
-    half = window // 2
-    partial = _running_sum(volume, half, length + half, axis)
-    total = _part(partial, 0, length, axis) + _part(partial, half, length, axis)
-    return total + _part(volume, window - 1, length, axis) if window % 2 else total
-
-
-def _part(volume, start, length, axis):
-    begin, size = [0] * 5, [-1] * 5
-    begin[axis], size[axis] = start, length
-    return tf.slice(volume, begin, size)
 
 
 def no_similarity(fixed, warped):

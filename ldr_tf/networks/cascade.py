@@ -11,6 +11,7 @@ from ldr_tf.keras import keras
 from ldr_tf.keras import precision as keras_precision
 from ldr_tf.networks import layers
 from ldr_tf.networks.affine import LDRUtilStem, VTNAffineStem
+from ldr_tf.networks.descent import Descent
 from ldr_tf.networks.pyramid import Pyramid
 from ldr_tf.networks.student import LDR
 from ldr_tf.networks.voxelmorph import LDRReleased, VoxelMorph
@@ -37,7 +38,7 @@ class Stage(NamedTuple):
       stem_flow: as `flow`, but possibly still at half the resolution.
       composed: the flow of all stems so far, [B, x, y, z, 3], voxels.
       warped: the moving image warped by `composed`, [B, x, y, z, 1].
-      matrix: W of an affine stem's map, [B, 3, 3]; None for a dense stem.
+      matrix: W of an affine stem's map, [B, 3, 3]; None for a dense stem and a learned step.
     """
 
     stem_flow: tf.Tensor
@@ -64,10 +65,11 @@ class Registration(NamedTuple):
 class CascadeNetwork(keras.Model):
     """A registration network as a NetworkConfig describes it.
 
-    Order: the affine stem, then every dense stem `rep` times. Each stem sees the fixed image and
-    the moving image as warped so far; every stage warps the original moving image once, by the
-    flow composed so far. Dense flows are scaled by 1 / cascades. Flows predicted at half the
-    resolution are also composed there, then upsampled to the full grid.
+    Order: the affine stem, then every dense stem `rep` times, then `descents` learned steps of
+    gradient descent (`Descent`). Each stem sees the fixed image and the moving image as warped so
+    far; every stage warps the original moving image once, by the flow composed so far. Flows of
+    dense stems are scaled by 1 / cascades. Flows predicted at half the resolution are also composed
+    there, then upsampled to the full grid.
 
     Source: Zhao et al., "Recursive Cascaded Networks for Unsupervised Medical Image
     Registration", 2019.
@@ -120,10 +122,12 @@ class CascadeNetwork(keras.Model):
             self._step = 2
         with keras_precision(precision):
             self.stems = [stem_class(**options) for _ in range(config.cascades)]
+            self.descent = Descent(config.channels) if config.descents else None
         predict = [functools.partial(_predict, stem, self._step) for stem in self.stems]
-        self._predict = [tf.recompute_grad(p) if recompute else p for p in predict]
+        kept = tf.recompute_grad if recompute else lambda function: function
+        self._predict, self._descend = [kept(p) for p in predict], kept(self.descent)
         for layer in self.submodules:
-            if isinstance(layer, (layers.Conv3DTranspose, Pyramid)):
+            if isinstance(layer, (layers.Conv3DTranspose, Pyramid, Descent)):
                 layer.compiled = compiled_warp
         self._traced = traced_by_shape(self._register)
         self.built = True  # the weights exist
@@ -165,12 +169,15 @@ class CascadeNetwork(keras.Model):
         """Copies the weights of a network of the same kind with as many cascades or fewer.
 
         If it has fewer, the composed flow stays the same: its cascades come first, and each
-        further one starts as a copy of its last, with a flow of zero.
+        further one starts as a copy of its last, with a flow of zero. Likewise where it takes no
+        learned steps: these start with flows of zero.
 
         Args:
-          other: a `CascadeNetwork` whose config differs at most in its number of cascades and,
-            without an affine stem, in the size of the images.
+          other: a `CascadeNetwork` whose config differs at most in its number of cascades, in
+            having no learned steps and, without an affine stem, in the size of the images.
         """
+        if other.descent is not None:
+            self.descent.set_weights(other.descent.get_weights())
         if self.affine_stem is not None:
             self.affine_stem.set_weights(other.affine_stem.get_weights())
         gain = len(self.stems) / len(other.stems)  # compensates for the scale 1 / cascades
@@ -191,6 +198,10 @@ class CascadeNetwork(keras.Model):
                 flow = predict(fixed, stages[-1].warped if stages else moving)
                 composed = self._compose(composed, flow, stages)
                 stages.append(self._stage(moving, flow, composed))
+        for _ in range(self.config.descents):
+            flow = self._descend(fixed, stages[-1].warped, composed)
+            composed = self._compose(composed, flow, stages)
+            stages.append(self._stage(moving, flow, composed))
         return Registration(stages[-1].composed, stages[-1].warped, stages)
 
     def _compose(self, composed, flow, stages):

@@ -124,6 +124,8 @@ def load_initial(config):
         network = dataclasses.replace(network, image_size=config.network.image_size)
     if network.cascades < config.network.cascades:
         network = dataclasses.replace(network, cascades=config.network.cascades)
+    if network.descents == 0:
+        network = dataclasses.replace(network, descents=config.network.descents)
     rows = records.differences(network, config.network, "network.")
     if rows:
         field, theirs, ours = rows[0]

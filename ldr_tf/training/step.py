@@ -170,9 +170,8 @@ class TrainingStep:
         config = self._config
         registration = self._state.network(pair.fixed, pair.moving)
         labels = pair.labels and Labels(*pair.labels, self._draw_classes(pair.labels, example))
-        terms = reconstruction_loss(
-            pair.fixed, registration, config.loss, config.network.rep, labels
-        )
+        rep = 1 if config.network.descents else config.network.rep
+        terms = reconstruction_loss(pair.fixed, registration, config.loss, rep, labels)
         return registration.flow, {name: tf.reduce_mean(value) for name, value in terms.items()}
 
     def _draw_classes(self, labels, example):

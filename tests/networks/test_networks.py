@@ -10,6 +10,7 @@ from ldr_tf.config import NetworkConfig
 from ldr_tf.networks.affine import LDRUtilStem, VTNAffineStem
 from ldr_tf.networks.cascade import CascadeNetwork
 from ldr_tf.networks.critic import Critic
+from ldr_tf.networks.descent import Descent
 from ldr_tf.networks.pyramid import Pyramid
 from ldr_tf.networks.student import LDR
 from ldr_tf.networks.voxelmorph import LDRReleased, VoxelMorph
@@ -47,6 +48,10 @@ CASES = {
         cascades=2,
         flow_resolution="half",
     ),
+    "descent": NetworkConfig(
+        base_network="Pyramid", image_size=(16, 32, 16), channels=2, cascades=2, descents=2
+    ),
+    "descent_padded": NetworkConfig(image_size=(18, 20, 23), channels=2, descents=1),
 }
 
 
@@ -64,6 +69,8 @@ def build(case, compiled_warp=True):
     smaller = {"VTN": 0.1, "Pyramid": 0.005}.get(base, 0.125 if half else 1.0)
     for head in (head for stem in network.stems for head in stem.heads):
         head.kernel.assign(head.kernel * smaller)
+    if network.descent is not None:
+        network.descent.flow.kernel.assign(network.descent.flow.kernel * 0.1)
     return network
 
 
@@ -93,10 +100,18 @@ def assert_same(answer, wanted):
         (lambda: LDRReleased(), 280_659),
         (lambda: Critic(), 2_789_427),
         (lambda: Pyramid(), 930_288),
+        # Convolutions of 27 weights and a bias, then the one of 1x1x1 and the transposed one.
+        (
+            lambda: Descent(),
+            27 * (8 * 16 + 16 * 16 + 16 * 32 + 3 * 32 * 32 + 32 * 16 + 64 * 32)
+            + (16 + 16 + 32 * 4 + 16 + 32)
+            + 32 * 16
+            + 64 * 16 * 3,
+        ),
     ],
     ids=[
         *["LDR", "LDRHalf", "VTN", "VTNAffine", "LDRUtil", "LDRUtil64"],
-        *["VoxelMorph", "LDRReleased", "Critic", "Pyramid"],
+        *["VoxelMorph", "LDRReleased", "Critic", "Pyramid", "Descent"],
     ],
 )
 def test_parameter_counts(network, count):
@@ -110,7 +125,7 @@ def test_shapes_stages_and_batch(case):
     assert answer.flow.shape == (2, *config.image_size, 3)
     assert answer.warped.shape == (2, *config.image_size, 1)
     affine = config.affine_stem != "none"
-    assert len(answer.stages) == affine + config.cascades * config.rep
+    assert len(answer.stages) == affine + config.cascades * config.rep + config.descents
     alone = network(*(volume[1:] for volume in pair(case, batch=2)))
     np.testing.assert_allclose(alone.flow[0], answer.flow[1], atol=2e-3)
 
@@ -146,7 +161,7 @@ def test_traced_plain_and_eager_agree(case):
     "case",
     [
         *["ldr", "ldr_cascade_rep", "ldr_half", "voxelmorph", "vtn_affine"],
-        pytest.param("pyramid", marks=pytest.mark.slow),
+        *[pytest.param(case, marks=pytest.mark.slow) for case in ("pyramid", "descent")],
     ],
 )
 def test_whole_network_compiles_with_xla(case):
