@@ -58,6 +58,7 @@ NETWORKS = {
         "channels": 32,
         "flow_resolution": "half",
     },
+    "Pyramid with 2 learned steps": {"base_network": "Pyramid", "descents": 2},
     "VTN, 1 cascade": {"base_network": "VTN"},
     "VTN, 3 cascades": {"base_network": "VTN", "cascades": 3},
     "VTN with affine stem, 1 cascade": {"base_network": "VTN", "affine_stem": "vtn"},
@@ -155,9 +156,15 @@ def _give_weights(network):
             variable.assign(variable * 1e-3)
     fixed, moving = pair(64)
     for stem in network.stems:
-        largest = tf.reduce_max(tf.abs(stem(fixed, moving)))
-        for head in stem.heads:
-            head.kernel.assign(head.kernel * (_VOXELS / len(network.stems) / largest))
+        _give_heads(stem, stem(fixed, moving), _VOXELS / len(network.stems))
+    if network.descent is not None:
+        flow = network.descent(fixed, moving, tf.zeros([1, 64, 64, 64, 3]))
+        _give_heads(network.descent, flow, _VOXELS / network.config.descents)
+
+
+def _give_heads(stem, flow, largest):
+    for head in stem.heads:
+        head.kernel.assign(head.kernel * (largest / tf.reduce_max(tf.abs(flow))))
 
 
 def _network_rows(name, size, rounds, rate, memory):

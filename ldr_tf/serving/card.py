@@ -98,7 +98,8 @@ def card_text(content, kit):
     step = content["evaluation"].get("step")
     rows = [
         ("network", f"{network['base_network']}, {network['cascades']} cascade(s) of "
-         f"{network['channels']} channels, each {network['rep']} time(s), affine stem: {stem}"),
+         f"{network['channels']} channels, each {network['rep']} time(s), "
+         f"{network['descents']} learned step(s), affine stem: {stem}"),
         ("parameters", f"{content['parameters']:,}"),
         ("image size", f"{size} voxels; batch size free"),
         ("orientation of x, y, z", image["orientation"]),
