@@ -38,7 +38,10 @@ from ldr_tf.files import atomic_path, check_output_folder
 
 _CONFIGS_FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "configs")
 COARSE_CONFIGS = [os.path.join(_CONFIGS_FOLDER, "brain_t1_coarse.json")]
-CONFIGS = [os.path.join(_CONFIGS_FOLDER, name) for name in ("brain_t1_first.json", "brain_t1.json")]
+CONFIGS = [
+    os.path.join(_CONFIGS_FOLDER, name)
+    for name in ("brain_t1_first.json", "brain_t1_second.json", "brain_t1.json")
+]
 
 FLAGS = cli.new_flags()
 _SCANS = flags.DEFINE_string(

@@ -27,7 +27,8 @@ def reconstruction_loss(fixed, registration, config, rep=1, labels=None):
 
     As in the VTN and RCN code, similarity counts only the last stem's images (of all its
     repetitions), while every dense flow is kept smooth and every affine map close to a rotation.
-    With `regularized` "composed" the composed flow is kept smooth instead of each by itself.
+    With `regularized` "composed" the composed flow, an affine stem's included, is kept smooth
+    instead of each dense one by itself.
 
     Args:
       fixed: [batch, x, y, z, 1], 0..1.

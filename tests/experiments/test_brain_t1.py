@@ -93,7 +93,7 @@ def test_from_scans_and_label_maps_to_figures(folders, capfd):
         values["optimisation"] |= {"validate_every": 3, "checkpoint_every": 3, "summarize_every": 1}
         configs.append(folders / f"config{number}.json")
         configs[-1].write_text(json.dumps(values))
-    flags = [f"--coarse_configs={configs[0]}", f"--configs={configs[1]},{configs[2]}"]
+    flags = [f"--coarse_configs={configs[0]}", f"--configs={','.join(map(str, configs[1:]))}"]
     flags += ["--steps=3"]
     flags += ["--coarse_size=32", "--size=48", "--held_out=2", "--heads_numbers=muse"]
     flags += [f"--heads={folders / 'heads' / 'list.csv'}"]
@@ -112,6 +112,8 @@ def test_from_scans_and_label_maps_to_figures(folders, capfd):
     assert identity["dice"]["mean"] > 0.8  # aligned, and the labels' numbers agree
     grids = [json.loads((out / run / "config.json").read_text()) for run in ("run_1", "run_2")]
     assert [grid["network"]["image_size"] for grid in grids] == [[32] * 3, [48] * 3]
+    last = json.loads((out / "run" / "config.json").read_text())
+    assert (last["network"]["descents"], last["init"]) == (2, str(out / "run_3" / "best"))
     logged = (out / "run" / "metrics.jsonl").read_text()
     assert '"overlap"' in logged and "validation/dice" in logged
     assert call(folders, *flags) == 0

@@ -46,6 +46,14 @@ def test_the_last_image_and_every_flow_count():
     assert set(terms) == {"reconstruction", "similarity", "smoothness"}
 
 
+def test_the_composed_flow_is_kept_smooth_instead():
+    composed = volume(3)
+    config = LossConfig("mse", 0.5, regularized="composed")
+    terms = reconstruction_loss(FIXED, Answer(composed, DENSE), config)
+    np.testing.assert_allclose(terms["smoothness"], flow_smoothness(composed), rtol=1e-6)
+    np.testing.assert_allclose(terms["similarity"], mse_loss(FIXED, DENSE[2].warped))
+
+
 def test_labels_alone():
     labels = Labels(*[tf.constant(RNG.integers(0, 3, (2, *SIZE, 1)))] * 2, tf.constant([1, 2]))
     config = LossConfig("none", 0.5, label_weight=1.0)

@@ -94,6 +94,22 @@ def test_reconstruction_step_moves_the_network_alone():
     assert not any(changed(critic, state.critic))
 
 
+def test_of_learned_steps_the_last_image_alone_counts():
+    network = NetworkConfig(image_size=SIZE, channels=2, rep=2, descents=2)
+    config = RunConfig(network=network, augmentation=AugmentationConfig(0.0))
+    state = TrainingState(config)
+    descent = state.network.descent
+    descent.flow.kernel.assign(tf.random.stateless_normal(descent.flow.kernel.shape, [1, 2]))
+    before = weights(descent)
+    pair = [tf.cast(batch()[name], tf.float32) / 255 for name in ("fixed", "moving")]
+    answer = state.network(*pair)
+    scalars = TrainingStep(state).reconstruction(batch())
+    wanted = [float(correlation_loss(pair[0], stage.warped)) for stage in answer.stages]
+    assert len(set(wanted[1:])) == 3
+    assert float(scalars["similarity"]) == pytest.approx(wanted[-1], abs=1e-5)
+    assert all(changed(before, descent))
+
+
 @pytest.mark.parametrize("flow_resolution", ["full", "half"])
 def test_every_student_weight_feels_the_critic_alone(flow_resolution):
     """With gamma 0 no gradient of the student is None or all zero."""
