@@ -124,8 +124,9 @@ class CascadeNetwork(keras.Model):
             self.stems = [stem_class(**options) for _ in range(config.cascades)]
             self.descent = Descent(config.channels) if config.descents else None
         predict = [functools.partial(_predict, stem, self._step) for stem in self.stems]
-        kept = tf.recompute_grad if recompute else lambda function: function
-        self._predict, self._descend = [kept(p) for p in predict], kept(self.descent)
+        if recompute:
+            predict = [tf.recompute_grad(function) for function in predict]
+        self._predict = predict
         for layer in self.submodules:
             if isinstance(layer, (layers.Conv3DTranspose, Pyramid, Descent)):
                 layer.compiled = compiled_warp
@@ -199,7 +200,7 @@ class CascadeNetwork(keras.Model):
                 composed = self._compose(composed, flow, stages)
                 stages.append(self._stage(moving, flow, composed))
         for _ in range(self.config.descents):
-            flow = self._descend(fixed, stages[-1].warped, composed)
+            flow = self.descent(fixed, stages[-1].warped, composed)
             composed = self._compose(composed, flow, stages)
             stages.append(self._stage(moving, flow, composed))
         return Registration(stages[-1].composed, stages[-1].warped, stages)
