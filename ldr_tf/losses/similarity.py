@@ -8,7 +8,7 @@ import tensorflow as tf
 from ldr_tf.conventions import AXES, check_same_grid, check_volume
 from ldr_tf.ops.compiling import compiled_by_shape
 from ldr_tf.ops.gradients import neighbours, spatial_gradient
-from ldr_tf.ops.windows import window_mean, window_sum
+from ldr_tf.ops.windows import window_mean, window_moments, window_sum
 
 _EPSILON = 1e-6
 _SLABS = 8
@@ -54,18 +54,17 @@ def local_correlation_loss(fixed, warped, window=9, epsilon=1e-5, known=None):
       [batch], in 0..1.
     """
     _check(fixed, warped)
-    # One after the other in the batch: as channels they would be read and written five apart.
-    moments = tf.concat([fixed, warped, fixed * fixed, warped * warped, fixed * warped], axis=0)
     if known is None:
-        means = window_mean(moments, window)
+        mean = functools.partial(window_mean, window=window)
     else:
-        weights = known if known.shape[0] == 1 else tf.concat([known] * 5, axis=0)
-        means = window_sum(moments * weights, window) / tf.maximum(window_sum(weights, window), 1.0)
-    mean_f, mean_w, ff, ww, fw = tf.split(means, 5)
-    covariance = fw - mean_f * mean_w
-    variances = (ff - mean_f * mean_f) * (ww - mean_w * mean_w)
-    # Rounding can take a flat window's variance below zero.
-    squared = covariance * covariance / (tf.maximum(variances, 0.0) + epsilon)
+
+        def mean(moments):
+            weights = known if known.shape[0] == 1 else tf.concat([known] * 5, axis=0)
+            counted = tf.maximum(window_sum(weights, window), 1.0)
+            return window_sum(moments * weights, window) / counted
+
+    _, _, covariance, variance_f, variance_w = window_moments(fixed, warped, mean)
+    squared = covariance * covariance / (tf.maximum(variance_f * variance_w, 0.0) + epsilon)
     if known is not None:
         squared *= known
     return 1.0 - tf.reduce_mean(squared, (*AXES, 4))

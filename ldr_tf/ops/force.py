@@ -7,7 +7,7 @@ import tensorflow as tf
 from ldr_tf.conventions import check_same_grid, check_volume
 from ldr_tf.ops.compiling import compiled_by_shape, traced_by_shape
 from ldr_tf.ops.gradients import spatial_gradient
-from ldr_tf.ops.windows import window_mean
+from ldr_tf.ops.windows import window_mean, window_moments
 
 WINDOW = 7
 _EPSILON = 1e-7
@@ -32,6 +32,9 @@ def correlation_force(fixed, warped, compiled=True):
 
     Returns:
       [batch, x, y, z, 3]; on T1 brains of 2 mm its root mean square is about 0.2.
+
+    Raises:
+      ValueError: shapes do not fit.
     """
     for volume, name in ((fixed, "fixed"), (warped, "warped")):
         if check_volume(volume, name).shape[-1] != 1:
@@ -41,12 +44,9 @@ def correlation_force(fixed, warped, compiled=True):
 
 
 def _force(fixed, warped, compiled):
-    # One after the other in the batch: as channels they would be read and written five apart.
-    moments = tf.concat([fixed, warped, fixed * fixed, warped * warped, fixed * warped], axis=0)
-    mean_f, mean_w, ff, ww, fw = tf.split(window_mean(moments, WINDOW, compiled), 5)
-    covariance = fw - mean_f * mean_w
-    # Rounding can take a flat window's variance below zero.
-    variance_f, variance_w = tf.nn.relu(ff - mean_f * mean_f), tf.nn.relu(ww - mean_w * mean_w)
+    mean = functools.partial(window_mean, window=WINDOW, compiled=compiled)
+    mean_f, mean_w, covariance, *variances = window_moments(fixed, warped, mean)
+    variance_f, variance_w = map(tf.nn.relu, variances)
     slope = covariance / (variance_w + _LEAST_VARIANCE)
     misfit = (fixed - mean_f) - slope * (warped - mean_w)
     share = 2.0 * covariance / (variance_f * variance_w + _EPSILON)

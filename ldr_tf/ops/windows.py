@@ -1,4 +1,4 @@
-"""Sums and means over the cubic window around each voxel."""
+"""Sums, means and moments over the cubic window around each voxel."""
 
 import functools
 
@@ -43,6 +43,23 @@ def window_mean(volume, window, compiled=True):
     for axis in AXES:
         mean /= tf.constant(_counts(mean.shape[axis], window, axis), mean.dtype)
     return mean
+
+
+def window_moments(fixed, warped, mean):
+    """Returns the moments of two images in the windows around each voxel.
+
+    Args:
+      fixed, warped: [batch, x, y, z, 1].
+      mean: takes the mean over windows of [n * batch, x, y, z, 1]: `window_mean` of some size.
+
+    Returns:
+      The mean of fixed and of warped, their covariance, the variance of fixed and of warped, each
+      [batch, x, y, z, 1]. Rounding can take a flat window's variance below zero.
+    """
+    # One after the other in the batch: as channels they would be read and written five apart.
+    moments = tf.concat([fixed, warped, fixed * fixed, warped * warped, fixed * warped], axis=0)
+    mean_f, mean_w, ff, ww, fw = tf.split(mean(moments), 5)
+    return mean_f, mean_w, fw - mean_f * mean_w, ff - mean_f * mean_f, ww - mean_w * mean_w
 
 
 def _counts(length, window, axis):

@@ -24,7 +24,9 @@ _RETURNS = "TF_ONEDNN_USE_SYSTEM_ALLOCATOR"
 _LARGE = 64_000_000
 """Voxels of a scan from which on what TensorFlow keeps is missed more than the time it saves."""
 
-_NETWORK = 100 * _MB, 130
+_NETWORK, _LEARNED_STEPS = (100 * _MB, 130), 100
+"""Of the network's grid: at least, and bytes a voxel; bytes a voxel more with learned steps."""
+
 _REFINEMENT, _FROM_FLOW = 150, 165
 """Bytes a voxel of the grid of the refinement, without and with a flow to start from."""
 
@@ -79,7 +81,8 @@ def estimate(pair, frame, model, steps, options, masks=()):
     scans, kept = _SCALAR * (fixed + moving), _PROGRAM + labels
     kept += sum((1 + _SCALAR) * mask.GetNumberOfPixels() for mask in masks)
     if model is not None:
-        kept += _NETWORK[0] + _NETWORK[1] * math.prod(frame.grid.size)
+        a_voxel = _NETWORK[1] + (_LEARNED_STEPS if model.network.descents else 0)
+        kept += _NETWORK[0] + a_voxel * math.prod(frame.grid.size)
     peaks = [kept + scans + _PREPARING * max(fixed, moving)]
     if steps:
         grid = imaging.refinement_grid(pair.fixed, pair.moving, frame.box)

@@ -1,4 +1,4 @@
-"""Learned steps: start without moving anything, see both forces, may differ from plain descent."""
+"""Learned steps: start without moving anything, see both forces, learn to go where they point."""
 
 import dataclasses
 import itertools
@@ -109,7 +109,7 @@ def test_lower_precision_stays_near(precision, bound):
 
 @pytest.mark.slow
 def test_learns_to_move_a_texture():
-    """One step on a texture that lies a voxel and a half off, by what makes it more alike."""
+    """Two steps, on a texture that lies a voxel off; the cascade before them stays as it is."""
     keras.utils.set_random_seed(1)
     fixed = textures((24, 16, 16))[0]
     moving = tf.roll(fixed, 1, axis=1)

@@ -1,10 +1,13 @@
 """The estimate of memory: what it grows with, and what it is held against."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
 from ldr_tf import imaging
+from ldr_tf.config import NetworkConfig
 from ldr_tf.errors import InputError
 from ldr_tf.registration import memory
 from ldr_tf.registration.options import RegistrationOptions
@@ -43,6 +46,22 @@ def test_every_result_counts_by_its_bytes():
     )
     assert estimate(large, large, steps=5) > estimate(large, large) + 400
     assert estimate(large, large) < 1000
+
+
+def test_learned_steps_count_by_the_networks_grid():
+    scan = ball((32, 32, 32))
+    frame = Frame.of(scan, None)
+    without, with_steps = (
+        memory.estimate(
+            ScanPair(scan, scan),
+            frame,
+            SimpleNamespace(network=NetworkConfig(descents=descents)),
+            0,
+            RegistrationOptions(),
+        )
+        for descents in (0, 2)
+    )
+    assert with_steps - without == pytest.approx(100 * np.prod(frame.grid.size) / 2.0**20)
 
 
 def test_more_than_is_allowed_is_refused_before_any_work():
