@@ -104,7 +104,7 @@ def test_of_learned_steps_the_last_image_alone_counts():
     pair = [tf.cast(batch()[name], tf.float32) / 255 for name in ("fixed", "moving")]
     answer = state.network(*pair)
     scalars = TrainingStep(state).reconstruction(batch())
-    wanted = [float(correlation_loss(pair[0], stage.warped)) for stage in answer.stages]
+    wanted = [correlation_loss(pair[0], stage.warped).numpy().item() for stage in answer.stages]
     assert len(set(wanted[1:])) == 3
     assert float(scalars["similarity"]) == pytest.approx(wanted[-1], abs=1e-5)
     assert all(changed(before, descent))
