@@ -53,6 +53,7 @@ setup(
         "isal>=1.7",
         "matplotlib>=3.6",
         "nibabel>=5",
+        "platformdirs>=3",
         "psutil>=5.9",
         "pydicom>=2.4",
         "protobuf>=3.20.3",

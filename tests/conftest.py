@@ -14,6 +14,14 @@ from ldr_tf.runs import precision
 SIZE = 32
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """What commands keep for later ones is the tests' own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def float32_everywhere(monkeypatch):
     """Where nobody says, networks compute as on a processor without bfloat16."""

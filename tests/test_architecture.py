@@ -25,6 +25,7 @@ LAYERS = {
     "config": {"records"},
     "json_text": {"errors"},
     "files": {"errors", "json_text"},
+    "cache": {"files"},
     "hdf5": {"errors", "files"},
     "cluster": {"", "errors", "workers"},
     "workers": set(),
@@ -37,10 +38,11 @@ LAYERS = {
     "imaging": _BASE | {"files", "json_text"},
     "evaluation": _APPLICATIONS,
     "serving": _BASE | {"", "files", "json_text", "ops", "runs"},
-    "models": _BASE | {"beside", "json_text", "networks", "runs", "serving"},
+    "models": _BASE | {"", "beside", "cache", "json_text", "networks", "runs", "serving"},
     "registration": _APPLICATIONS | {"beside"},
     "viewing": _APPLICATIONS | {"registration"},
-    "commands": _APPLICATIONS | {"", "beside", "cluster", "registration", "viewing", "workers"},
+    "commands": _APPLICATIONS
+    | {"", "beside", "cache", "cluster", "registration", "viewing", "workers"},
     "interfaces": {"commands", "errors", "imaging", "records", "registration"},
 }
 _DATA = {"files", "hdf5", "imaging", "json_text", "metrics", "ops", "evaluation", "workers"}

@@ -1,7 +1,10 @@
 """How a network is run, or asked for on a server."""
 
 import dataclasses
+import os
 from typing import Optional
+
+import platformdirs
 
 from ldr_tf.config.network import RUN_PRECISIONS
 from ldr_tf.records import Record, setting
@@ -28,3 +31,15 @@ class ModelOptions(Record):
     tls_ca: Optional[str] = setting(
         None, "PEM file of the certificates that a server's TLS rests on"
     )
+    cache: Optional[str] = setting(
+        None,
+        "folder in which what takes long to make is kept from run to run, nothing that a result "
+        "depends on; none: nothing is kept (default: the user's own for such things)",
+    )
+
+    @property
+    def cache_folder(self):
+        """The folder that `cache` stands for, or None."""
+        if self.cache == "none":
+            return None
+        return os.path.abspath(self.cache or platformdirs.user_cache_dir("ldr_tf", appauthor=False))

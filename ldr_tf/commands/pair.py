@@ -9,7 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Optional
 
-from ldr_tf import imaging
+from ldr_tf import cache, imaging
 from ldr_tf.beside import beside
 from ldr_tf.commands import report
 from ldr_tf.commands.folder import check_folder, naming, read_summary, results_of
@@ -119,6 +119,7 @@ class SetupSource:
 
     def load(self):
         """Returns the Setup; InputError where there is no such model."""
+        cache.use(self.running.cache_folder)
         with lasting():
             quiet_xla()
             _leave_graphs_as_they_are()

@@ -1,14 +1,18 @@
 """A model kept in a run folder, trained, imported or shipped."""
 
-from concurrent.futures import wait
+import functools
 
 import tensorflow as tf
 
 from ldr_tf.beside import beside
 from ldr_tf.conventions import unit_intensity
+from ldr_tf.models.graphs import flow_function
 from ldr_tf.models.model import RegistrationModel
 from ldr_tf.runs import checkpoints
 from ldr_tf.runs.precision import precision_of
+
+_SIZES = 64
+"""Sizes of volumes for which a process keeps the graph."""
 
 
 class RunModel(RegistrationModel):
@@ -25,7 +29,8 @@ class RunModel(RegistrationModel):
         free_size = config.network.affine_stem == "none"
         super().__init__(name, config, free_size, precision_of(network))
         self._network = network
-        self._tracing = None
+        of_size = functools.partial(beside, flow_function, network)
+        self._graph = functools.lru_cache(maxsize=_SIZES)(of_size)
 
     @property
     def parameters(self):
@@ -35,12 +40,11 @@ class RunModel(RegistrationModel):
         return self._network.get_weights()
 
     def prepare(self, size):
-        self._tracing = beside(lambda: self._network.trace(size))
+        self._graph(tuple(size))
 
     def _flow(self, fixed, moving):
-        if self._tracing is not None:
-            wait([self._tracing])  # what it raised, the call below raises again
-        return self._network(*[unit_intensity(tf.constant(v)) for v in (fixed, moving)]).flow
+        volumes = [unit_intensity(tf.constant(volume)) for volume in (fixed, moving)]
+        return self._graph(fixed.shape[1:4]).result()(*volumes)
 
 
 def load(name, precision="auto"):

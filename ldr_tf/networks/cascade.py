@@ -158,14 +158,6 @@ class CascadeNetwork(keras.Model):
         ]
         return answer._replace(stages=stages)
 
-    def trace(self, size):
-        """Traces the graph that an eager call with one pair of volumes of that size will run.
-
-        Args:
-          size: voxels along x, y, z.
-        """
-        self._traced.trace(*[(1, *size, 1)] * 2)
-
     def start_from(self, other):
         """Copies the weights of a network of the same kind with as many cascades or fewer.
 

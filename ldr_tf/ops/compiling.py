@@ -23,8 +23,7 @@ def traced_by_shape(function):
     """As `compiled_by_shape`, but as a TensorFlow graph, without XLA.
 
     A function of many operations, used often in a network, is thus built once per shape instead of
-    once per use. Its `trace(*shapes)` traces it for float32 tensors of those shapes, and computes
-    nothing.
+    once per use.
     """
     return _by_shape(function, None)
 
@@ -41,9 +40,4 @@ def _by_shape(function, compiled_by_xla):
         tensors = [tf.convert_to_tensor(tensor) for tensor in tensors]
         return compiled(*[tuple(tensor.shape.as_list()) for tensor in tensors])(*tensors)
 
-    def trace(*shapes):
-        specs = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
-        compiled(*map(tuple, shapes)).get_concrete_function(*specs)
-
-    called.trace = trace
     return called

@@ -7,7 +7,7 @@ from ldr_tf.errors import InputError
 from ldr_tf.imaging import AFFINE_METHODS
 from ldr_tf.records import Record, setting
 
-QUALITIES = {"fast": (0, 20), "balanced": (10, 60), "best": (30, 120)}
+QUALITIES = {"fast": (0, 20), "balanced": (4, 60), "best": (30, 120)}
 """Steps of refinement, after a model's answer and without a model."""
 
 BRAIN_CHOICES = ("auto", "extract", "given", "none")
@@ -37,7 +37,7 @@ class RegistrationOptions(Record):
     )
     refine_steps: Optional[int] = setting(
         None,
-        "steps of refinement, in place of those that quality stands for (fast 0, balanced 10, best "
+        "steps of refinement, in place of those that quality stands for (fast 0, balanced 4, best "
         "30; without a model 20, 60, 120)",
         least=0,
     )

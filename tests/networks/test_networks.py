@@ -1,4 +1,4 @@
-"""One case list drives every network through tf.function, XLA, checkpoint and SavedModel."""
+"""One case list drives every network: tf.function, XLA, checkpoint, kept graph, SavedModel."""
 
 import dataclasses
 
@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ldr_tf import cache
 from ldr_tf.config import NetworkConfig
+from ldr_tf.models.graphs import flow_function
 from ldr_tf.networks.affine import LDRUtilStem, VTNAffineStem
 from ldr_tf.networks.cascade import CascadeNetwork
 from ldr_tf.networks.critic import Critic
@@ -183,6 +185,17 @@ def test_checkpoint_round_trip(case, tmp_path):
     assert np.abs(other(fixed, moving).flow - network(fixed, moving).flow).max() > 0.1
     tf.train.Checkpoint(network=other).read(path).assert_consumed()
     assert_same(other(fixed, moving), network(fixed, moving))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_kept_graph_round_trip(case, tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "_chosen", {"folder": str(tmp_path)})
+    volumes, network, size = pair(case), build(case), CASES[case].image_size
+    wanted = network(*volumes).flow
+    made = flow_function(network, size)
+    monkeypatch.delattr(CascadeNetwork, "_register")
+    for function in (made, flow_function(network, size)):
+        np.testing.assert_array_equal(function(*volumes), wanted)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -82,6 +82,26 @@ def test_the_last_steps_see_the_volumes_as_fine_as_they_are(pair, diffeomorphic)
     np.testing.assert_allclose(losses[40:55], losses[:15], rtol=1e-5)
 
 
+@pytest.mark.parametrize("steps, fine", [(3, 3), (4, 4), (10, 4), (30, 6)])
+def test_a_few_steps_from_a_flow_are_all_fine(steps, fine):
+    """At least four at the full resolution of 32^3, a fifth of many; those before at half of it."""
+    config, seen = RefinementConfig(steps, fine=True), []
+    size, half = (32,) * 3, (16,) * 3
+    assert start_size(size, config) == (size if steps == fine else half)
+    start = np.zeros((*size, 3), np.float32)
+    volume = make_subject(1, 0, size).volume
+    real = Level.step
+
+    def counted(level, *arguments):
+        seen.append(level._size)
+        return real(level, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Level, "step", counted)
+        refine(volume, volume, start, config)
+    assert [seen.count(n) for n in (size, half)] == [fine, steps - fine]
+
+
 @pytest.mark.parametrize("diffeomorphic", [False, True])
 def test_starts_from_a_given_flow(pair, diffeomorphic):
     fixed, moving, truth, _ = pair
@@ -171,7 +191,7 @@ def test_a_data_sets_grid_is_a_case_of_the_scans(pair):
     fixed, moving = pair[:2]
     start = np.zeros((*SIZE, 3), np.float32)
     flow, config = refine_volumes(fixed, moving, start, 3)
-    assert config == RefinementConfig(3)
+    assert config == RefinementConfig(3, learning_rate=0.2)
     np.testing.assert_array_equal(flow, refine(fixed, moving, start, config))
     box = np.zeros(3), np.array(SIZE) - 1.0
     grid = imaging.Grid(SIZE, (2.0,) * 3, (0.0,) * 3, (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))

@@ -488,7 +488,7 @@ def test_the_background_of_the_warped_scan():
 
 
 @pytest.mark.parametrize(
-    "quality, steps", [("fast", (0, 20)), ("balanced", (10, 60)), ("best", (30, 120))]
+    "quality, steps", [("fast", (0, 20)), ("balanced", (4, 60)), ("best", (30, 120))]
 )
 def test_quality_stands_for_steps(quality, steps):
     options = RegistrationOptions(quality=quality)

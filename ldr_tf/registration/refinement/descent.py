@@ -11,7 +11,8 @@ differences towards one corner of each voxel, a different one every step. The fl
 itself or, with `diffeomorphic`, the exponential of the velocity field that it describes.
 
 Steps go from coarse to fine: without a flow to start from, the first ones run at half the
-resolution; if the volumes are `fine`, all but the last ones run at half their resolution.
+resolution; if the volumes are `fine`, all but the last ones run at half their resolution, none of
+a few steps from a flow.
 
 Sources: instance optimisation: Balakrishnan et al., "VoxelMorph", IEEE TMI 2019; Siebert et al.,
 "Fast 3D registration with accurate optimisation and little learning for Learn2Reg 2021"
@@ -34,6 +35,9 @@ from ldr_tf.registration.refinement.level import Level, Scan
 
 SIMILARITIES = ("local_correlation", "gradient_fields")
 
+FINE_STEPS = 4
+"""So many steps refine a network's flow most where all of them are fine, and compile least."""
+
 _LEAST_SIDE = 32
 """Smallest side, in voxels, for which steps at half the resolution are worth taking."""
 
@@ -55,7 +59,7 @@ class RefinementConfig:
       window: side of the local correlation's windows in voxels, odd.
       fine: whether the volumes are twice as fine as the settings above assume. Only the last steps
         then use them as they are, the others at half their resolution.
-      fine_share: share of the steps that are these last ones.
+      fine_share: share of the steps that are these last ones; from a flow at least FINE_STEPS.
       fine_window: as `window`, for these last steps, in voxels of the fine grid.
       epsilon: see `local_correlation_loss`; small, so that dim structures count too.
       similarity: one of SIMILARITIES.
@@ -184,8 +188,11 @@ def _levels(size, config, coarse):
             window=config.fine_window,
             edge=config.edge / 2,
         )
-        last = [(size, fine, round(config.fine_share * steps))]
-        size, steps = _half(size), steps - last[0][2]
+        fine_steps = round(config.fine_share * steps)
+        if not coarse:
+            fine_steps = max(fine_steps, min(steps, FINE_STEPS))
+        last = [(size, fine, fine_steps)]
+        size, steps = _half(size), steps - fine_steps
     levels = [(size, settings, steps)]
     if coarse and min(size) >= _LEAST_SIDE:
         wide = dataclasses.replace(settings, spacing=config.coarse_spacing)

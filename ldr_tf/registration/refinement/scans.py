@@ -19,6 +19,8 @@ CT = {"regularization": 2.0, "spacing": 3.0, "coarse_spacing": 4.0}
 """Stiffer settings for CT of the body: organs move as wholes, while a brain's folds differ from
 head to head, and a spline as flexible as that would follow the noise."""
 
+_FEW, _LONG_STEPS = 20, {"learning_rate": 0.2}
+"""Up to so many steps get further where each is longer; more end up higher with shorter ones."""
 
 _AHEAD_VOXELS = 10_000_000
 """Up to so many voxels, compiling takes longer than the step that is run for it."""
@@ -109,4 +111,5 @@ def _plan(fixed, moving, steps, diffeomorphic, similarity, box):
 
 def _settings(steps, ct, **chosen):
     """Returns the RefinementConfig for CT or other scans, with what else was chosen."""
-    return RefinementConfig(steps, **chosen, **(CT if ct else {}))
+    length = _LONG_STEPS if steps <= _FEW else {}
+    return RefinementConfig(steps, **chosen, **length, **(CT if ct else {}))

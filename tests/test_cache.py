@@ -1,0 +1,46 @@
+"""What is kept on disk from process to process, and that nothing depends on it."""
+
+import os
+
+import pytest
+
+from ldr_tf import cache
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The folder in use, which does not exist yet."""
+    monkeypatch.setattr(cache, "_chosen", {"folder": None})
+    place = tmp_path / "kept" / "things"
+    cache.use(str(place))
+    return place
+
+
+def test_what_was_kept_is_read(folder):
+    assert cache.read("words", "one") is None
+    cache.keep("words", "one", b"first", most=4)
+    cache.keep("words", "one", b"second", most=4)
+    cache.keep("other", "one", b"third", most=4)
+    assert (cache.read("words", "one"), cache.read("other", "one")) == (b"second", b"third")
+    assert sorted(os.listdir(folder)) == ["other", "words"]
+    assert os.listdir(folder / "words") == ["one"]
+
+
+def test_the_oldest_are_forgotten(folder):
+    for number in range(4):
+        cache.keep("words", f"word {number}", bytes([number]), most=9)
+        os.utime(folder / "words" / f"word {number}", (number, number))
+    cache.keep("words", "a new one", b"", most=3)
+    assert sorted(os.listdir(folder / "words")) == ["a new one", "word 2", "word 3"]
+
+
+def test_without_a_folder_nothing_is_kept(folder):
+    cache.use(None)
+    cache.keep("words", "one", b"first", most=4)
+    assert cache.read("words", "one") is None and not folder.exists()
+
+
+def test_a_folder_that_cannot_be_written_is_borne(folder, tmp_path):
+    (tmp_path / "kept").write_text("a file, where the folder should be")
+    cache.keep("words", "one", b"first", most=4)
+    assert cache.read("words", "one") is None
