@@ -50,7 +50,7 @@ def keep(kind, name, content, most):
     if folder is None:
         return
     with contextlib.suppress(OSError):
-        os.makedirs(folder, exist_ok=True)
+        os.makedirs(folder, mode=0o700, exist_ok=True)
         with atomic_path(os.path.join(folder, name)) as temporary, open(temporary, "wb") as file:
             file.write(_sealed(name, content) + content)
         forget(folder, most)

@@ -26,6 +26,7 @@ LAYERS = {
     "json_text": {"errors"},
     "files": {"errors", "json_text"},
     "cache": {"files"},
+    "graphs": {"", "cache"},
     "hdf5": {"errors", "files"},
     "cluster": {"", "errors", "workers"},
     "workers": set(),
@@ -38,8 +39,8 @@ LAYERS = {
     "imaging": _BASE | {"files", "json_text"},
     "evaluation": _APPLICATIONS,
     "serving": _BASE | {"", "files", "json_text", "ops", "runs"},
-    "models": _BASE | {"", "beside", "cache", "json_text", "networks", "runs", "serving"},
-    "registration": _APPLICATIONS | {"beside"},
+    "models": _BASE | {"beside", "graphs", "json_text", "networks", "runs", "serving"},
+    "registration": _APPLICATIONS | {"beside", "graphs"},
     "viewing": _APPLICATIONS | {"registration"},
     "commands": _APPLICATIONS
     | {"", "beside", "cache", "cluster", "registration", "viewing", "workers"},

@@ -232,7 +232,7 @@ def test_what_is_compiled_ahead_is_what_runs(pair):
     [(False, "local_correlation"), (True, "local_correlation"), (False, "gradient_fields")],
 )
 def test_a_step_goes_down_the_gradient_of_a_plain_tape(diffeomorphic, similarity):
-    size, corner = (9, 10, 11), (1.0, 0.0, 1.0)
+    size, corner = (9, 10, 11), tf.constant([1.0, 0.0, 1.0])
     config = RefinementConfig(
         1, diffeomorphic, spacing=2.0, window=3, least_jacobian=0.9, similarity=similarity
     )

@@ -1,12 +1,14 @@
 """One grid of a refinement: its splines, its cost and its step; see `descent`."""
 
+import dataclasses
 import functools
+import threading
 import typing
 
 import numpy as np
 import tensorflow as tf
 
-from ldr_tf.beside import beside
+from ldr_tf.graphs import kept_function
 from ldr_tf.losses.regularization import smoothness_gradient
 from ldr_tf.losses.similarity import gradient_fields_loss, local_correlation_loss
 from ldr_tf.ops.bspline import cubic_bspline, spline_at_voxels
@@ -30,10 +32,10 @@ class Level:
     velocity field is integrated at these points, which are fewer than the voxels, and the flow is
     interpolated from there, again by splines.
 
-    A step is a chain of small compiled functions, its gradient put together by hand. In one
+    A step is a graph of small compiled functions, its gradient put together by hand. In one
     function XLA computes the warped volume anew wherever a window's sum reads it, and everything in
     between lies in memory at once: a step takes a quarter longer, and twice the memory. XLA's
-    functions run on one core each; so the penalty on folds goes beside the others.
+    functions run on one core each; those that do not need each other run side by side.
     """
 
     def __init__(self, size, config):
@@ -54,6 +56,7 @@ class Level:
         self._folds = _compiled(_with_gradient(self._fold_penalty))
         self._update = _compiled(self._adam)
         self._size, self._counts, self._ready = size, counts, False
+        self._lock, self._graph = threading.Lock(), None
 
     def start(self, coefficients):
         """Returns the state of no steps: (coefficients, both moments of Adam, steps taken)."""
@@ -96,14 +99,33 @@ class Level:
         Returns:
           The new state, and the cost before the step.
         """
-        coefficients, count = state[0], state[-1]
+        count = state[-1]
+        corner = tf.constant(_CORNERS[count % len(_CORNERS)], tf.float32)
+        tensors = *fixed, *moving, *state[:-1], corner, tf.constant(count + 1.0)
+        *moved, cost = self._traced_step()(*tensors)
+        return (*moved, count + 1), cost
+
+    def _traced_step(self):
+        with self._lock:  # what is compiled ahead goes on in another thread
+            if self._graph is None:
+                volume = tf.TensorSpec((1, *self._size, 1), tf.float32)
+                coefficients = tf.TensorSpec((1, *self._counts, 3), tf.float32)
+                specs = [*[volume] * 4, *[coefficients] * 3, *map(tf.TensorSpec, ((3,), ()))]
+                about = {"refinement": dataclasses.asdict(self._config), "size": self._size}
+                self._graph = kept_function(self._step, specs, about)
+            return self._graph
+
+    def _step(
+        self, fixed, fixed_known, moving, moving_known, coefficients, first, second, corner, count
+    ):
         with tf.GradientTape() as tape:
             tape.watch(coefficients)
             flow = self.flow(coefficients)
-        cost, upstream = self.cost(fixed, moving, flow, _CORNERS[count % len(_CORNERS)])
+        scans = Scan(fixed, fixed_known), Scan(moving, moving_known)
+        cost, upstream = self.cost(*scans, flow, corner)
         gradient = tape.gradient(flow, coefficients, upstream)
-        *moved, roughness = self._update(*state[:-1], gradient, tf.constant(count + 1.0))
-        return (*moved, count + 1), cost + roughness
+        *moved, roughness = self._update(coefficients, first, second, gradient, count)
+        return [*moved, cost + roughness]
 
     def cost(self, fixed, moving, flow, corner):
         """Returns the cost of a flow, without the roughness of its spline, and its gradient.
@@ -111,15 +133,14 @@ class Level:
         Args:
           fixed, moving: each a Scan on this grid.
           flow: [1, x, y, z, 3], voxels.
-          corner: towards which |J| takes its differences, three numbers, 0 or 1.
+          corner: towards which |J| takes its differences, [3], 0 or 1.
         """
-        folding = beside(self._folds, flow, tf.constant(corner, tf.float32))
+        folds, folds_upstream = self._folds(flow, corner)
         warped = warp(moving.intensity, flow)
         known = _both_known(fixed.known, moving.known, flow)
         unlike, upstream = self._unlike(warped, fixed.intensity, known)
         gradient = warp_gradient(moving.intensity, flow, upstream)
-        folds, upstream = folding.result()
-        return unlike + folds, gradient + upstream
+        return unlike + folds, gradient + folds_upstream
 
     def _flow(self, coefficients):
         if not self._config.diffeomorphic:
