@@ -21,44 +21,42 @@ def use(folder):
     _chosen["folder"] = folder
 
 
-def place(kind):
+def _place(kind):
     """Returns the folder of one kind of things, which may not exist yet, or None."""
     return _chosen["folder"] and os.path.join(_chosen["folder"], kind)
 
 
 def read(kind, name):
     """Returns the bytes that were kept under a name; None where they are not there, or damaged."""
-    folder = place(kind)
-    if folder is not None:
-        with contextlib.suppress(OSError), open(os.path.join(folder, name), "rb") as file:
+    folder = _place(kind)
+    if folder is None:
+        return None
+    with contextlib.suppress(OSError):
+        path = os.path.join(folder, name)
+        with open(path, "rb") as file:
             seal, content = file.read(_SEAL), file.read()
-            if seal == _sealed(name, content):
-                return content
+        if seal == _sealed(name, content):
+            os.utime(path)  # it was of use: others are forgotten first
+            return content
     return None
 
 
 def keep(kind, name, content, most):
-    """Keeps bytes under a name, if that can be done, and forgets the oldest of their kind.
+    """Keeps bytes under a name, if that can be done; what was not used for longest is forgotten.
 
     Args:
       kind: a word, which becomes a folder.
       name: of the file.
       content: the bytes.
-      most: files that may stay.
+      most: files of the kind that may stay.
     """
-    folder = place(kind)
+    folder = _place(kind)
     if folder is None:
         return
     with contextlib.suppress(OSError):
         os.makedirs(folder, mode=0o700, exist_ok=True)
         with atomic_path(os.path.join(folder, name)) as temporary, open(temporary, "wb") as file:
             file.write(_sealed(name, content) + content)
-        forget(folder, most)
-
-
-def forget(folder, most):
-    """Removes the oldest files of a folder, so that `most` of them stay."""
-    with contextlib.suppress(OSError):
         paths = [entry.path for entry in os.scandir(folder) if entry.is_file()]
         for path in sorted(paths, key=os.path.getmtime)[:-most]:
             os.remove(path)

@@ -26,12 +26,22 @@ def test_what_was_kept_is_read(folder):
     assert os.listdir(folder / "words") == ["one"]
 
 
-def test_the_oldest_are_forgotten(folder):
+def test_what_was_of_no_use_for_longest_is_forgotten(folder):
     for number in range(4):
         cache.keep("words", f"word {number}", bytes([number]), most=9)
         os.utime(folder / "words" / f"word {number}", (number, number))
+    assert cache.read("words", "word 0") == bytes([0])
     cache.keep("words", "a new one", b"", most=3)
-    assert sorted(os.listdir(folder / "words")) == ["a new one", "word 2", "word 3"]
+    assert sorted(os.listdir(folder / "words")) == ["a new one", "word 0", "word 3"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"noise " * 99, None], ids=["empty", "noise", "renamed"])
+def test_what_was_damaged_is_not_read(folder, damage):
+    cache.keep("words", "one", b"first", most=4)
+    cache.keep("words", "two", b"second", most=4)
+    path = folder / "words" / "one"
+    path.write_bytes((folder / "words" / "two").read_bytes() if damage is None else damage)
+    assert cache.read("words", "one") is None
 
 
 def test_without_a_folder_nothing_is_kept(folder):
