@@ -3,7 +3,7 @@
 A voxel has eight corners, (0, 0, 0) to (1, 1, 1): towards a corner the differences are taken to the
 next voxel along the axes where it has a 1, to the previous voxel where it has a 0. Forward
 differences are the corner (1, 1, 1). The counterpart in TensorFlow, for losses, is
-`ldr_tf.ops.flow.jacobian_determinant`.
+`ldr_tf.ops.jacobian`.
 """
 
 import itertools

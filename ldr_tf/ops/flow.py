@@ -1,9 +1,9 @@
-"""Flows as mappings: composition, affine maps, Jacobian determinant, resizing."""
+"""Flows as mappings: composition, affine maps, resizing."""
 
 import numpy as np
 import tensorflow as tf
 
-from ldr_tf.conventions import AXES, check_flow, check_same_grid, check_volume
+from ldr_tf.conventions import check_flow, check_same_grid, check_volume
 from ldr_tf.ops.warp import identity_grid, spatial_size, warp
 
 
@@ -56,36 +56,6 @@ def affine_flow(matrix, translation, size):
     centre = (tf.cast(tf.stack(size), tf.float32) - 1.0) / 2.0
     offsets = identity_grid(size) - centre
     return tf.einsum("bij,xyzj->bxyzi", matrix, offsets) + translation[:, None, None, None, :]
-
-
-def jacobian_determinant(flow, corner=(1, 1, 1)):
-    """Returns det(d(p + flow(p)) / dp) at the inner voxels by differences towards one corner.
-
-    Inner voxels have all neighbours, so the result has the same size for every corner, and the
-    corner may be a tensor in a compiled step. `ldr_tf.metrics.jacobian` (NumPy) covers the border
-    too.
-
-    Args:
-      flow: [batch, x, y, z, 3], voxels.
-      corner: [3], for each axis 1 (difference to the next voxel) or 0 (to the previous one);
-        (1, 1, 1) gives forward differences.
-
-    Returns:
-      [batch, x - 2, y - 2, z - 2]; 1 where nothing moves, 0 or less at a fold.
-    """
-    check_flow(flow, "flow")
-    here = flow[:, 1:-1, 1:-1, 1:-1]
-    differences = []
-    for axis in AXES:
-        inner = [slice(None), *[slice(1, -1)] * 3]
-        inner[axis] = slice(2, None)
-        forward = flow[tuple(inner)] - here
-        inner[axis] = slice(None, -2)
-        backward = here - flow[tuple(inner)]
-        share = tf.cast(corner[axis - 1], flow.dtype)
-        differences.append(share * forward + (1 - share) * backward + tf.eye(3)[axis - 1])
-    a, b, c = differences
-    return tf.reduce_sum(a * tf.linalg.cross(b, c), axis=-1)
 
 
 def resize(volume, size, average=False):

@@ -8,7 +8,8 @@ from ldr_tf.config import NetworkConfig
 from ldr_tf.keras import keras
 from ldr_tf.networks.cascade import CascadeNetwork
 from ldr_tf.networks.pyramid import Pyramid, PyramidLevel
-from ldr_tf.ops.flow import jacobian_determinant, resize
+from ldr_tf.ops.flow import resize
+from ldr_tf.ops.jacobian import jacobian_determinant
 from ldr_tf.ops.warp import warp
 
 CONFIG = NetworkConfig(

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ldr_tf.ops.flow import compose, jacobian_determinant
+from ldr_tf.ops.flow import compose
+from ldr_tf.ops.jacobian import jacobian_determinant
 from ldr_tf.ops.velocity import integrate, logarithm
 
 SIZE = 20

@@ -11,8 +11,8 @@ from ldr_tf.config import ImageConfig
 from ldr_tf.errors import InputError
 from ldr_tf.losses.similarity import gradient_fields_loss, local_correlation_loss
 from ldr_tf.metrics.jacobian import folded_voxels, jacobian_determinant
-from ldr_tf.ops.flow import jacobian_determinant as jacobian_of_flow
 from ldr_tf.ops.flow import resize_flow
+from ldr_tf.ops.jacobian import jacobian_determinant as jacobian_of_flow
 from ldr_tf.ops.warp import warp, warp_nearest
 from ldr_tf.registration.refinement import (
     RefinementConfig,

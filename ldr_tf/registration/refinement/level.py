@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 import threading
 import typing
 
@@ -13,7 +14,7 @@ from ldr_tf.losses.regularization import smoothness_gradient
 from ldr_tf.losses.similarity import gradient_fields_loss, local_correlation_loss
 from ldr_tf.ops.bspline import cubic_bspline, spline_at_voxels
 from ldr_tf.ops.compiling import compiled_by_shape
-from ldr_tf.ops.flow import jacobian_determinant
+from ldr_tf.ops.jacobian import add_jacobian_gradient, jacobian_determinant
 from ldr_tf.ops.velocity import integrate, logarithm
 from ldr_tf.ops.warp import warp, warp_gradient, warp_nearest
 
@@ -53,7 +54,7 @@ class Level:
         # compiled warp.
         self.flow = _compiled(self._flow, not config.diffeomorphic)
         self._unlike = _compiled(_with_gradient(self._dissimilarity))
-        self._folds = _compiled(_with_gradient(self._fold_penalty))
+        self._folds = _compiled(self._fold_penalty)
         self._update = _compiled(self._adam)
         self._size, self._counts, self._ready = size, counts, False
         self._lock, self._graph = threading.Lock(), None
@@ -135,12 +136,12 @@ class Level:
           flow: [1, x, y, z, 3], voxels.
           corner: towards which |J| takes its differences, [3], 0 or 1.
         """
-        folds, folds_upstream = self._folds(flow, corner)
+        folds, shrinking = self._folds(flow, corner)
         warped = warp(moving.intensity, flow)
         known = _both_known(fixed.known, moving.known, flow)
         unlike, upstream = self._unlike(warped, fixed.intensity, known)
         gradient = warp_gradient(moving.intensity, flow, upstream)
-        return unlike + folds, gradient + folds_upstream
+        return unlike + folds, add_jacobian_gradient(gradient, flow, corner, shrinking)
 
     def _flow(self, coefficients):
         if not self._config.diffeomorphic:
@@ -156,8 +157,10 @@ class Level:
         return local_correlation_loss(fixed, warped, config.window, config.epsilon, known)[0]
 
     def _fold_penalty(self, flow, corner):
+        """Returns the penalty and its gradient by the determinants, zero where nothing folds."""
         lacking = tf.nn.relu(self._config.least_jacobian - jacobian_determinant(flow, corner))
-        return self._config.fold_weight * tf.reduce_mean(tf.square(lacking))
+        share = self._config.fold_weight / math.prod(lacking.shape[1:])
+        return share * tf.reduce_sum(tf.square(lacking)), -2.0 * share * lacking
 
     def _adam(self, coefficients, first, second, gradient, count):
         # Keras' Adam keeps its moments in variables, which a compiled step, serving one pair after
