@@ -29,9 +29,13 @@ def flow_to_displacement(flow, grid, dtype=np.float64):
 
 
 def displacement_to_flow(field):
-    """Returns a displacement field (mm, LPS) as a flow [x, y, z, 3] in voxels of its own grid."""
-    direction = np.reshape(field.GetDirection(), (3, 3))
-    return (to_array(field) @ direction) / np.asarray(field.GetSpacing())
+    """Returns a displacement field (mm, LPS) as a flow [x, y, z, 3] in voxels of its own grid.
+
+    In the field's own precision.
+    """
+    vectors = to_array(field)
+    to_voxels = np.reshape(field.GetDirection(), (3, 3)) / np.asarray(field.GetSpacing())
+    return vectors @ to_voxels.astype(vectors.dtype)
 
 
 def displacement_on(field, grid):

@@ -73,6 +73,8 @@ def refine_scans(
     flow = None
     if field is not None:
         start = grid.resized(start_size(grid.size, config))
+        # In float64 a fine grid's vectors would take twice the memory, and most of a second.
+        field = sitk.Cast(field, sitk.sitkVectorFloat32)
         flow = imaging.displacement_to_flow(imaging.displacement_on(field, start))
     flow = refine(*volumes, flow, config, observer, known)
     # The flow is float32, and so is the field: in float64 a fine grid's would only be larger.
