@@ -7,6 +7,7 @@ from typing import Optional
 import platformdirs
 
 from ldr_tf.config.network import RUN_PRECISIONS
+from ldr_tf.files import check_output_folder
 from ldr_tf.records import Record, setting
 
 
@@ -39,7 +40,10 @@ class ModelOptions(Record):
 
     @property
     def cache_folder(self):
-        """The folder that `cache` stands for, or None."""
+        """The folder that `cache` stands for, or None; InputError where it cannot be one."""
         if self.cache == "none":
             return None
-        return os.path.abspath(self.cache or platformdirs.user_cache_dir("ldr_tf", appauthor=False))
+        if self.cache is None:
+            return platformdirs.user_cache_dir("ldr_tf", appauthor=False)
+        check_output_folder(self.cache)
+        return os.path.abspath(self.cache)

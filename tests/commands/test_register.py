@@ -354,6 +354,20 @@ def test_affine_refinement_landmarks_jacobian_and_inverse(case, capsys):
     assert not {"jacobian.nii.gz", "inverse_displacement.nii.gz"} & set(os.listdir(out))
 
 
+def test_what_is_kept_lies_where_it_is_asked_for(case, capsys, monkeypatch):
+    used = []
+    monkeypatch.setattr("ldr_tf.cache.use", used.append)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(case.folder / "home"))
+    for flags in ((), (f"--cache={case.folder / 'kept'}",), ("--cache=none",)):
+        assert case.call(*flags) == 0
+    assert used == [str(case.folder / "home" / "ldr_tf"), str(case.folder / "kept"), None]
+    capsys.readouterr()
+    out = case.folder / "nothing"
+    assert case.call(f"--cache={case.folder / 'fixed.nii.gz'}", output=out) == 2
+    assert "fixed.nii.gz: must be a folder" in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_a_warning_can_be_read(case, monkeypatch, capsys):
     class Elsewhere(FakeNetwork):
         run_config = configs.RunConfig(
