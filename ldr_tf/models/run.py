@@ -9,6 +9,7 @@ from ldr_tf.beside import beside
 from ldr_tf.conventions import unit_intensity
 from ldr_tf.graphs import kept_function
 from ldr_tf.models.model import RegistrationModel
+from ldr_tf.networks.cascade import CascadeNetwork
 from ldr_tf.runs import checkpoints
 from ldr_tf.runs.precision import precision_of
 
@@ -52,13 +53,15 @@ def flow_function(network, size):
     """Returns a network as a graph for volumes of one size, see `ldr_tf.graphs`.
 
     Args:
-      network: a CascadeNetwork.
+      network: a CascadeNetwork; another one is called as it is.
       size: voxels along x, y, z.
 
     Returns:
       A function of a fixed and a moving volume, [1, *size, 1], float32 in 0..1, that returns a list
       of the flow, [1, *size, 3], voxels.
     """
+    if not isinstance(network, CascadeNetwork):  # nobody here knows on what its graph depends
+        return lambda *pair: [network(*pair).flow]
     about = {
         "network": records.to_dict(network.config),
         "precision": network.precision,

@@ -32,7 +32,7 @@ class FakeNetwork:
 
 
 @pytest.fixture
-def case(tmp_path, monkeypatch, fakes_serve):
+def case(tmp_path, monkeypatch):
     """Three scans, a.nii.gz to c.nii.gz, in a folder of their own; a call of the command."""
     loaded = []
     monkeypatch.setattr(

@@ -53,7 +53,7 @@ def scan(x, direction, size=(32, 34, 36)):
 
 
 @pytest.fixture
-def case(tmp_path, monkeypatch, fakes_serve):
+def case(tmp_path, monkeypatch):
     """Writes a pair with labels; returns a function that calls the command on it."""
     monkeypatch.setattr(ldr_tf.runs.checkpoints, "load_run", lambda folder, **_: FakeNetwork())
     images = {"fixed": scan(0.0, LIA), "moving": scan(4.0, RAS)}
