@@ -8,6 +8,7 @@ from data.anatomy import LABELS
 from data.manifest import write_manifest
 from data.phantoms import make_subject
 from data.volumes import write_scan
+from ldr_tf import cache
 from ldr_tf.config import ImageConfig
 from ldr_tf.runs import precision
 
@@ -20,6 +21,12 @@ def own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept(monkeypatch):
+    """What a command of one test keeps is of no use to the next test in its process."""
+    monkeypatch.setattr(cache, "_chosen", {"folder": None})
 
 
 @pytest.fixture(autouse=True)

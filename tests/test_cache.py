@@ -8,9 +8,8 @@ from ldr_tf import cache
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path):
     """The folder in use, which does not exist yet."""
-    monkeypatch.setattr(cache, "_chosen", {"folder": None})
     place = tmp_path / "kept" / "things"
     cache.use(str(place))
     return place

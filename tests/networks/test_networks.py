@@ -189,7 +189,7 @@ def test_checkpoint_round_trip(case, tmp_path):
 
 @pytest.mark.parametrize("case", CASES)
 def test_kept_graph_round_trip(case, tmp_path, monkeypatch):
-    monkeypatch.setattr(cache, "_chosen", {"folder": str(tmp_path)})
+    cache.use(str(tmp_path))
     volumes, network, size = pair(case), build(case), CASES[case].image_size
     wanted = network(*volumes).flow
     made = flow_function(network, size)
