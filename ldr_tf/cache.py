@@ -36,7 +36,8 @@ def read(kind, name):
         with open(path, "rb") as file:
             seal, content = file.read(_SEAL), file.read()
         if seal == _sealed(name, content):
-            os.utime(path)  # it was of use: others are forgotten first
+            with contextlib.suppress(OSError):  # of a folder that may only be read
+                os.utime(path)  # it was of use: others are forgotten first
             return content
     return None
 

@@ -43,6 +43,15 @@ def test_what_was_damaged_is_not_read(folder, damage):
     assert cache.read("words", "one") is None
 
 
+def test_a_folder_that_may_only_be_read_is_read(folder, monkeypatch):
+    def refuse(path):
+        raise PermissionError(path)
+
+    cache.keep("words", "one", b"first", most=4)
+    monkeypatch.setattr(os, "utime", refuse)
+    assert cache.read("words", "one") == b"first"
+
+
 def test_without_a_folder_nothing_is_kept(folder):
     cache.use(None)
     cache.keep("words", "one", b"first", most=4)

@@ -6,7 +6,7 @@ import SimpleITK as sitk
 import tensorflow as tf
 
 from data.phantoms import make_subject
-from ldr_tf import imaging
+from ldr_tf import cache, imaging
 from ldr_tf.config import ImageConfig
 from ldr_tf.errors import InputError
 from ldr_tf.losses.similarity import gradient_fields_loss, local_correlation_loss
@@ -83,7 +83,7 @@ def test_the_last_steps_see_the_volumes_as_fine_as_they_are(pair, diffeomorphic)
 
 
 @pytest.mark.parametrize("steps, fine", [(3, 3), (4, 4), (10, 4), (30, 6)])
-def test_a_few_steps_from_a_flow_are_all_fine(steps, fine):
+def test_a_few_steps_from_a_flow_are_all_fine(steps, fine, monkeypatch):
     """At least four at the full resolution of 32^3, a fifth of many; those before at half of it."""
     config, seen = RefinementConfig(steps, fine=True), []
     size, half = (32,) * 3, (16,) * 3
@@ -96,10 +96,31 @@ def test_a_few_steps_from_a_flow_are_all_fine(steps, fine):
         seen.append(level._size)
         return real(level, *arguments)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Level, "step", counted)
-        refine(volume, volume, start, config)
+    monkeypatch.setattr(Level, "step", counted)
+    refine(volume, volume, start, config)
     assert [seen.count(n) for n in (size, half)] == [fine, steps - fine]
+
+
+@pytest.mark.parametrize("diffeomorphic", [False, True])
+def test_a_step_that_was_kept_is_the_step(pair, tmp_path, monkeypatch, diffeomorphic):
+    """Settings apart, which make a graph of their own."""
+    fixed, moving = (tf.constant(p[None, ..., None] / 255, tf.float32) for p in pair[:2])
+    scans = [Scan(volume, tf.ones_like(volume)) for volume in (fixed, moving)]
+    configs = [RefinementConfig(1, diffeomorphic, window=window) for window in (5, 7)]
+
+    def coefficients(config):
+        level = Level(SIZE, config)
+        start = level.start(tf.zeros((1, *level._counts, 3)))
+        return level.step(*scans, start)[0][0].numpy()
+
+    wanted = [coefficients(config) for config in configs]
+    assert np.abs(wanted[0] - wanted[1]).max() > 0.01
+    cache.use(str(tmp_path))
+    for config in configs:
+        coefficients(config)
+    monkeypatch.setattr(Level, "_step", None)  # nothing can be traced
+    for config, values in zip(configs, wanted):
+        np.testing.assert_array_equal(coefficients(config), values)
 
 
 @pytest.mark.parametrize("diffeomorphic", [False, True])

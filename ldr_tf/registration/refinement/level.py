@@ -35,8 +35,8 @@ class Level:
 
     A step is a graph of small compiled functions, its gradient put together by hand. In one
     function XLA computes the warped volume anew wherever a window's sum reads it, and everything in
-    between lies in memory at once: a step takes a quarter longer, and twice the memory. XLA's
-    functions run on one core each; those that do not need each other run side by side.
+    between lies in memory at once: a step takes a quarter longer, and twice the memory.
+    Functions that do not need each other run side by side.
     """
 
     def __init__(self, size, config):
