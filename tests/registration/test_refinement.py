@@ -198,6 +198,7 @@ def test_shapes_that_do_not_fit_are_refused(pair):
         {"steps": -1},
         {"window": 4},
         {"fine_window": 0},
+        {"wide_window": 20},
         {"fine_share": 1.5},
         {"similarity": "mse"},
     ],
@@ -249,13 +250,24 @@ def test_what_is_compiled_ahead_is_what_runs(pair):
 
 
 @pytest.mark.parametrize(
-    "diffeomorphic, similarity",
-    [(False, "local_correlation"), (True, "local_correlation"), (False, "gradient_fields")],
+    "diffeomorphic, similarity, wide_step",
+    [
+        (False, "local_correlation", 1),
+        (True, "local_correlation", 2),
+        (False, "gradient_fields", 1),
+    ],
 )
-def test_a_step_goes_down_the_gradient_of_a_plain_tape(diffeomorphic, similarity):
+def test_a_step_goes_down_the_gradient_of_a_plain_tape(diffeomorphic, similarity, wide_step):
     size, corner = (9, 10, 11), tf.constant([1.0, 0.0, 1.0])
     config = RefinementConfig(
-        1, diffeomorphic, spacing=2.0, window=3, least_jacobian=0.9, similarity=similarity
+        1,
+        diffeomorphic,
+        spacing=2.0,
+        window=3,
+        wide_window=7,
+        wide_step=wide_step,
+        least_jacobian=0.9,
+        similarity=similarity,
     )
     level, rng = Level(size, config), np.random.default_rng(3)
     fixed, moving = (
@@ -274,7 +286,12 @@ def test_a_step_goes_down_the_gradient_of_a_plain_tape(diffeomorphic, similarity
         if similarity == "gradient_fields":
             cost = gradient_fields_loss(fixed.intensity, warped, config.edge, known)[0]
         else:
-            cost = local_correlation_loss(fixed.intensity, warped, 3, config.epsilon, known)[0]
+            epsilon = config.epsilon
+            cost = local_correlation_loss(fixed.intensity, warped, 3, epsilon, known)[0]
+            some = (slice(None), *[slice(0, 11, wide_step)] * 3)
+            pair = fixed.intensity[some], warped[some]
+            shown = np.where((pair[0] > 0.02) & (pair[1] > 0.02), known[some], 0.0)
+            cost += 0.3 * local_correlation_loss(*pair, 7, epsilon, np.float32(shown))[0]
         lacking = tf.nn.relu(0.9 - jacobian_of_flow(flow, corner))
         cost += config.fold_weight * tf.reduce_mean(tf.square(lacking))
     expected = tape.gradient(cost, coefficients)

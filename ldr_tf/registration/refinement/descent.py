@@ -4,8 +4,9 @@ Minimised by Adam over the coefficients c of a cubic B-spline grid:
 
   unlike(fixed, moving o flow) + regularization * E(c) + fold_weight * F(flow)
 
-unlike is one minus the mean squared local correlation or, across contrasts, one minus how parallel
-the edges are (normalised gradient fields), see `ldr_tf.losses.similarity`. E is half the mean
+unlike is one minus the mean squared local correlation, in narrow windows and, with less weight, in
+wide ones of the foreground alone; or, across contrasts, one minus how parallel the edges are
+(normalised gradient fields), see `ldr_tf.losses.similarity`. E is half the mean
 squared gradient of the spline, and F = mean(max(0, least_jacobian - |J|)^2), with |J| by
 differences towards one corner of each voxel, a different one every step. The flow is the spline
 itself or, with `diffeomorphic`, the exponential of the velocity field that it describes.
@@ -61,6 +62,12 @@ class RefinementConfig:
         then use them as they are, the others at half their resolution.
       fine_share: share of the steps that are these last ones; from a flow at least FINE_STEPS.
       fine_window: as `window`, for these last steps, in voxels of the fine grid.
+      wide_window: as `window`, for wide windows: most hold several tissues, and so tell one from
+        another where a narrow one holds one of them alone. Of the foreground alone: beside the
+        background all tissues are bright, whatever their contrast.
+      wide_step: for wide windows every so many-th voxel along each axis counts; 2 for the last
+        steps.
+      wide_weight: of wide windows beside the narrow ones.
       epsilon: see `local_correlation_loss`; small, so that dim structures count too.
       similarity: one of SIMILARITIES.
       edge: see `gradient_fields_loss`; half of it for the last steps.
@@ -79,6 +86,9 @@ class RefinementConfig:
     fine: bool = False
     fine_share: float = 0.2
     fine_window: int = 11
+    wide_window: int = 21
+    wide_step: int = 1
+    wide_weight: float = 0.3
     epsilon: float = 1e-7
     similarity: str = SIMILARITIES[0]
     edge: float = 0.02
@@ -93,7 +103,7 @@ class RefinementConfig:
                 f"refinement.similarity must be one of {', '.join(SIMILARITIES)}, "
                 f"not {self.similarity!r}."
             )
-        for name in ("window", "fine_window"):
+        for name in ("window", "fine_window", "wide_window"):
             window = getattr(self, name)
             if window < 1 or window % 2 == 0:
                 raise InputError(f"refinement.{name} must be an odd number, not {window}.")
@@ -186,6 +196,7 @@ def _levels(size, config, coarse):
             spacing=2 * spacing,
             learning_rate=2 * config.learning_rate,
             window=config.fine_window,
+            wide_step=2 * config.wide_step,
             edge=config.edge / 2,
         )
         fine_steps = round(config.fine_share * steps)

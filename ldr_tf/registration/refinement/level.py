@@ -23,6 +23,8 @@ _TINY = 1e-9
 _CORNERS = ((1, 1, 1), (0, 0, 0), (1, 0, 0), (0, 1, 1), (0, 1, 0), (1, 0, 1), (0, 0, 1), (1, 1, 0))
 """The corners towards which |J| takes its differences, one per step in turn: a mapping that does
 not fold towards one corner of each voxel may well fold towards another."""
+_SHOWN = 0.02
+"""Darker voxels are background: above what is left of a CT's air or a stripped skull."""
 _EQUATIONS = ("bxyzc,ix->biyzc", "bxyzc,iy->bxizc", "bxyzc,iz->bxyic")
 
 
@@ -154,7 +156,12 @@ class Level:
         config = self._config
         if config.similarity == "gradient_fields":
             return gradient_fields_loss(fixed, warped, config.edge, known)[0]
-        return local_correlation_loss(fixed, warped, config.window, config.epsilon, known)[0]
+        narrow = local_correlation_loss(fixed, warped, config.window, config.epsilon, known)[0]
+        some = slice(None, None, config.wide_step)
+        fixed, warped, known = (volume[:, some, some, some] for volume in (fixed, warped, known))
+        shown = known * tf.cast(tf.minimum(fixed, warped) > _SHOWN, tf.float32)
+        wide = local_correlation_loss(fixed, warped, config.wide_window, config.epsilon, shown)[0]
+        return narrow + config.wide_weight * wide
 
     def _fold_penalty(self, flow, corner):
         """Returns the penalty and its gradient by the determinants, zero where nothing folds."""
