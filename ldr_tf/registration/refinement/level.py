@@ -157,8 +157,8 @@ class Level:
         if config.similarity == "gradient_fields":
             return gradient_fields_loss(fixed, warped, config.edge, known)[0]
         narrow = local_correlation_loss(fixed, warped, config.window, config.epsilon, known)[0]
-        some = slice(None, None, config.wide_step)
-        fixed, warped, known = (volume[:, some, some, some] for volume in (fixed, warped, known))
+        if not config.wide_weight:
+            return narrow
         shown = known * tf.cast(tf.minimum(fixed, warped) > _SHOWN, tf.float32)
         wide = local_correlation_loss(fixed, warped, config.wide_window, config.epsilon, shown)[0]
         return narrow + config.wide_weight * wide
