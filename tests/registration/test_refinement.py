@@ -101,6 +101,12 @@ def test_a_few_steps_from_a_flow_are_all_fine(steps, fine, monkeypatch):
     assert [seen.count(n) for n in (size, half)] == [fine, steps - fine]
 
 
+def test_wide_windows_count_in_all_but_the_last_steps():
+    levels = descent._levels((64,) * 3, RefinementConfig(10, fine=True), coarse=True)
+    weights = [(size[0], settings.wide_weight) for size, settings, _ in levels]
+    assert weights == [(16, 0.3), (32, 0.3), (64, 0.0)]
+
+
 @pytest.mark.parametrize("diffeomorphic", [False, True])
 def test_a_step_that_was_kept_is_the_step(pair, tmp_path, monkeypatch, diffeomorphic):
     """Settings apart, which make a graph of their own."""
